@@ -1,0 +1,137 @@
+// Boxes, their formats, and the quantities every loss on a pair of boxes is made of.
+#pragma once
+
+#include "number.h"
+
+namespace iouloss {
+
+enum class BoxFormat : int { xyxy, xywh, cxcywh };
+
+inline namespace IOULOSS_ARCH {
+
+// Four numbers in the order of a tensor's row: a box in some format, or the gradient by one.
+template <class V>
+struct Row4 {
+  V c0, c1, c2, c3;
+};
+
+template <class V>
+IOULOSS_INLINE Row4<V> operator*(const Row4<V>& r, V s) {
+  return {r.c0 * s, r.c1 * s, r.c2 * s, r.c3 * s};
+}
+
+// Two boxes as a loss sees them: differences of coordinates only, so that boxes far from the origin lose no precision.
+template <class V>
+struct Pair {
+  V w, h, W, H;                         // sides of pred and of target
+  V a1, a2, b1, b2;                     // pred - target: left, right, top and bottom edge
+  V iw, ih;                             // sides of the intersection; not positive where there is none
+  V cw, ch;                             // sides of the smallest box around both
+  V union_area, union_reciprocal, iou;  // 1 / (union + eps), intersection / (union + eps)
+
+  // One number that bounds every length above. It is NaN or infinite when a coordinate is.
+  IOULOSS_INLINE V extent() const {
+    return absolute(w) + absolute(h) + absolute(W) + absolute(H) + absolute(cw) + absolute(ch);
+  }
+};
+
+// One axis of two boxes given by corners: the minimum and maximum are exact, so touching edges touch.
+template <class V>
+IOULOSS_INLINE void measure_corners(V x1, V x2, V X1, V X2, V& w, V& W, V& a1, V& a2, V& iw, V& cw) {
+  w = x2 - x1;
+  W = X2 - X1;
+  a1 = x1 - X1;
+  a2 = x2 - X2;
+  iw = minimum(x2, X2) - maximum(x1, X1);
+  cw = maximum(x2, X2) - minimum(x1, X1);
+}
+
+// One axis of two boxes given by sizes, which are used as they are: to go through corners would round them.
+template <class V>
+IOULOSS_INLINE void measure_sizes(V w_, V W_, V left, V& w, V& W, V& a1, V& a2, V& iw, V& cw) {
+  w = w_;
+  W = W_;
+  a1 = left;
+  a2 = left + (w - W);
+  iw = w - positive_part(a2) - positive_part(-a1);
+  cw = w + positive_part(-a2) + positive_part(a1);
+}
+
+// All of a pair but what needs eps.
+template <class V>
+IOULOSS_INLINE Pair<V> measure(const Row4<V>& p, const Row4<V>& t, BoxFormat format) {
+  Pair<V> b;
+  if (format == BoxFormat::xyxy) {
+    measure_corners(p.c0, p.c2, t.c0, t.c2, b.w, b.W, b.a1, b.a2, b.iw, b.cw);
+    measure_corners(p.c1, p.c3, t.c1, t.c3, b.h, b.H, b.b1, b.b2, b.ih, b.ch);
+  } else {
+    V left = p.c0 - t.c0, top = p.c1 - t.c1;
+    if (format == BoxFormat::cxcywh) {
+      left = mul_add(V(-0.5), p.c2 - t.c2, left);
+      top = mul_add(V(-0.5), p.c3 - t.c3, top);
+    }
+    measure_sizes(p.c2, t.c2, left, b.w, b.W, b.a1, b.a2, b.iw, b.cw);
+    measure_sizes(p.c3, t.c3, top, b.h, b.H, b.b1, b.b2, b.ih, b.ch);
+  }
+  return b;
+}
+
+template <class V>
+IOULOSS_INLINE void measure_overlap(Pair<V>& b, V eps) {
+  const V intersection = positive_part(b.iw) * positive_part(b.ih);
+  b.union_area = (b.w * b.h + b.W * b.H) - intersection;
+  const V denominator = b.union_area + eps;
+  b.union_reciprocal = reciprocal_or_zero(denominator);
+  b.iou = quotient(intersection, denominator, b.union_reciprocal);
+}
+
+// The derivatives of a loss by the quantities of Pair; a formula adds to them, to_gradient() follows them to pred.
+template <class V>
+struct Partials {
+  V w = V(0), h = V(0), iw = V(0), ih = V(0), cw = V(0), ch = V(0), a1 = V(0), a2 = V(0), b1 = V(0), b2 = V(0);
+};
+
+// The derivative by an edge that is one argument of the intersection's extremum and of the enclosing box's opposite
+// one: the box whose edge is further in (difference > 0) gets the first, the other the second, a tie half of each.
+template <class V>
+IOULOSS_INLINE V by_edge(V difference, V intersection, V enclosing) {
+  return mul_add(share_of_maximum(difference), intersection - enclosing, enclosing);
+}
+
+// By the corners of pred. At pred == target the terms of a loss cancel here exactly.
+template <class V>
+IOULOSS_INLINE Row4<V> to_corners(const Pair<V>& b, const Partials<V>& d) {
+  return {
+      d.a1 - d.w - by_edge(b.a1, d.iw, d.cw),
+      d.b1 - d.h - by_edge(b.b1, d.ih, d.ch),
+      d.a2 + d.w + by_edge(-b.a2, d.iw, d.cw),
+      d.b2 + d.h + by_edge(-b.b2, d.ih, d.ch),
+  };
+}
+
+template <class V>
+IOULOSS_INLINE Row4<V> to_gradient(const Pair<V>& b, const Partials<V>& d, BoxFormat format) {
+  const Row4<V> g = to_corners(b, d);
+  if (format == BoxFormat::xyxy) return g;
+  if (format == BoxFormat::xywh) return {g.c0 + g.c2, g.c1 + g.c3, g.c2, g.c3};
+  return {g.c0 + g.c2, g.c1 + g.c3, (g.c2 - g.c0) * V(0.5), (g.c3 - g.c1) * V(0.5)};
+}
+
+// ---- finite in, finite out ---------------------------------------------------------------------------------------
+
+template <class V>
+IOULOSS_INLINE auto is_safe(V extent) {
+  return extent < V(Limits<Element<V>>::safe_extent);
+}
+
+// What still overflowed saturates, a NaN made of finite boxes becomes 0; a NaN or infinite coordinate gives NaN.
+template <class V>
+IOULOSS_INLINE V tamed(V result, V extent) {
+  const V largest = V(Limits<Element<V>>::largest);
+  V finite = select(result > largest, largest, select(result < -largest, -largest, result));
+  finite = select(finite == finite, finite, V(0));
+  return select(extent <= largest, finite, extent - extent);
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,293 @@
+// The losses on a pair of boxes: sums of terms, each with its value and its derivatives.
+// A new loss is a new term or a new sum, and one line in the table at the end.
+#pragma once
+
+#include "box.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+template <class V>
+struct Parameters {
+  V eps;
+  V parameter;  // gamma of Focal-EIoU, lambda of CDIoU; the other losses have none
+};
+
+// ---- terms of the IoU --------------------------------------------------------------------------------------------
+
+// Strict: boxes that only touch have no intersection, and none of its gradient.
+template <class V>
+IOULOSS_INLINE void add_intersection_gradient(const Pair<V>& b, V by_intersection, Partials<V>& d) {
+  d.iw = d.iw + by_intersection * select(b.iw > V(0), positive_part(b.ih), V(0));
+  d.ih = d.ih + by_intersection * select(b.ih > V(0), positive_part(b.iw), V(0));
+}
+
+// Adds the derivatives of a function of the IoU, given its derivative by the IoU.
+template <class V>
+IOULOSS_INLINE void add_iou_gradient(const Pair<V>& b, V by_iou, Partials<V>& d) {
+  const V by_area = -by_iou * b.iou * b.union_reciprocal;
+  d.w = d.w + by_area * b.h;
+  d.h = d.h + by_area * b.w;
+  add_intersection_gradient(b, by_iou * (V(1) + b.iou) * b.union_reciprocal, d);
+}
+
+// 1 - IoU
+struct LinearIoU {
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>&) {
+    return V(1) - b.iou;
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>&, Partials<V>& d) {
+    add_iou_gradient(b, V(-1), d);
+  }
+};
+
+// -ln max(IoU, eps), flat where the IoU does not exceed eps
+struct LogIoU {
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
+    return -logarithm(maximum(b.iou, p.eps));
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    add_iou_gradient(b, select(b.iou > p.eps, -reciprocal_or_zero(b.iou), V(0)), d);
+  }
+};
+
+// 1 - IoU^2
+struct SquareIoU {
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>&) {
+    return V(1) - b.iou * b.iou;
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>&, Partials<V>& d) {
+    add_iou_gradient(b, V(-2) * b.iou, d);
+  }
+};
+
+// ---- terms beside it ---------------------------------------------------------------------------------------------
+
+// (C - U) / (C + eps): the part of the enclosing box C that neither box fills
+struct EnclosingGap {
+  template <class V>
+  struct Terms {
+    V reciprocal, gap;
+    IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
+      const V area = b.cw * b.ch;
+      reciprocal = reciprocal_or_zero(area + p.eps);
+      gap = quotient(area - b.union_area, area + p.eps, reciprocal);
+    }
+  };
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
+    return Terms<V>(b, p).gap;
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    const Terms<V> t(b, p);
+    const V by_area = (V(1) - t.gap) * t.reciprocal;
+    d.cw = d.cw + by_area * b.ch;
+    d.ch = d.ch + by_area * b.cw;
+    d.w = d.w - t.reciprocal * b.h;  // by the union, through the area of pred and through the intersection
+    d.h = d.h - t.reciprocal * b.w;
+    add_intersection_gradient(b, t.reciprocal, d);
+  }
+};
+
+// rho^2 / c^2: squared distance of the centres over the squared diagonal of the enclosing box, plus eps
+struct CentreDistance {
+  template <class V>
+  struct Terms {
+    V dx, dy, reciprocal, ratio;
+    IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
+      dx = (b.a1 + b.a2) * V(0.5);
+      dy = (b.b1 + b.b2) * V(0.5);
+      reciprocal = reciprocal_or_zero(b.cw * b.cw + b.ch * b.ch + p.eps);
+      ratio = (dx * dx + dy * dy) * reciprocal;
+    }
+  };
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
+    return Terms<V>(b, p).ratio;
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    const Terms<V> t(b, p);
+    const V by_dx = t.dx * t.reciprocal, by_dy = t.dy * t.reciprocal;  // halves: dx moves half as fast as an edge
+    const V by_square = V(-2) * t.ratio * t.reciprocal;
+    d.a1 = d.a1 + by_dx;
+    d.a2 = d.a2 + by_dx;
+    d.b1 = d.b1 + by_dy;
+    d.b2 = d.b2 + by_dy;
+    d.cw = d.cw + by_square * b.cw;
+    d.ch = d.ch + by_square * b.ch;
+  }
+};
+
+// alpha v: v = (4 / pi^2) (atan(W / H) - atan(w / h))^2, alpha = v / (1 - IoU + v + eps) held constant.
+// A flat box (h = 0) has the angle of an infinitely wide one, a point the angle 0.
+struct AspectRatio {
+  template <class V>
+  struct Terms {
+    V delta, v, alpha;
+    IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
+      // The difference of the two angles as one arctangent: exactly 0 for equal ratios, no cancellation elsewhere.
+      const V h = select(b.w == V(0), select(b.h == V(0), V(1), b.h), b.h);
+      const V H = select(b.W == V(0), select(b.H == V(0), V(1), b.H), b.H);
+      const V sign = select(h < V(0), V(-1), V(1)) * select(H < V(0), V(-1), V(1));
+      delta = arctangent2(sign * (b.W * h - b.w * H), sign * (H * h + b.W * b.w));
+      v = V(0.405284734569351086) * delta * delta;
+      const V denominator = (V(1) - b.iou) + v + p.eps;
+      alpha = quotient(v, denominator, reciprocal_or_zero(denominator));
+    }
+  };
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
+    const Terms<V> t(b, p);
+    return t.alpha * t.v;
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    const Terms<V> t(b, p);
+    const V k = V(0.810569469138702171) * t.alpha * t.delta * reciprocal_or_zero(b.w * b.w + b.h * b.h);
+    d.w = d.w - k * b.h;
+    d.h = d.h + k * b.w;
+  }
+};
+
+// (w - W)^2 / (cw^2 + eps) + (h - H)^2 / (ch^2 + eps)
+struct SideLengths {
+  template <class V>
+  struct Terms {
+    V difference, reciprocal, ratio;
+    IOULOSS_INLINE Terms(V side, V target_side, V enclosing, V eps) {
+      difference = side - target_side;
+      reciprocal = reciprocal_or_zero(enclosing * enclosing + eps);
+      ratio = difference * difference * reciprocal;
+    }
+    IOULOSS_INLINE void add_gradient(V enclosing, V& by_side, V& by_enclosing) const {
+      by_side = by_side + V(2) * difference * reciprocal;
+      by_enclosing = by_enclosing - V(2) * ratio * reciprocal * enclosing;
+    }
+  };
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
+    return Terms<V>(b.w, b.W, b.cw, p.eps).ratio + Terms<V>(b.h, b.H, b.ch, p.eps).ratio;
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    Terms<V>(b.w, b.W, b.cw, p.eps).add_gradient(b.cw, d.w, d.cw);
+    Terms<V>(b.h, b.H, b.ch, p.eps).add_gradient(b.ch, d.h, d.ch);
+  }
+};
+
+// lambda S / (4 c): mean distance of equal corners over the diagonal of the enclosing box. Corners that coincide pull
+// in no direction.
+struct CornerDistance {
+  template <class V>
+  struct Terms {
+    V top_left, top_right, bottom_left, bottom_right, per_diagonal, scale, ratio;
+    IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
+      top_left = distance(b.a1, b.b1);
+      top_right = distance(b.a2, b.b1);
+      bottom_left = distance(b.a1, b.b2);
+      bottom_right = distance(b.a2, b.b2);
+      per_diagonal = reciprocal_or_zero(distance(b.cw, b.ch));
+      scale = V(0.25) * p.parameter * per_diagonal;
+      ratio = ((top_left + top_right) + (bottom_left + bottom_right)) * scale;
+    }
+    static IOULOSS_INLINE V distance(V x, V y) { return square_root(x * x + y * y); }
+  };
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
+    return Terms<V>(b, p).ratio;
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    const Terms<V> t(b, p);
+    const V tl = t.scale * reciprocal_or_zero(t.top_left), tr = t.scale * reciprocal_or_zero(t.top_right);
+    const V bl = t.scale * reciprocal_or_zero(t.bottom_left), br = t.scale * reciprocal_or_zero(t.bottom_right);
+    d.a1 = d.a1 + b.a1 * (tl + bl);
+    d.a2 = d.a2 + b.a2 * (tr + br);
+    d.b1 = d.b1 + b.b1 * (tl + tr);
+    d.b2 = d.b2 + b.b2 * (bl + br);
+    const V by_square = -t.ratio * t.per_diagonal * t.per_diagonal;
+    d.cw = d.cw + by_square * b.cw;
+    d.ch = d.ch + by_square * b.ch;
+  }
+};
+
+// ---- losses ------------------------------------------------------------------------------------------------------
+
+template <class... Terms>
+struct Sum {
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
+    return (... + Terms::value(b, p));
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    (Terms::add_gradient(b, p, d), ...);
+  }
+};
+
+using GIoU = Sum<LinearIoU, EnclosingGap>;
+using DIoU = Sum<LinearIoU, CentreDistance>;
+using CIoU = Sum<LinearIoU, CentreDistance, AspectRatio>;
+using EIoU = Sum<LinearIoU, CentreDistance, SideLengths>;
+template <class Base>
+using CDIoU = Sum<Base, CornerDistance>;
+
+// IoU^gamma EIoU, the weight held constant
+struct FocalEIoU {
+  template <class V>
+  static IOULOSS_INLINE V weight(const Pair<V>& b, const Parameters<V>& p) {
+    return exponential(p.parameter * logarithm(b.iou));
+  }
+  template <class V>
+  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
+    return weight(b, p) * EIoU::value(b, p);
+  }
+  template <class V>
+  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    Partials<V> e;
+    EIoU::add_gradient(b, p, e);
+    const V k = weight(b, p);
+    d = {e.w * k, e.h * k, e.iw * k, e.ih * k, e.cw * k, e.ch * k, e.a1 * k, e.a2 * k, e.b1 * k, e.b2 * k};
+  }
+};
+
+}  // namespace IOULOSS_ARCH
+
+// The table of losses on paired boxes: its name outside, its formula.
+#define IOULOSS_BOX_FORMULAS(X)   \
+  X(iou, LinearIoU)               \
+  X(log_iou, LogIoU)              \
+  X(square_iou, SquareIoU)        \
+  X(giou, GIoU)                   \
+  X(diou, DIoU)                   \
+  X(ciou, CIoU)                   \
+  X(eiou, EIoU)                   \
+  X(focal_eiou, FocalEIoU)        \
+  X(cdiou_iou, CDIoU<LinearIoU>)  \
+  X(cdiou_log_iou, CDIoU<LogIoU>) \
+  X(cdiou_giou, CDIoU<GIoU>)      \
+  X(cdiou_diou, CDIoU<DIoU>)      \
+  X(cdiou_ciou, CDIoU<CIoU>)
+
+enum class BoxFormula : int {
+#define X(name, formula) name,
+  IOULOSS_BOX_FORMULAS(X)
+#undef X
+};
+
+inline constexpr const char* box_formula_names[] = {
+#define X(name, formula) #name,
+    IOULOSS_BOX_FORMULAS(X)
+#undef X
+};
+inline constexpr int box_formula_count = sizeof(box_formula_names) / sizeof(*box_formula_names);
+
+}  // namespace iouloss

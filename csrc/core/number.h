@@ -1,0 +1,167 @@
+// The operations a formula may use on its number type V: float or double in a CUDA thread and on the host,
+// a SIMD vector of either on the CPU (cpu/vector.h overloads the same names).
+#pragma once
+
+#include <cmath>
+#include <concepts>
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define IOULOSS_INLINE __host__ __device__ __forceinline__
+#else
+#define IOULOSS_INLINE inline __attribute__((always_inline))
+#endif
+
+// Each instruction set compiles these headers into a namespace of its own, so that no inline function of one can
+// stand in for another's at link time.
+#ifndef IOULOSS_ARCH
+#define IOULOSS_ARCH scalar
+#endif
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+template <class V>
+struct ElementOf {
+  using type = V;
+};
+template <class V>
+using Element = typename ElementOf<V>::type;
+
+template <class T>
+struct Limits;
+
+template <>
+struct Limits<float> {
+  static constexpr double tiny = 0x1p-120;  // a denominator below it counts as zero; 1 / tiny is still finite
+  static constexpr double largest = 0x1.fffffep127;
+  static constexpr double safe_extent = 0x1p50;  // up to here no product of two lengths comes near overflow
+  static constexpr double rescale = 0x1p-80;     // brings every finite length below safe_extent
+};
+
+template <>
+struct Limits<double> {
+  static constexpr double tiny = 0x1p-1000;
+  static constexpr double largest = 0x1.fffffffffffffp1023;
+  static constexpr double safe_extent = 0x1p450;
+  static constexpr double rescale = 0x1p-700;
+};
+
+// ---- the primitives, for scalars ---------------------------------------------------------------------------------
+
+template <std::floating_point T>
+IOULOSS_INLINE T select(bool condition, T a, T b) {
+  return condition ? a : b;
+}
+
+template <std::floating_point T>
+IOULOSS_INLINE T absolute(T x) {
+  return std::fabs(x);
+}
+
+IOULOSS_INLINE float mul_add(float a, float b, float c) { return ::fmaf(a, b, c); }
+IOULOSS_INLINE double mul_add(double a, double b, double c) { return ::fma(a, b, c); }
+IOULOSS_INLINE double square_root(double x) { return ::sqrt(x); }
+IOULOSS_INLINE double reciprocal(double x) { return 1.0 / x; }
+
+#if defined(__CUDA_ARCH__)
+// The hardware's approximation and one Newton step: within 1 ulp for normal results, without the slow path that a
+// correctly rounded division carries. The formulas keep their denominators away from denormals and infinity.
+IOULOSS_INLINE float reciprocal(float x) {
+  float r;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  return ::fmaf(r, ::fmaf(-x, r, 1.f), r);
+}
+
+IOULOSS_INLINE float square_root(float x) {
+  float r;
+  asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
+  const float root = x * r;
+  return x < float(Limits<float>::tiny) ? 0.f : ::fmaf(::fmaf(-root, root, x), 0.5f * r, root);
+}
+#else
+IOULOSS_INLINE float reciprocal(float x) { return 1.f / x; }
+IOULOSS_INLINE float square_root(float x) { return ::sqrtf(x); }
+#endif
+
+// n / d where r is reciprocal(d): correctly rounded but for the last place at most, and exactly 1 at n == d.
+template <std::floating_point T>
+IOULOSS_INLINE T quotient(T n, T d, T r) {
+  const T q = n * r;
+  return mul_add(mul_add(-q, d, n), r, q);
+}
+
+// exp(x), and log(x) of x >= 0 with the lowest finite number at 0, so that 0 * log(0) is 0.
+IOULOSS_INLINE float exponential(float x) { return ::expf(x); }
+IOULOSS_INLINE double exponential(double x) { return ::exp(x); }
+IOULOSS_INLINE float logarithm(float x) { return x <= 0 ? float(-Limits<float>::largest) : ::logf(x); }
+IOULOSS_INLINE double logarithm(double x) { return x <= 0 ? -Limits<double>::largest : ::log(x); }
+IOULOSS_INLINE double log_1_plus(double x) { return ::log1p(x); }
+IOULOSS_INLINE double arctangent2(double y, double x) { return ::atan2(y, x); }
+
+// ---- made of the primitives, for every V -------------------------------------------------------------------------
+
+// A NaN in either argument comes out of `a < b ? a : b` only from b; no formula relies on it: every loss also
+// contains the areas, through which a NaN coordinate reaches the result.
+template <class V>
+IOULOSS_INLINE V minimum(V a, V b) {
+  return select(a < b, a, b);
+}
+
+template <class V>
+IOULOSS_INLINE V maximum(V a, V b) {
+  return select(a > b, a, b);
+}
+
+template <class V>
+IOULOSS_INLINE V positive_part(V x) {
+  return select(x > V(0), x, V(0));
+}
+
+// 1 / x, and 0 where x is (as good as) 0: the rule 0/0 := 0 starts here.
+template <class V>
+IOULOSS_INLINE V reciprocal_or_zero(V x) {
+  return select(absolute(x) < V(Limits<Element<V>>::tiny), V(0), reciprocal(x));
+}
+
+// The derivative of max(a, b) by a, given d = a - b: ties split it evenly, as torch does.
+template <class V>
+IOULOSS_INLINE V share_of_maximum(V d) {
+  return select(d > V(0), V(1), select(d == V(0), V(0.5), V(0)));
+}
+
+// log(1 + e) of 0 <= e <= 1 in float32, given s = e / (2 + e): 2 atanh(s). Relative error below 5e-9 before rounding.
+template <class V>
+IOULOSS_INLINE V log_1_plus_from(V s) {
+  const V u = s * s;
+  V p = V(0.140122109);
+  p = mul_add(p, u, V(0.139995748));
+  p = mul_add(p, u, V(0.200108492));
+  p = mul_add(p, u, V(0.333332066));
+  const V twice = s + s;
+  return mul_add(twice * u, p, twice);
+}
+
+// atan2(y, x) in float32, with atan2(0, 0) = 0. Relative error of the polynomial below 2e-8.
+template <class V>
+IOULOSS_INLINE V arctangent2(V y, V x) {
+  const V ax = absolute(x), ay = absolute(y);
+  const V longer = maximum(ax, ay);
+  const V t = quotient(minimum(ax, ay), longer, reciprocal_or_zero(longer));
+  const V u = t * t;
+  V p = V(0.00292069926);
+  p = mul_add(p, u, V(-0.0163679571));
+  p = mul_add(p, u, V(0.0432119101));
+  p = mul_add(p, u, V(-0.0755221866));
+  p = mul_add(p, u, V(0.106660068));
+  p = mul_add(p, u, V(-0.142110559));
+  p = mul_add(p, u, V(0.199937729));
+  p = mul_add(p, u, V(-0.333331527));
+  V angle = mul_add(t * u, p, t);
+  angle = select(ay > ax, V(1.57079632679489662) - angle, angle);
+  angle = select(x < V(0), V(3.14159265358979324) - angle, angle);
+  return select(y < V(0), -angle, angle);
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

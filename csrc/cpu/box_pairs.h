@@ -1,0 +1,178 @@
+// The shape "paired boxes" on the CPU. Boxes pass through a tile that stays in the first-level cache: loaded from
+// any dtype, stride and format into eight columns, run through the formula a SIMD vector at a time, and stored.
+// So a formula is compiled once a number type, and tails and odd layouts cost it nothing.
+#pragma once
+
+#include "../core/box_formulas.h"
+#include "tile.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+template <class T>
+struct BoxTile {
+  static constexpr int size = 256;
+  alignas(64) T pred[4][size];
+  alignas(64) T target[4][size];
+  alignas(64) T eps[size];
+  alignas(64) T out[4][size];  // the losses, or the four columns of the gradient
+  alignas(64) T scale[size];   // after rescale(): what the boxes were multiplied by
+  alignas(64) T extent[size];  // after rescale()
+};
+
+// Columns of the rows [first, first + n), padded to whole vectors with boxes that are a point at the origin.
+template <class T>
+void load_columns(const Rows& rows, int64_t first, int n, T (*__restrict__ columns)[BoxTile<T>::size]) {
+  visit(rows.data, rows.dtype, [&](const auto* data) {
+    const auto* p = data + first * rows.row_stride;
+    if (rows.row_stride == 4 && rows.column_stride == 1) {
+      for (int i = 0; i < n; ++i)
+        for (int c = 0; c < 4; ++c) columns[c][i] = T(to_float(p[4 * i + c]));
+    } else {
+      for (int c = 0; c < 4; ++c)
+        for (int i = 0; i < n; ++i) columns[c][i] = T(to_float(p[i * rows.row_stride + c * rows.column_stride]));
+    }
+  });
+  for (int c = 0; c < 4; ++c) std::fill(columns[c] + n, columns[c] + padded<T>(n), T(0));
+}
+
+template <class T>
+void store_rows(const T (*__restrict__ columns)[BoxTile<T>::size], const T* __restrict__ factor, int n,
+                const Output& out, int64_t first) {
+  visit(out.data, out.dtype, [&](auto* data) {
+    using S = std::remove_pointer_t<decltype(data)>;
+    auto* p = data + 4 * first;
+    for (int i = 0; i < n; ++i)
+      for (int c = 0; c < 4; ++c) p[4 * i + c] = Rounded<S>::of(T(columns[c][i] * factor[i]));
+  });
+}
+
+template <class V, class T>
+IOULOSS_INLINE Row4<V> row(const T (*columns)[BoxTile<T>::size], int i) {
+  return {V::load(columns[0] + i), V::load(columns[1] + i), V::load(columns[2] + i), V::load(columns[3] + i)};
+}
+
+// ---- a formula over a tile; returns whether every box and result is unexceptional -------
+
+template <class T>
+using TileFunction = bool (*)(BoxTile<T>&, int n, BoxFormat, double parameter);
+
+template <class T>
+IOULOSS_INLINE bool all_lanes(typename Native<T>::RawBits mask) {
+  auto all = mask[0];
+  for (int i = 1; i < lanes<T>; ++i) all &= mask[i];
+  return all != 0;
+}
+
+template <class Formula, class T>
+bool value_tile(BoxTile<T>& tile, int n, BoxFormat format, double parameter) {
+  using V = Native<T>;
+  const V largest(Limits<T>::largest);
+  auto fine = V(0) == V(0);
+  for (int i = 0; i < n; i += lanes<T>) {
+    Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), format);
+    const Parameters<V> p{V::load(tile.eps + i), V(parameter)};
+    measure_overlap(b, p.eps);
+    const V loss = Formula::value(b, p);
+    loss.store(tile.out[0] + i);
+    fine &= is_safe(b.extent()) & (absolute(loss) <= largest);
+  }
+  return all_lanes<T>(fine);
+}
+
+template <class Formula, class T>
+bool gradient_tile(BoxTile<T>& tile, int n, BoxFormat format, double parameter) {
+  using V = Native<T>;
+  const V largest(Limits<T>::largest);
+  auto fine = V(0) == V(0);
+  for (int i = 0; i < n; i += lanes<T>) {
+    Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), format);
+    const Parameters<V> p{V::load(tile.eps + i), V(parameter)};
+    measure_overlap(b, p.eps);
+    Partials<V> d;
+    Formula::add_gradient(b, p, d);
+    const Row4<V> g = to_gradient(b, d, format);
+    g.c0.store(tile.out[0] + i);
+    g.c1.store(tile.out[1] + i);
+    g.c2.store(tile.out[2] + i);
+    g.c3.store(tile.out[3] + i);
+    fine &= is_safe(b.extent()) & (absolute((g.c0 + g.c1) + (g.c2 + g.c3)) <= largest);
+  }
+  return all_lanes<T>(fine);
+}
+
+// ---- the careful way: boxes too large for products of lengths are scaled, what overflows even so is tamed --------
+
+template <class T>
+void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
+  const auto extent = [&](int i) {
+    const auto row = [i](const auto& c) { return Row4<T>{c[0][i], c[1][i], c[2][i], c[3][i]}; };
+    return measure(row(tile.pred), row(tile.target), format).extent();
+  };
+  for (int i = 0; i < n; ++i) {
+    const T scale = is_safe(extent(i)) ? T(1) : T(Limits<T>::rescale);
+    for (int c = 0; c < 4; ++c) {
+      tile.pred[c][i] *= scale;
+      tile.target[c][i] *= scale;
+    }
+    tile.eps[i] *= scale * scale;
+    tile.scale[i] = scale;
+    tile.extent[i] = extent(i);
+  }
+}
+
+template <class T>
+void run(TileFunction<T> function, const BoxArguments& a, BoxTile<T>& tile, int n, int columns) {
+  if (function(tile, n, a.format, a.parameter)) return;
+  rescale(tile, n, a.format);
+  function(tile, n, a.format, a.parameter);
+  for (int c = 0; c < columns; ++c)
+    for (int i = 0; i < n; ++i) {
+      const T undo = columns == 1 ? T(1) : tile.scale[i];  // a gradient by the box, from that by the scaled one
+      tile.out[c][i] = tamed(T(tile.out[c][i] * undo), tile.extent[i]);
+    }
+  std::fill_n(tile.eps, tile.size, T(a.eps));
+}
+
+// ---- the kernels -------------------------------------------------------------------------------------------------
+
+template <class T>
+double box_forward(const BoxArguments& a, TileFunction<T> function, T* losses, int64_t begin, int64_t end) {
+  BoxTile<T> tile;
+  std::fill_n(tile.eps, tile.size, T(a.eps));
+  T* out = tile.out[0];
+  double sum = 0;
+  for (int64_t first = begin; first < end; first += tile.size) {
+    const int n = int(std::min<int64_t>(tile.size, end - first));
+    load_columns(a.pred, first, n, tile.pred);
+    load_columns(a.target, first, n, tile.target);
+    run(function, a, tile, n, 1);
+    multiply_by(a.weight, first, n, out, tile.out[1]);
+    if (losses)
+      std::copy_n(out, n, losses + first);
+    else
+      sum += sum_of(out, n);
+  }
+  return sum;
+}
+
+template <class T>
+void box_backward(const BoxArguments& a, TileFunction<T> function, const Values& upstream, double scale,
+                  const Output& grad, int64_t begin, int64_t end) {
+  BoxTile<T> tile;
+  alignas(64) T factor[BoxTile<T>::size], scratch[BoxTile<T>::size];
+  std::fill_n(tile.eps, tile.size, T(a.eps));
+  for (int64_t first = begin; first < end; first += tile.size) {
+    const int n = int(std::min<int64_t>(tile.size, end - first));
+    load_columns(a.pred, first, n, tile.pred);
+    load_columns(a.target, first, n, tile.target);
+    run(function, a, tile, n, 4);
+    std::fill_n(factor, n, T(scale));
+    multiply_by(upstream, first, n, factor, scratch);
+    multiply_by(a.weight, first, n, factor, scratch);
+    store_rows(tile.out, factor, n, grad, first);
+  }
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

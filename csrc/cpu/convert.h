@@ -1,0 +1,99 @@
+// Values of every dtype to the number type of the computation and back, in loops that compilers vectorise.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+#include "../core/arguments.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+struct Half {
+  uint16_t bits;
+};
+struct BFloat16 {
+  uint16_t bits;
+};
+
+IOULOSS_INLINE float to_float(float x) { return x; }
+IOULOSS_INLINE double to_float(double x) { return x; }
+IOULOSS_INLINE float to_float(BFloat16 x) { return std::bit_cast<float>(uint32_t(x.bits) << 16); }
+IOULOSS_INLINE float to_float(Half x) {
+  const uint32_t magnitude = x.bits & 0x7fffu;
+  // The exponent's bias differs by 112; scaling by a power of two gets denormals right as well.
+  uint32_t bits = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13) * 0x1p112f);
+  bits |= magnitude >= 0x7c00u ? 0x7f800000u : 0u;
+  return std::bit_cast<float>(bits | (uint32_t(x.bits) & 0x8000u) << 16);
+}
+
+template <class S>
+struct Rounded {
+  static IOULOSS_INLINE S of(double x) { return S(x); }
+  static IOULOSS_INLINE S of(float x) { return S(x); }
+};
+
+// To nearest, ties to even.
+template <>
+struct Rounded<BFloat16> {
+  static IOULOSS_INLINE BFloat16 of(float x) {
+    const uint32_t bits = std::bit_cast<uint32_t>(x);
+    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    return {uint16_t(x == x ? rounded : 0x7fc0u)};
+  }
+};
+
+template <>
+struct Rounded<Half> {
+  static IOULOSS_INLINE Half of(float x) {
+    const uint32_t all = std::bit_cast<uint32_t>(x), bits = all & 0x7fffffffu;
+    const float magnitude = std::bit_cast<float>(bits);
+    const uint32_t normal = (bits + 0xfffu + ((bits >> 13) & 1u) - (112u << 23)) >> 13;
+    const uint32_t denormal = std::bit_cast<uint32_t>(magnitude + 0.5f) - 0x3f000000u;  // the addition rounds
+    uint32_t half = magnitude < 0x1p-14f ? denormal : normal;
+    half = magnitude >= 65520.f ? 0x7c00u : half;
+    half = x == x ? half : 0x7e00u;
+    return {uint16_t(half | (all >> 16 & 0x8000u))};
+  }
+};
+
+// Calls f with a typed pointer.
+template <class F>
+IOULOSS_INLINE auto visit(const void* data, Dtype dtype, F f) {
+  switch (dtype) {
+    case Dtype::float64: return f(static_cast<const double*>(data));
+    case Dtype::float16: return f(static_cast<const Half*>(data));
+    case Dtype::bfloat16: return f(static_cast<const BFloat16*>(data));
+    default: return f(static_cast<const float*>(data));
+  }
+}
+
+template <class F>
+IOULOSS_INLINE auto visit(void* data, Dtype dtype, F f) {
+  return visit(static_cast<const void*>(data), dtype, [&](const auto* p) {
+    return f(const_cast<std::remove_const_t<std::remove_pointer_t<decltype(p)>>*>(p));
+  });
+}
+
+// n values from index `first` on into out.
+template <class T>
+void load_values(const Values& values, int64_t first, int n, T* __restrict__ out) {
+  visit(values.data, values.dtype, [&](const auto* data) {
+    const auto* p = data + first * values.stride;
+    if (values.stride == 1)
+      for (int i = 0; i < n; ++i) out[i] = T(to_float(p[i]));
+    else
+      for (int i = 0; i < n; ++i) out[i] = T(to_float(p[i * values.stride]));
+  });
+}
+
+template <class T>
+void store_values(const T* __restrict__ in, int n, const Output& out, int64_t first) {
+  visit(out.data, out.dtype, [&](auto* data) {
+    using S = std::remove_pointer_t<decltype(data)>;
+    for (int i = 0; i < n; ++i) data[first + i] = Rounded<S>::of(in[i]);
+  });
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,167 @@
+// A SIMD vector of N floats or doubles, and the primitives of core/number.h on it. Plain compiler vectors: the same
+// text is SSE, AVX2, AVX-512 or NEON; only what they cannot say (fused multiply-add, square root) names instructions.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "../core/number.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+template <class T, int N>
+struct Vector {
+  using Bits = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  typedef T Raw __attribute__((vector_size(N * sizeof(T))));
+  typedef Bits RawBits __attribute__((vector_size(N * sizeof(T))));  // integers, and the masks that comparisons give
+  Raw v;
+
+  Vector() = default;
+  IOULOSS_INLINE Vector(Raw raw) : v(raw) {}
+  explicit IOULOSS_INLINE Vector(double x) : v(Raw{} + T(x)) {}
+
+  static IOULOSS_INLINE Vector load(const T* p) { return *reinterpret_cast<const Raw*>(p); }  // aligned
+  IOULOSS_INLINE void store(T* p) const { *reinterpret_cast<Raw*>(p) = v; }
+  IOULOSS_INLINE RawBits bits() const { return reinterpret_cast<RawBits>(v); }
+  static IOULOSS_INLINE Vector from_bits(RawBits b) { return reinterpret_cast<Raw>(b); }
+
+  // For functions that have no vector form here: double precision, which is for proofs rather than for speed.
+  template <class F>
+  IOULOSS_INLINE Vector map(F f) const {
+    Vector r;
+    for (int i = 0; i < N; ++i) r.v[i] = f(v[i]);
+    return r;
+  }
+};
+
+template <class T, int N>
+struct ElementOf<Vector<T, N>> {
+  using type = T;
+};
+
+#define IOULOSS_VECTOR      \
+  template <class T, int N> \
+  IOULOSS_INLINE
+IOULOSS_VECTOR Vector<T, N> operator+(Vector<T, N> a, Vector<T, N> b) { return a.v + b.v; }
+IOULOSS_VECTOR Vector<T, N> operator-(Vector<T, N> a, Vector<T, N> b) { return a.v - b.v; }
+IOULOSS_VECTOR Vector<T, N> operator*(Vector<T, N> a, Vector<T, N> b) { return a.v * b.v; }
+IOULOSS_VECTOR Vector<T, N> operator/(Vector<T, N> a, Vector<T, N> b) { return a.v / b.v; }
+IOULOSS_VECTOR Vector<T, N> operator-(Vector<T, N> a) { return -a.v; }
+IOULOSS_VECTOR auto operator<(Vector<T, N> a, Vector<T, N> b) { return a.v < b.v; }
+IOULOSS_VECTOR auto operator>(Vector<T, N> a, Vector<T, N> b) { return a.v > b.v; }
+IOULOSS_VECTOR auto operator<=(Vector<T, N> a, Vector<T, N> b) { return a.v <= b.v; }
+IOULOSS_VECTOR auto operator==(Vector<T, N> a, Vector<T, N> b) { return a.v == b.v; }
+
+template <class Mask, class T, int N>
+IOULOSS_INLINE Vector<T, N> select(Mask mask, Vector<T, N> a, Vector<T, N> b) {
+  return mask ? a.v : b.v;
+}
+
+IOULOSS_VECTOR Vector<T, N> absolute(Vector<T, N> x) {
+  constexpr auto magnitude = std::numeric_limits<typename Vector<T, N>::Bits>::max();
+  return Vector<T, N>::from_bits(x.bits() & magnitude);
+}
+
+IOULOSS_VECTOR Vector<T, N> reciprocal(Vector<T, N> x) { return Vector<T, N>(1) / x; }
+
+// ---- what compiler vectors cannot say ----------------------------------------------------------------------------
+
+// Fused where the instruction set has it.
+IOULOSS_VECTOR Vector<T, N> mul_add(Vector<T, N> a, Vector<T, N> b, Vector<T, N> c) { return a.v * b.v + c.v; }
+
+IOULOSS_VECTOR Vector<T, N> square_root(Vector<T, N> x) {
+  return x.map([](T y) { return std::sqrt(y); });
+}
+
+// On vectors whose multiply-add is fused this is as exact as a division and cheaper; see core/number.h.
+IOULOSS_VECTOR Vector<T, N> quotient(Vector<T, N> n, Vector<T, N> d, Vector<T, N> r) {
+  return select(r == Vector<T, N>(0), Vector<T, N>(0), n / d);
+}
+
+#if defined(__FMA__)
+#define IOULOSS_FUSED(T, N, fma, sqrt)                                                             \
+  IOULOSS_INLINE Vector<T, N> mul_add(Vector<T, N> a, Vector<T, N> b, Vector<T, N> c) {            \
+    return Vector<T, N>::Raw(fma(a.v, b.v, c.v));                                                  \
+  }                                                                                                \
+  IOULOSS_INLINE Vector<T, N> square_root(Vector<T, N> x) { return Vector<T, N>::Raw(sqrt(x.v)); } \
+  IOULOSS_INLINE Vector<T, N> quotient(Vector<T, N> n, Vector<T, N> d, Vector<T, N> r) {           \
+    const auto q = n * r;                                                                          \
+    return mul_add(mul_add(-q, d, n), r, q);                                                       \
+  }
+#if defined(__AVX512F__)
+IOULOSS_FUSED(float, 16, _mm512_fmadd_ps, _mm512_sqrt_ps)
+IOULOSS_FUSED(double, 8, _mm512_fmadd_pd, _mm512_sqrt_pd)
+#else
+IOULOSS_FUSED(float, 8, _mm256_fmadd_ps, _mm256_sqrt_ps)
+IOULOSS_FUSED(double, 4, _mm256_fmadd_pd, _mm256_sqrt_pd)
+#endif
+#undef IOULOSS_FUSED
+#endif
+
+// ---- functions in double precision: the C library's, lane by lane ------------------------------------------------
+
+template <int N>
+IOULOSS_INLINE Vector<double, N> exponential(Vector<double, N> x) {
+  return x.map([](double y) { return std::exp(y); });
+}
+template <int N>
+IOULOSS_INLINE Vector<double, N> logarithm(Vector<double, N> x) {
+  return x.map([](double y) { return iouloss::logarithm(y); });
+}
+template <int N>
+IOULOSS_INLINE Vector<double, N> log_1_plus(Vector<double, N> x) {
+  return x.map([](double y) { return std::log1p(y); });
+}
+template <int N>
+IOULOSS_INLINE Vector<double, N> arctangent2(Vector<double, N> y, Vector<double, N> x) {
+  Vector<double, N> r;
+  for (int i = 0; i < N; ++i) r.v[i] = std::atan2(y.v[i], x.v[i]);
+  return r;
+}
+
+// ---- functions in single precision -------------------------------------------------------------------------------
+
+// exp(x) of x <= 88, 0 below -87.3: 2^n exp(r) with |r| <= ln 2 / 2. Relative error 1e-7.
+template <int N>
+IOULOSS_INLINE Vector<float, N> exponential(Vector<float, N> x) {
+  using V = Vector<float, N>;
+  const V lowest(-87.3);
+  const V clamped = select(x < lowest, lowest, x);
+  const V shifted = mul_add(clamped, V(1.44269504), V(0x1.8p23));  // the last bits of the sum are round(x / ln 2)
+  const V n = shifted - V(0x1.8p23);
+  const V r = mul_add(n, V(2.12194440e-4), mul_add(n, V(-0.693359375), clamped));
+  V p = V(0.00138146131);
+  p = mul_add(p, r, V(0.00836870983));
+  p = mul_add(p, r, V(0.0416683874));
+  p = mul_add(p, r, V(0.166665207));
+  p = mul_add(p, r, V(0.499999935));
+  p = mul_add(p * r, r, r) + V(1);
+  const V power = V::from_bits((shifted.bits() << 23) + 0x3f800000);
+  return select(x < lowest, V(0), p * power);
+}
+
+// log(x) of x >= 0, the lowest finite number below the normal range: e ln 2 + log(m) with sqrt(1/2) <= m < sqrt(2).
+template <int N>
+IOULOSS_INLINE Vector<float, N> logarithm(Vector<float, N> x) {
+  using V = Vector<float, N>;
+  const auto exponent = (x.bits() - 0x3f3504f3) >> 23;
+  const V m = V::from_bits(x.bits() - (exponent << 23));
+  const V s = (m - V(1)) / (m + V(1)), u = s * s;
+  const V p = mul_add(mul_add(V(0.14936154), u, V(0.199887609)), u, V(0.333333883));
+  const V e = V(__builtin_convertvector(exponent, typename V::Raw));
+  const V log = mul_add(e, V(0.693147181), mul_add((s + s) * u, p, s + s));
+  return select(x == x, select(x < V(0x1p-126), V(-Limits<float>::largest), log), x);
+}
+#undef IOULOSS_VECTOR
+
+// The vector that the instruction set holds in one register.
+template <class T>
+using Native = Vector<T, IOULOSS_VECTOR_BYTES / sizeof(T)>;
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

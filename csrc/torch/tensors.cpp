@@ -1,0 +1,64 @@
+#include "tensors.h"
+
+#include <ATen/Parallel.h>
+#include <c10/util/SmallVector.h>
+
+#include <numeric>
+
+namespace iouloss {
+
+Dtype dtype_of(const at::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case at::kDouble: return Dtype::float64;
+    case at::kHalf: return Dtype::float16;
+    case at::kBFloat16: return Dtype::bfloat16;
+    default: return Dtype::float32;
+  }
+}
+
+Values values_of(const at::Tensor& contiguous) { return {contiguous.const_data_ptr(), dtype_of(contiguous), 1}; }
+
+Upstream::Upstream(const at::Tensor& grad_output) {
+  bool repeated = true;
+  for (int64_t i = 0; i < grad_output.dim(); ++i)
+    repeated = repeated && (grad_output.stride(i) == 0 || grad_output.size(i) == 1);
+  kept = repeated ? grad_output : grad_output.contiguous();
+  values = values_of(kept);
+  if (repeated) values.stride = 0;
+}
+
+Divisor::Divisor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor, Reduction reduction,
+                 int64_t n, bool float64) {
+  if (avg_factor)
+    tensor = avg_factor->to(float64 ? at::kDouble : at::kFloat);
+  else if (reduction == Reduction::mean)
+    number = divisor.value_or(double(n));
+}
+
+double Divisor::scale_on_cpu() const {
+  if (!tensor.defined()) return scale_of(number);
+  return scale_of(tensor.scalar_type() == at::kDouble ? *tensor.const_data_ptr<double>()
+                                                      : *tensor.const_data_ptr<float>());
+}
+
+void Divisor::write_on_cpu(double sum, const at::Tensor& loss) const {
+  const double value = sum * scale_on_cpu();
+  if (loss.scalar_type() == at::kDouble)
+    *loss.mutable_data_ptr<double>() = value;
+  else
+    *loss.mutable_data_ptr<float>() = float(value);
+}
+
+void over_chunks(int64_t n, int64_t chunk, const std::function<void(int64_t, int64_t)>& part) {
+  at::parallel_for(0, (n + chunk - 1) / chunk, 2, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) part(i * chunk, std::min(n, (i + 1) * chunk));
+  });
+}
+
+double sum_over_chunks(int64_t n, int64_t chunk, const std::function<double(int64_t, int64_t)>& part) {
+  c10::SmallVector<double, 64> sums((n + chunk - 1) / chunk);
+  over_chunks(n, chunk, [&](int64_t begin, int64_t end) { sums[begin / chunk] = part(begin, end); });
+  return std::accumulate(sums.begin(), sums.end(), 0.0);
+}
+
+}  // namespace iouloss

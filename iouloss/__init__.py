@@ -1,0 +1,54 @@
+"""Fused losses for object detectors."""
+
+from . import functional
+from ._backend import backend_info, extension
+from .functional import (
+    box_loss,
+    cdiou_loss,
+    ciou_loss,
+    diou_loss,
+    eiou_loss,
+    focal_eiou_loss,
+    giou_loss,
+    iou_loss,
+    sigmoid_focal_loss,
+)
+from .modules import (
+    BoxLoss,
+    CDIoULoss,
+    CIoULoss,
+    DIoULoss,
+    EIoULoss,
+    FocalEIoULoss,
+    GIoULoss,
+    IoULoss,
+    SigmoidFocalLoss,
+)
+
+if extension is not None:
+    from . import _double_backward  # noqa: F401
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BoxLoss",
+    "CDIoULoss",
+    "CIoULoss",
+    "DIoULoss",
+    "EIoULoss",
+    "FocalEIoULoss",
+    "GIoULoss",
+    "IoULoss",
+    "SigmoidFocalLoss",
+    "backend_info",
+    "box_loss",
+    "cdiou_loss",
+    "ciou_loss",
+    "diou_loss",
+    "eiou_loss",
+    "focal_eiou_loss",
+    "functional",
+    "giou_loss",
+    "iou_loss",
+    "sigmoid_focal_loss",
+]

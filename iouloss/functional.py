@@ -1,0 +1,334 @@
+"""One function per loss."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from . import _ops
+from .reference.checks import check_choice
+
+__all__ = [
+    "box_loss",
+    "cdiou_loss",
+    "ciou_loss",
+    "diou_loss",
+    "eiou_loss",
+    "focal_eiou_loss",
+    "giou_loss",
+    "iou_loss",
+    "sigmoid_focal_loss",
+]
+
+_MODES = {"linear": "iou", "log": "log_iou", "square": "square_iou"}
+_BASES = ("iou", "log_iou", "giou", "diou", "ciou")
+
+
+def box_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    kind: str = "ciou",
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+    **parameters: str | float,
+) -> Tensor:
+    """Loss of paired boxes, by name. What is said here holds for every box loss.
+
+    Args:
+        pred: predicted boxes ``[..., 4]``; float64, float32, float16 or bfloat16. Any unit of length: the losses do
+            not depend on it but for ``eps``. Any strides. Boxes are taken as they are: a box with ``x2 < x1`` is not
+            put right, and its area is negative.
+        target: the boxes to match, of ``pred``'s shape and device; may differ in dtype. It gets a gradient if it
+            requires one.
+        weight: ``[...]``, a floating factor for each box's loss. If it requires a gradient, it gets one (the call
+            is then served by pure PyTorch).
+        kind: ``"iou"``, ``"giou"``, ``"diou"``, ``"ciou"``, ``"eiou"``, ``"focal_eiou"`` or ``"cdiou"``.
+        reduction: ``"none"`` gives the losses ``[...]``, ``"sum"`` their sum, ``"mean"`` their sum divided by
+            ``avg_factor``, or by the number of boxes where there is none (not by the sum of the weights).
+        avg_factor: a number, or a tensor of one element on ``pred``'s device, which is never read back to the host.
+            Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
+        fmt: what four numbers a box is, of ``pred`` and ``target`` alike: ``"xyxy"`` two corners, ``"xywh"`` the
+            top-left corner and the size, ``"cxcywh"`` the centre and the size. Gradients come in the same form.
+        eps: a number >= 0 that is added to the denominators, as torchvision places it: to the union, the enclosing
+            area and the squared lengths (so it is an area), and to the denominator of CIoU's alpha.
+        **parameters: those of the loss: ``mode`` of :func:`iou_loss`, ``gamma`` of :func:`focal_eiou_loss`, ``base``
+            and ``lambda_`` of :func:`cdiou_loss`.
+
+    Returns:
+        The loss, in float64 if ``pred`` or ``target`` is float64, else in float32, in which it is computed.
+        Without boxes, ``"mean"`` and ``"sum"`` are 0, with a graph.
+
+    Raises:
+        TypeError: if an argument's type or dtype is not one of the above, or a parameter is not one of the loss's.
+        ValueError: if a shape, a device, a name or a number is not one of the above.
+
+    **Degenerate boxes.** A finite box has a finite loss and a finite gradient, be it a line, a point, inverted, tiny
+    or huge: 0/0 is taken as 0, and what overflows as the largest finite number. A box with a NaN or Inf coordinate
+    has the loss NaN and the gradient NaN.
+
+    **Kinks.** Where two edges coincide, the minimum and the maximum pass half of the gradient to each, so that the
+    gradient of every loss but CDIoU's distance is 0 at ``pred == target`` up to ``eps``. Boxes that only touch do
+    not intersect: their IoU is 0 with gradient 0.
+
+    **Determinism.** Equal inputs give equal bits from run to run on the same device. Nothing synchronises with the
+    host; calls can be captured in a CUDA graph and compiled by ``torch.compile`` as a whole.
+
+    Example:
+        >>> pred = torch.tensor([[12.0, 20.0, 48.0, 75.0]], requires_grad=True)
+        >>> target = torch.tensor([[10.0, 20.0, 50.0, 80.0]])
+        >>> box_loss(pred, target, kind="giou").backward()
+    """
+    check_choice("kind", kind, _LOSSES)
+    loss, names = _LOSSES[kind]
+    for name in parameters:
+        if name not in names:
+            raise TypeError(f"box_loss(kind={kind!r}): got an unexpected parameter {name!r}")
+    return loss(pred, target, weight, reduction=reduction, avg_factor=avg_factor, fmt=fmt, eps=eps, **parameters)
+
+
+def iou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    mode: str = "linear",
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+) -> Tensor:
+    """IoU loss of paired boxes; ``IoU = intersection / (union + eps)``.
+
+    ========== ========================= ===============
+    ``mode``   loss                      range
+    ========== ========================= ===============
+    ``linear`` ``1 - IoU``               [0, 1]
+    ``log``    ``-ln(max(IoU, eps))``    [0, -ln(eps)]
+    ``square`` ``1 - IoU**2``            [0, 1]
+    ========== ========================= ===============
+
+    The gradient is 0 between boxes that do not intersect; in mode ``"log"``, wherever ``IoU <= eps``. With
+    ``eps=0``, mode ``"log"`` gives the largest finite number there.
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Yu et al., *UnitBox: An Advanced Object Detection Network*, arXiv:1608.01471 (mode ``"log"``).
+    """
+    if mode not in _MODES:
+        check_choice("mode", mode, _MODES)
+    return _ops.box_loss(pred, target, weight, avg_factor, _MODES[mode], 0.0, reduction, fmt, eps)
+
+
+def giou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+) -> Tensor:
+    """Generalised IoU loss of paired boxes: ``1 - IoU + (C - U) / (C + eps)``.
+
+    ``C`` is the area of the enclosing box and ``U`` that of the union. Range [0, 2). If one box contains the other,
+    ``C == U`` and only the IoU has a gradient; between boxes apart only the second term has.
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Rezatofighi et al., *Generalized Intersection over Union*, arXiv:1902.09630.
+    """
+    return _ops.box_loss(pred, target, weight, avg_factor, "giou", 0.0, reduction, fmt, eps)
+
+
+def diou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+) -> Tensor:
+    """Distance-IoU loss of paired boxes: ``1 - IoU + d**2 / (c**2 + eps)``.
+
+    ``d`` is the distance of the centres and ``c`` the diagonal of the enclosing box. Range [0, 2). ``eps`` stands
+    beside a squared length: boxes much smaller than 1 (normalised coordinates) want a smaller ``eps``.
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287.
+    """
+    return _ops.box_loss(pred, target, weight, avg_factor, "diou", 0.0, reduction, fmt, eps)
+
+
+def ciou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+) -> Tensor:
+    """Complete-IoU loss of paired boxes: ``1 - IoU + d**2 / (c**2 + eps) + alpha * v``.
+
+    ``v = 4 / pi**2 * (atan(W / H) - atan(w / h))**2`` compares the aspect ratios of the target (W, H) and of the
+    prediction (w, h); ``alpha = v / (1 - IoU + v + eps)`` is a constant to the gradient. ``d`` and ``c`` are those
+    of :func:`diou_loss`. Range [0, 2.5).
+
+    At ``h == 0`` the angle is its limit from above, ``sign(w) * pi / 2``, with the gradient of that limit; at
+    ``w == h == 0`` the angle and its gradient are 0.
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287, and *Enhancing Geometric Factors*, arXiv:2005.03572.
+    """
+    return _ops.box_loss(pred, target, weight, avg_factor, "ciou", 0.0, reduction, fmt, eps)
+
+
+def eiou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+) -> Tensor:
+    """Efficient-IoU loss of paired boxes: DIoU's, and the differences of the sides.
+
+    ``1 - IoU + d**2 / (c**2 + eps) + (w - W)**2 / (cw**2 + eps) + (h - H)**2 / (ch**2 + eps)``, with ``cw`` and
+    ``ch`` the sides of the enclosing box and ``d`` and ``c`` those of :func:`diou_loss`. Range [0, 4).
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
+    """
+    return _ops.box_loss(pred, target, weight, avg_factor, "eiou", 0.0, reduction, fmt, eps)
+
+
+def focal_eiou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    gamma: float = 0.5,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+) -> Tensor:
+    """Focal Efficient-IoU loss of paired boxes: ``IoU**gamma`` times the loss of :func:`eiou_loss`.
+
+    The factor is a constant to the gradient. It is 0 between boxes that do not intersect (1 if ``gamma == 0``), so
+    that these have neither loss nor gradient. ``gamma`` is a number >= 0.
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
+    """
+    return _ops.box_loss(pred, target, weight, avg_factor, "focal_eiou", gamma, reduction, fmt, eps)
+
+
+def cdiou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    base: str = "giou",
+    lambda_: float = 1.0,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+) -> Tensor:
+    """Control-distance IoU loss of paired boxes: ``base + lambda_ * S / (4 * c)``.
+
+    ``base`` is the loss that the distance is added to: ``"iou"``, ``"log_iou"``, ``"giou"``, ``"diou"`` or
+    ``"ciou"``. ``S`` is the sum of the distances between corresponding corners, ``c`` the diagonal of the enclosing
+    box (without ``eps``): the added term is in [0, 1).
+
+    The distance of two corners is a cone: its gradient does not fade near the optimum, and is 0 where they
+    coincide. Where ``c == 0`` the term is 0.
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Chen and Miao, *Control Distance IoU and Control Distance IoU Loss Function*, arXiv:2103.11696.
+    """
+    if base not in _BASES:
+        check_choice("base", base, _BASES)
+    return _ops.box_loss(pred, target, weight, avg_factor, "cdiou_" + base, lambda_, reduction, fmt, eps)
+
+
+_LOSSES: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
+    "iou": (iou_loss, ("mode",)),
+    "giou": (giou_loss, ()),
+    "diou": (diou_loss, ()),
+    "ciou": (ciou_loss, ()),
+    "eiou": (eiou_loss, ()),
+    "focal_eiou": (focal_eiou_loss, ("gamma",)),
+    "cdiou": (cdiou_loss, ("base", "lambda_")),
+}
+
+
+def sigmoid_focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: Tensor | float | None = 0.25,
+    gamma: float = 2.0,
+    *,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Sigmoid focal loss: ``alpha_t * q**gamma * BCE`` of each logit ``x`` and its target ``z``.
+
+    - ``BCE = z * softplus(-x) + (1 - z) * softplus(x)``
+    - ``q = z * sigmoid(-x) + (1 - z) * sigmoid(x)``, the error of the probability; ``1 - p_t`` in the paper
+    - ``alpha_t = alpha * z + (1 - alpha) * (1 - z)``, or 1 without ``alpha``
+
+    Args:
+        logits: ``[..., C]`` (any shape with dense targets); float64, float32, float16 or bfloat16. Any strides.
+        targets: either *dense*, of ``logits``' shape and a floating dtype, with values in [0, 1], hard or soft; or
+            *class indices*, int64 of shape ``[...]``: row ``i`` of the logits has the target 1 in column
+            ``targets[i]`` and 0 elsewhere. An index outside ``[0, C)`` is background: 0 in every column. Dense
+            targets that require a gradient get one (the call is then served by pure PyTorch).
+        alpha: the share of the positives: a number in [0, 1], a floating tensor ``[C]`` with one per class, or None.
+        gamma: a finite number >= 0; 0 gives the (balanced) cross entropy.
+        weight: a floating factor for each loss: of ``logits``' shape, or one per row, ``logits.shape[:-1]``.
+        reduction: ``"none"`` gives the losses in ``logits``' shape, ``"sum"`` their sum, ``"mean"`` their sum
+            divided by ``avg_factor``, or by the number of logits that are not in ignored rows where there is none.
+        avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the
+            host. Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
+        ignore_index: rows with this class index have neither loss nor gradient. Dense targets know none.
+
+    Returns:
+        The loss, in float64 if ``logits`` or dense ``targets`` are float64, else in float32, in which it is
+        computed. Without logits, ``"mean"`` and ``"sum"`` are 0, with a graph.
+
+    Raises:
+        TypeError: if an argument's type or dtype is not one of the above.
+        ValueError: if a shape, a device, a name or a number is not one of the above.
+
+    Range [0, inf). The loss is smooth in ``x`` and has no kink. Computed without ``1 - p``: value and gradient keep
+    their relative precision for confident logits, right or wrong, and are finite for every finite logit and every
+    ``gamma``, below 1 too. A NaN logit gives NaN. Equal inputs give equal bits from run to run on the same device;
+    nothing synchronises with the host.
+
+    Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002.
+
+    Example:
+        >>> logits = torch.randn(8, 80, requires_grad=True)
+        >>> classes = torch.randint(0, 81, (8,))  # 80 is background
+        >>> positives = (classes < 80).sum().clamp(min=1)
+        >>> sigmoid_focal_loss(logits, classes, avg_factor=positives).backward()
+    """
+    return _ops.sigmoid_focal_loss(logits, targets, weight, avg_factor, alpha, gamma, reduction, ignore_index)

@@ -1,0 +1,274 @@
+"""Box losses in plain PyTorch: each is a sum of terms over the geometry of a pair of boxes.
+
+Every operation is differentiable, so autograd gives the gradient and the gradient's gradient, also under
+``torch.func`` and ``torch.compile``. A term divides only through ``divide``, takes roots only through ``_length``
+and meets ties only in ``torch.maximum`` and ``torch.minimum`` (which split the gradient in halves), so that no
+backward makes a NaN at a kink.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .checks import check_box_loss
+from .common import compute_dtype, divide, reduce_loss
+
+
+class Pair(NamedTuple):
+    """The geometry of paired boxes (x1, y1, x2, y2) and (tx1, ty1, tx2, ty2), free of their position in the plane."""
+
+    w: Tensor  # sides of the prediction
+    h: Tensor
+    target_w: Tensor  # sides of the target
+    target_h: Tensor
+    inter: Tensor  # areas of intersection, union and enclosing box
+    union: Tensor
+    hull: Tensor
+    cw: Tensor  # sides of the enclosing box
+    ch: Tensor
+    left: Tensor  # x1 - tx1, y1 - ty1, x2 - tx2, y2 - ty2
+    top: Tensor
+    right: Tensor
+    bottom: Tensor
+    area_eps: Tensor  # eps in units of area, and eps beside a ratio
+    eps: float
+
+
+# ---------------------------------------------------------------------------------------------------------- terms
+
+
+def iou(pair: Pair) -> Tensor:
+    """Intersection over union."""
+    return divide(pair.inter, pair.union + pair.area_eps)
+
+
+def overlap_term(pair: Pair) -> Tensor:
+    """1 - IoU."""
+    return 1 - iou(pair)
+
+
+def log_overlap_term(pair: Pair) -> Tensor:
+    """-ln(max(IoU, eps)), flat where IoU <= eps."""
+    value = iou(pair)
+    inside = value > pair.eps
+    ceiling = -math.log(pair.eps) if pair.eps > 0 else math.inf
+    return torch.where(inside, -torch.log(torch.where(inside, value, 1.0)), ceiling)
+
+
+def enclosing_term(pair: Pair) -> Tensor:
+    """Share of the enclosing box that neither box covers."""
+    return divide(pair.hull - pair.union, pair.hull + pair.area_eps)
+
+
+def centre_term(pair: Pair) -> Tensor:
+    """Squared distance of the centres over the squared diagonal of the enclosing box."""
+    dx = (pair.left + pair.right) / 2
+    dy = (pair.top + pair.bottom) / 2
+    return divide(dx**2 + dy**2, pair.cw**2 + pair.ch**2 + pair.area_eps)
+
+
+def aspect_term(pair: Pair) -> Tensor:
+    """alpha * v: the squared difference of the aspect angles, weighted by a constant alpha."""
+    angle = _aspect_angle(pair.target_w, pair.target_h) - _aspect_angle(pair.w, pair.h)
+    v = 4 / math.pi**2 * angle**2
+    alpha = divide(v, overlap_term(pair) + v + pair.eps).detach()
+    return alpha * v
+
+
+def sides_term(pair: Pair) -> Tensor:
+    """Squared differences of the sides over the squared sides of the enclosing box."""
+    dw = pair.w - pair.target_w
+    dh = pair.h - pair.target_h
+    return divide(dw**2, pair.cw**2 + pair.area_eps) + divide(dh**2, pair.ch**2 + pair.area_eps)
+
+
+def corners_term(pair: Pair) -> Tensor:
+    """Mean distance of the corners over the diagonal of the enclosing box."""
+    distances = (
+        _length(pair.left, pair.top)
+        + _length(pair.right, pair.top)
+        + _length(pair.right, pair.bottom)
+        + _length(pair.left, pair.bottom)
+    )
+    return divide(distances, 4 * _length(pair.cw, pair.ch))
+
+
+def _aspect_angle(w: Tensor, h: Tensor) -> Tensor:
+    """atan(w / h); its limit from h > 0 at h == 0, and 0 at w == h == 0."""
+    # Of w/h and h/w the one that is at most 1 is taken, which is finite, and 0 rather than 1/0 at h == 0.
+    wide = w.abs() > h.abs()
+    angle = torch.atan(divide(torch.where(wide, h, w), torch.where(wide, w, h)))
+    side = torch.where((w < 0) == (h < 0), torch.ones_like(w), -1.0)
+    return torch.where(wide, math.pi / 2 * side - angle, angle)
+
+
+def _length(a: Tensor, b: Tensor) -> Tensor:
+    """sqrt(a^2 + b^2), with gradient 0 at the origin."""
+    zero = (a == 0) & (b == 0)
+    return torch.where(zero, 0.0, torch.hypot(torch.where(zero, 1.0, a), b))
+
+
+# ------------------------------------------------------------------------------------------------------- formulas
+
+
+def iou_loss(pair: Pair) -> Tensor:
+    return overlap_term(pair)
+
+
+def log_iou_loss(pair: Pair) -> Tensor:
+    return log_overlap_term(pair)
+
+
+def square_iou_loss(pair: Pair) -> Tensor:
+    return 1 - iou(pair) ** 2
+
+
+def giou_loss(pair: Pair) -> Tensor:
+    return overlap_term(pair) + enclosing_term(pair)
+
+
+def diou_loss(pair: Pair) -> Tensor:
+    return overlap_term(pair) + centre_term(pair)
+
+
+def ciou_loss(pair: Pair) -> Tensor:
+    return overlap_term(pair) + centre_term(pair) + aspect_term(pair)
+
+
+def eiou_loss(pair: Pair) -> Tensor:
+    return overlap_term(pair) + centre_term(pair) + sides_term(pair)
+
+
+def focal_eiou_loss(pair: Pair, gamma: float) -> Tensor:
+    return iou(pair).detach() ** gamma * eiou_loss(pair)
+
+
+def cdiou_loss(pair: Pair, base: Callable[[Pair], Tensor], lambda_: float) -> Tensor:
+    return base(pair) + lambda_ * corners_term(pair)
+
+
+_PLAIN: dict[str, Callable[[Pair], Tensor]] = {
+    "iou": iou_loss,
+    "log_iou": log_iou_loss,
+    "square_iou": square_iou_loss,
+    "giou": giou_loss,
+    "diou": diou_loss,
+    "ciou": ciou_loss,
+    "eiou": eiou_loss,
+}
+
+
+def _evaluate(pair: Pair, formula: str, parameter: float) -> Tensor:
+    if formula == "focal_eiou":
+        return focal_eiou_loss(pair, parameter)
+    if formula.startswith("cdiou_"):
+        return cdiou_loss(pair, _PLAIN[formula.removeprefix("cdiou_")], parameter)
+    return _PLAIN[formula](pair)
+
+
+# ------------------------------------------------------------------------------------------------------- geometry
+
+
+def _corners(boxes: tuple[Tensor, ...], fmt: str) -> tuple[Tensor, ...]:
+    """x1, y1, x2, y2 of boxes given as ``fmt``."""
+    x, y, w, h = boxes
+    if fmt == "xywh":
+        return x, y, x + w, y + h
+    if fmt == "cxcywh":
+        return x - w / 2, y - h / 2, x + w / 2, y + h / 2
+    return boxes
+
+
+def _hull_sides(pred: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Sides of the enclosing box."""
+    (x1, y1, x2, y2), (tx1, ty1, tx2, ty2) = pred, target
+    cw = torch.maximum(x2, tx2) - torch.minimum(x1, tx1)
+    ch = torch.maximum(y2, ty2) - torch.minimum(y1, ty1)
+    return cw, ch
+
+
+def _scale(boxes: Tensor, fmt: str) -> Tensor:
+    """1, or for a pair so large that its areas could overflow the power of two that shrinks it."""
+    # A box loss does not change with the unit of length. The extents are measured after shrinking: no overflow.
+    limit, shrink = (2.0**450, 2.0**-700) if boxes.dtype == torch.float64 else (2.0**50, 2.0**-80)
+    columns = (boxes.detach() * shrink).unbind(-1)
+    pred, target = _corners(columns[:4], fmt), _corners(columns[4:], fmt)
+    sides = [box[2] - box[0] for box in (pred, target)] + [box[3] - box[1] for box in (pred, target)]
+    extent = torch.stack([*sides, *_hull_sides(pred, target)]).abs().sum(0)
+    return torch.where(extent < limit * shrink, torch.ones_like(extent), shrink)
+
+
+def _measure(boxes: Tensor, fmt: str, eps: float) -> Pair:
+    """The geometry of pairs [..., 8]: prediction and target, each as ``fmt``."""
+    scale = _scale(boxes, fmt)
+    columns = (boxes * scale[..., None]).unbind(-1)
+    pred, target = columns[:4], columns[4:]
+    if fmt != "xyxy":
+        # Seen from the target's own origin, corners keep the precision of the sides wherever the boxes lie.
+        origin = torch.zeros_like(target[0])
+        pred = (pred[0] - target[0], pred[1] - target[1], *pred[2:])
+        target = (origin, origin, *target[2:])
+    pred, target = _corners(pred, fmt), _corners(target, fmt)
+    (x1, y1, x2, y2), (tx1, ty1, tx2, ty2) = pred, target
+    w, h, target_w, target_h = x2 - x1, y2 - y1, tx2 - tx1, ty2 - ty1
+    iw = torch.minimum(x2, tx2) - torch.maximum(x1, tx1)
+    ih = torch.minimum(y2, ty2) - torch.maximum(y1, ty1)
+    cw, ch = _hull_sides(pred, target)
+    inter = torch.where((iw > 0) & (ih > 0), iw * ih, 0.0)
+    return Pair(
+        *(w, h, target_w, target_h),
+        *(inter, w * h + target_w * target_h - inter, cw * ch),
+        *(cw, ch),
+        *(x1 - tx1, y1 - ty1, x2 - tx2, y2 - ty2),
+        area_eps=eps * scale * scale,
+        eps=eps,
+    )
+
+
+class _FiniteGradient(torch.autograd.Function):
+    """The identity on boxes; its backward saturates what overflowed and makes NaN of what came from NaN or Inf.
+
+    The second output is a zero to be added to the loss. Its gradient is the loss's own: where that is not finite
+    (an overflow upstream, which a gradient scaler must see) nothing is mended.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(boxes: Tensor) -> tuple[Tensor, Tensor]:
+        return boxes.clone(), torch.zeros_like(boxes[..., 0])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, grad_loss: Tensor) -> Tensor:
+        (boxes,) = ctx.saved_tensors
+        finite = torch.isfinite(boxes).all(-1, keepdim=True)
+        mended = torch.where(torch.isfinite(grad_loss)[..., None], torch.nan_to_num(grad, nan=0.0), grad)
+        return torch.where(finite, mended, math.nan)
+
+
+def box_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    avg_factor: Tensor | float | None,
+    formula: str,
+    parameter: float,
+    reduction: str,
+    fmt: str,
+    eps: float,
+) -> Tensor:
+    """The operator behind every box loss; ``iouloss.functional.box_loss`` documents it."""
+    check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
+    dtype = compute_dtype(pred, target)
+    boxes, zero = _FiniteGradient.apply(torch.cat((pred.to(dtype), target.to(dtype)), -1))
+    loss = _evaluate(_measure(boxes, fmt, eps), formula, parameter)
+    loss = torch.nan_to_num(loss, nan=0.0) + zero
+    loss = torch.where(torch.isfinite(boxes).all(-1), loss, math.nan)
+    return reduce_loss(loss, weight, avg_factor, reduction)

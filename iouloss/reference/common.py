@@ -1,0 +1,32 @@
+"""What the reference losses share: the dtype they compute in, a division that knows 0/0, and the reduction."""
+
+import torch
+from torch import Tensor
+
+
+def compute_dtype(*tensors: Tensor) -> torch.dtype:
+    """float64 if any of the tensors is float64, else float32."""
+    return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+
+
+def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """The quotient, and 0 (with gradient 0) where the denominator is 0."""
+    # The denominator is replaced before the division, not the quotient after it: else the backward sees 0 * inf.
+    zero = denominator == 0
+    return torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, denominator))
+
+
+def reduce_loss(loss: Tensor, weight: Tensor | None, avg_factor: Tensor | float | None, reduction: str) -> Tensor:
+    """Weight the losses, then return them, their sum, or their sum over ``avg_factor`` (default: their number)."""
+    if weight is not None:
+        loss = loss * weight.to(loss.dtype)
+    if reduction == "none":
+        return loss
+    total = loss.sum()
+    if reduction == "sum":
+        return total
+    if avg_factor is None:
+        return total / max(loss.numel(), 1)
+    if isinstance(avg_factor, Tensor):
+        return divide(total, avg_factor.reshape(()).to(loss.dtype))
+    return total / float(avg_factor) if avg_factor != 0 else total * 0.0

@@ -1,0 +1,156 @@
+"""Builds the wheel: the CPU kernels always, the CUDA kernels when a toolkit is there.
+
+Environment:
+    IOULOSS_NO_EXT=1      install pure Python, no compiler needed
+    IOULOSS_NO_CUDA=1     build for the CPU alone
+    FORCE_CUDA=1          fail rather than leave CUDA out
+    TORCH_CUDA_ARCH_LIST  GPU architectures, as torch reads it
+    MAX_JOBS              how many compilers run at once
+"""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import setup
+
+ROOT = Path(__file__).parent
+DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0+PTX"
+
+# No contraction: a * b + c is fused where a formula says mul_add, and nowhere else, so that what cancels exactly in a
+# formula cancels exactly in the kernel, on every machine. The other three cost nothing in accuracy.
+CXX_FLAGS = ["-std=c++20", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fno-signed-zeros", "-fno-trapping-math"]
+CXX_FLAGS += ["-g0", "-fvisibility=hidden", "-Wall", "-Wno-psabi", "-Wno-ignored-attributes", "-Wno-maybe-uninitialized"]
+NVCC_FLAGS = ["-std=c++20", "-O3", "-fmad=false", "--expt-relaxed-constexpr", "-Xcompiler", "-fvisibility=hidden"]
+
+# One object an instruction set, each with its own flags; the program chooses at run time.
+INSTRUCTION_SETS = {"baseline": (16, [])}
+if platform.machine().lower() in ("x86_64", "amd64"):
+    INSTRUCTION_SETS["avx2"] = (32, ["-mavx2", "-mfma", "-mf16c"])
+    INSTRUCTION_SETS["avx512"] = (64, ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"])
+
+
+def enabled(name: str) -> bool:
+    return os.environ.get(name, "0") not in ("", "0")
+
+
+def import_torch():
+    try:
+        import torch
+        import torch.utils.cpp_extension
+    except ImportError as error:
+        sys.exit(
+            f"iouloss: building the extension needs torch ({error}).\n"
+            "Install torch, then run `pip install --no-build-isolation .`; "
+            "or set IOULOSS_NO_EXT=1 for a pure-Python install."
+        )
+    return torch
+
+
+def choose_cuda(cpp_extension) -> tuple[bool, str]:
+    """Whether to build the CUDA kernels, and why. A GPU need not be visible: wheels are built without one."""
+    if enabled("IOULOSS_NO_CUDA"):
+        return False, "IOULOSS_NO_CUDA is set"
+    if cpp_extension.CUDA_HOME is None:
+        if enabled("FORCE_CUDA"):
+            sys.exit("iouloss: FORCE_CUDA is set, but no CUDA toolkit was found (set CUDA_HOME)")
+        return False, "no CUDA toolkit was found (CUDA_HOME)"
+    return True, f"CUDA_HOME is {cpp_extension.CUDA_HOME}"
+
+
+def choose_archs(torch) -> tuple[str, str]:
+    """The architecture list, and why."""
+    if os.environ.get("TORCH_CUDA_ARCH_LIST"):
+        return os.environ["TORCH_CUDA_ARCH_LIST"], "TORCH_CUDA_ARCH_LIST"
+    if torch.cuda.is_available():
+        visible = {torch.cuda.get_device_capability(i) for i in range(torch.cuda.device_count())}
+        return ";".join(f"{major}.{minor}" for major, minor in sorted(visible)), "the visible GPUs"
+    return DEFAULT_ARCHS, "no GPU is visible: all that are supported"
+
+
+def make_build_command(cpp_extension):
+    class BuildExtension(cpp_extension.BuildExtension):
+        """torch's, after the objects of the instruction sets: its flags are the same for every file."""
+
+        def build_extension(self, extension):
+            extension.extra_objects += self.instruction_set_objects()
+            super().build_extension(extension)
+
+        def instruction_set_objects(self) -> list[str]:
+            import ninja
+
+            out = Path(self.build_temp, "cpu").resolve()
+            out.mkdir(parents=True, exist_ok=True)
+            compiler = os.environ.get("CXX", "c++")
+            rules = [
+                f"rule compile\n  command = {compiler} -MMD -MF $out.d -fPIC $flags -c $in -o $out",
+                "  depfile = $out.d\n  deps = gcc",
+            ]
+            objects = []
+            for name, (vector_bytes, flags) in INSTRUCTION_SETS.items():
+                target = out / f"{name}.o"
+                defines = [f"-DIOULOSS_ARCH={name}", f"-DIOULOSS_VECTOR_BYTES={vector_bytes}"]
+                source = (ROOT / "csrc/cpu/instruction_set.cpp").resolve()
+                rules.append(f"build {escape(target)}: compile {escape(source)}")
+                rules.append(f"  flags = {' '.join(CXX_FLAGS + flags + defines)}")
+                objects.append(str(target))
+            (out / "build.ninja").write_text("\n".join(rules) + "\n")
+            jobs = ["-j", os.environ["MAX_JOBS"]] if os.environ.get("MAX_JOBS") else []
+            subprocess.run([str(Path(ninja.BIN_DIR, "ninja")), "-C", str(out), *jobs], check=True)
+            return objects
+
+    return BuildExtension
+
+
+def escape(path: Path) -> str:
+    return re.sub(r"([ :$])", r"$\1", str(path))
+
+
+def write_build_info(**build) -> None:
+    """What the wheel was built for: iouloss reports it, and names it when the extension does not load."""
+    lines = ["# Written by setup.py.", "BUILD = {", *(f"    {k!r}: {v!r}," for k, v in build.items()), "}"]
+    (ROOT / "iouloss/_build_info.py").write_text("\n".join(lines) + "\n")
+
+
+def sources(*folders: str, suffix: str = ".cpp") -> list[str]:
+    found = (path for folder in folders for path in (ROOT / folder).glob(f"*{suffix}"))
+    return sorted(str(path.relative_to(ROOT)) for path in found if path.name != "instruction_set.cpp")
+
+
+def extension_options() -> dict:
+    if enabled("IOULOSS_NO_EXT"):
+        print("iouloss: pure Python (IOULOSS_NO_EXT is set)")
+        write_build_info(extension=False)
+        return {}
+    torch = import_torch()
+    from torch.utils import cpp_extension
+
+    cuda, why = choose_cuda(cpp_extension)
+    archs, why_archs = choose_archs(torch) if cuda else ("", "")
+    print(f"iouloss: torch {torch.__version__}, CPU instruction sets {', '.join(INSTRUCTION_SETS)}")
+    print(f"iouloss: CUDA kernels {'on' if cuda else 'off'} ({why})")
+    macros = [("IOULOSS_X86", None)] if "avx2" in INSTRUCTION_SETS else []
+    kind, files = cpp_extension.CppExtension, sources("csrc/cpu", "csrc/torch")
+    if cuda:
+        print(f"iouloss: GPU architectures {archs} ({why_archs})")
+        os.environ["TORCH_CUDA_ARCH_LIST"] = archs
+        macros.append(("IOULOSS_CUDA", None))
+        kind, files = cpp_extension.CUDAExtension, files + sources("csrc/cuda", suffix=".cu")
+    write_build_info(
+        extension=True,
+        torch=str(torch.__version__),
+        python=platform.python_version(),
+        cuda=torch.version.cuda if cuda else None,
+        cuda_archs=archs.replace(" ", ";").split(";") if cuda else [],
+        cpu_isas=list(INSTRUCTION_SETS),
+        compiler=os.environ.get("CXX", "c++"),
+    )
+    flags = {"cxx": CXX_FLAGS, "nvcc": NVCC_FLAGS}
+    extension = kind("iouloss._C", files, define_macros=macros, extra_compile_args=flags)
+    return {"ext_modules": [extension], "cmdclass": {"build_ext": make_build_command(cpp_extension)}}
+
+
+setup(**extension_options())
