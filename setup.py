@@ -11,6 +11,7 @@ Environment:
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0+PTX"
 # formula cancels exactly in the kernel, on every machine. The other three cost nothing in accuracy.
 CXX_FLAGS = ["-std=c++20", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fno-signed-zeros", "-fno-trapping-math"]
 CXX_FLAGS += ["-g0", "-fvisibility=hidden", "-Wall", "-Wno-psabi", "-Wno-ignored-attributes", "-Wno-maybe-uninitialized"]
-NVCC_FLAGS = ["-std=c++20", "-O3", "-fmad=false", "--expt-relaxed-constexpr", "-Xcompiler", "-fvisibility=hidden"]
+NVCC_FLAGS = ["-std=c++20", "-O3", "-fmad=false", "-DIOULOSS_ARCH=cuda", "--expt-relaxed-constexpr", "-Xcompiler", "-fvisibility=hidden"]
 
 # One object an instruction set, each with its own flags; the program chooses at run time.
 INSTRUCTION_SETS = {"baseline": (16, [])}
@@ -37,7 +38,20 @@ def enabled(name: str) -> bool:
     return os.environ.get(name, "0") not in ("", "0")
 
 
+def find_cuda_home() -> str | None:
+    """The first place that is a whole toolkit. An nvcc on the PATH may be a wrapper that lives elsewhere."""
+    nvcc = shutil.which("nvcc")
+    places = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), nvcc and Path(nvcc).resolve().parents[1]]
+    for place in (*places, "/usr/local/cuda"):
+        if place and Path(place, "bin/nvcc").exists() and Path(place, "include/cuda_runtime.h").exists():
+            return str(place)
+    return None
+
+
 def import_torch():
+    home = find_cuda_home()
+    if home is not None:
+        os.environ["CUDA_HOME"] = home  # torch.utils.cpp_extension reads it when imported
     try:
         import torch
         import torch.utils.cpp_extension
@@ -50,15 +64,15 @@ def import_torch():
     return torch
 
 
-def choose_cuda(cpp_extension) -> tuple[bool, str]:
+def choose_cuda() -> tuple[bool, str]:
     """Whether to build the CUDA kernels, and why. A GPU need not be visible: wheels are built without one."""
     if enabled("IOULOSS_NO_CUDA"):
         return False, "IOULOSS_NO_CUDA is set"
-    if cpp_extension.CUDA_HOME is None:
+    if find_cuda_home() is None:
         if enabled("FORCE_CUDA"):
             sys.exit("iouloss: FORCE_CUDA is set, but no CUDA toolkit was found (set CUDA_HOME)")
         return False, "no CUDA toolkit was found (CUDA_HOME)"
-    return True, f"CUDA_HOME is {cpp_extension.CUDA_HOME}"
+    return True, f"CUDA_HOME is {find_cuda_home()}"
 
 
 def choose_archs(torch) -> tuple[str, str]:
@@ -128,7 +142,7 @@ def extension_options() -> dict:
     torch = import_torch()
     from torch.utils import cpp_extension
 
-    cuda, why = choose_cuda(cpp_extension)
+    cuda, why = choose_cuda()
     archs, why_archs = choose_archs(torch) if cuda else ("", "")
     print(f"iouloss: torch {torch.__version__}, CPU instruction sets {', '.join(INSTRUCTION_SETS)}")
     print(f"iouloss: CUDA kernels {'on' if cuda else 'off'} ({why})")

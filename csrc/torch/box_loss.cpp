@@ -109,7 +109,7 @@ Tensor forward(const Tensor& pred, const Tensor& target, const OptionalTensor& w
   const Inputs inputs(pred, target, weight, call.a);
   const Divisor by(avg_factor, divisor, call.reduction, call.a.n, call.a.float64);
 #ifdef IOULOSS_CUDA
-  if (pred.is_cuda()) return launch_box_forward(call.a, call.reduction, by, losses), losses;
+  if (pred.is_cuda()) return launch_on_device(call.a, call.reduction, by, losses), losses;
 #endif
   forward_cpu(call.a, call.reduction, by, losses);
   return losses;
@@ -131,7 +131,7 @@ std::tuple<Tensor, Tensor> backward(const Tensor& grad_output, const Tensor& pre
   const Upstream upstream(grad_output);
   const auto run = [&](Tensor& grad) {
 #ifdef IOULOSS_CUDA
-    if (pred.is_cuda()) return launch_box_backward(call.a, upstream, by, grad);
+    if (pred.is_cuda()) return launch_on_device(call.a, upstream, by, grad);
 #endif
     backward_cpu(call.a, upstream, by, grad);
   };

@@ -126,7 +126,7 @@ Tensor forward(const Tensor& logits, const Tensor& targets, const OptionalTensor
   const Inputs inputs(logits, targets, weight, alpha_per_class, call.a);
   const Divisor by(avg_factor, divisor, call.reduction, call.a.n, call.a.float64);
 #ifdef IOULOSS_CUDA
-  if (logits.is_cuda()) return launch_focal_forward(call.a, call.reduction, by, losses), losses;
+  if (logits.is_cuda()) return launch_on_device(call.a, call.reduction, by, losses), losses;
 #endif
   forward_cpu(call.a, call.reduction, by, losses);
   return losses;
@@ -142,7 +142,7 @@ Tensor backward(const Tensor& grad_output, const Tensor& logits, const Tensor& t
   const Divisor by(avg_factor, divisor, call.reduction, call.a.n, call.a.float64);
   const Upstream upstream(grad_output);
 #ifdef IOULOSS_CUDA
-  if (logits.is_cuda()) return launch_focal_backward(call.a, upstream, by, grad), grad;
+  if (logits.is_cuda()) return launch_on_device(call.a, upstream, by, grad), grad;
 #endif
   backward_cpu(call.a, upstream, by, grad);
   return grad;

@@ -1,0 +1,112 @@
+// The shape "paired boxes" on the GPU: a thread a box. One 16-byte load for each of the two float32 boxes and one
+// 16-byte store for the gradient; 8 bytes each in half precision, twice 16 in double.
+#pragma once
+
+#include "../core/box_formulas.h"
+#include "memory.cuh"
+#include "reduce.cuh"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+struct BoxLaunch {
+  BoxArguments a;
+  bool pred_vectors, target_vectors;
+};
+
+template <class T>
+__device__ __forceinline__ Row4<T> load_row(const Rows& rows, bool vectors, int64_t i) {
+  const int64_t at = i * rows.row_stride;
+  if (vectors) return load4<T>(rows.data, rows.dtype, at);
+  return {load<T>(rows.data, rows.dtype, at), load<T>(rows.data, rows.dtype, at + rows.column_stride),
+          load<T>(rows.data, rows.dtype, at + 2 * rows.column_stride),
+          load<T>(rows.data, rows.dtype, at + 3 * rows.column_stride)};
+}
+
+// Two boxes as the formulas take them, scaled first where the products of their lengths would overflow.
+template <class T>
+struct LoadedPair {
+  Pair<T> b;
+  Parameters<T> parameters;
+  T scale = T(1);
+
+  __device__ __forceinline__ LoadedPair(const BoxLaunch& l, int64_t i) : parameters{T(l.a.eps), T(l.a.parameter)} {
+    const Row4<T> p = load_row<T>(l.a.pred, l.pred_vectors, i), t = load_row<T>(l.a.target, l.target_vectors, i);
+    b = measure(p, t, l.a.format);
+    if (!is_safe(b.extent())) {
+      scale = T(Limits<T>::rescale);
+      b = measure(p * scale, t * scale, l.a.format);
+      parameters.eps *= scale * scale;
+    }
+    measure_overlap(b, parameters.eps);
+  }
+};
+
+template <class Formula, class T>
+__global__ void __launch_bounds__(threads) box_forward(const BoxLaunch l, const Delivery to) {
+  T sum = 0;
+  for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
+    const LoadedPair<T> pair(l, i);
+    T loss = Formula::value(pair.b, pair.parameters);
+    if (!(absolute(loss) <= T(Limits<T>::largest))) loss = tamed(loss, pair.b.extent());
+    if (l.a.weight.data) loss *= load<T>(l.a.weight, i);
+    if (to.reduced)
+      sum += loss;
+    else
+      static_cast<T*>(to.out)[i] = loss;
+  }
+  if (to.reduced) deliver_sum(sum, to);
+}
+
+template <class Formula, class T>
+__global__ void __launch_bounds__(threads)
+    box_backward(const BoxLaunch l, const Values upstream, const DeviceScale scale, const Output grad) {
+  const int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
+  if (i >= l.a.n) return;
+  const LoadedPair<T> pair(l, i);
+  Partials<T> d;
+  Formula::add_gradient(pair.b, pair.parameters, d);
+  Row4<T> g = to_gradient(pair.b, d, l.a.format) * pair.scale;
+  if (!(absolute((g.c0 + g.c1) + (g.c2 + g.c3)) <= T(Limits<T>::largest))) {
+    const T extent = pair.b.extent();
+    g = {tamed(g.c0, extent), tamed(g.c1, extent), tamed(g.c2, extent), tamed(g.c3, extent)};
+  }
+  T factor = load<T>(upstream, i) * load_scale<T>(scale);
+  if (l.a.weight.data) factor *= load<T>(l.a.weight, i);
+  store4(grad, 4 * i, g * factor);
+}
+
+// ---- launches, for one number type -------------------------------------------------------------------------------
+
+inline BoxLaunch launch_of(const BoxArguments& a) {
+  const auto vectors = [](const Rows& r) {
+    return r.column_stride == 1 && is_vectorizable(r.data, r.dtype, r.row_stride);
+  };
+  return {a, vectors(a.pred), vectors(a.target)};
+}
+
+template <class T>
+void launch_box_forward(const BoxArguments& a, const Delivery& to, cudaStream_t stream) {
+  static constexpr void (*kernels[])(BoxLaunch, Delivery) = {
+#define X(name, formula) box_forward<formula, T>,
+      IOULOSS_BOX_FORMULAS(X)
+#undef X
+  };
+  const int64_t blocks = forward_blocks(a.n, to.reduced);
+  reset_counter(to, blocks, stream);
+  kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of(a), to);
+}
+
+template <class T>
+void launch_box_backward(const BoxArguments& a, const Values& upstream, const DeviceScale& scale, const Output& grad,
+                         cudaStream_t stream) {
+  static constexpr void (*kernels[])(BoxLaunch, Values, DeviceScale, Output) = {
+#define X(name, formula) box_backward<formula, T>,
+      IOULOSS_BOX_FORMULAS(X)
+#undef X
+  };
+  kernels[int(a.formula)]<<<unsigned(blocks_for(a.n)), threads, 0, stream>>>(launch_of(a), upstream, scale, grad);
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

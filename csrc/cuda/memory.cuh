@@ -1,0 +1,94 @@
+// Loads and stores of every dtype. The dtype is the same for a whole launch, so these branches are uniform; a kernel
+// is compiled once for a number type, and any mixture of dtypes runs through it.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "../core/arguments.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+__host__ __device__ inline int size_of(Dtype dtype) {
+  return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2;
+}
+
+// Whether four consecutive values from data + 4k * stride on can be loaded as a vector, for every k.
+inline bool is_vectorizable(const void* data, Dtype dtype, int64_t stride) {
+  const int64_t bytes = size_of(dtype) * 4 < 16 ? size_of(dtype) * 4 : 16;
+  return reinterpret_cast<uintptr_t>(data) % bytes == 0 && stride * size_of(dtype) % bytes == 0;
+}
+
+__device__ __forceinline__ float2 unpack(unsigned pair, Dtype dtype) {
+  if (dtype == Dtype::bfloat16) return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
+  return {__half2float(__ushort_as_half(pair & 0xffffu)), __half2float(__ushort_as_half(pair >> 16))};
+}
+
+__device__ __forceinline__ unsigned pack(float low, float high, Dtype dtype) {
+  if (dtype == Dtype::bfloat16)
+    return __bfloat16_as_ushort(__float2bfloat16_rn(low)) | unsigned(__bfloat16_as_ushort(__float2bfloat16_rn(high)))
+                                                                << 16;
+  return __half_as_ushort(__float2half_rn(low)) | unsigned(__half_as_ushort(__float2half_rn(high))) << 16;
+}
+
+// One value.
+template <class T>
+__device__ __forceinline__ T load(const void* data, Dtype dtype, int64_t i) {
+  if constexpr (sizeof(T) == 8)
+    if (dtype == Dtype::float64) return static_cast<const double*>(data)[i];
+  if (dtype == Dtype::float32) return static_cast<const float*>(data)[i];
+  return unpack(static_cast<const unsigned short*>(data)[i], dtype).x;
+}
+
+template <class T>
+__device__ __forceinline__ T load(const Values& values, int64_t i) {
+  return load<T>(values.data, values.dtype, i * values.stride);
+}
+
+template <class T>
+__device__ __forceinline__ void store(const Output& out, int64_t i, T x) {
+  if constexpr (sizeof(T) == 8)
+    if (out.dtype == Dtype::float64) return void(static_cast<double*>(out.data)[i] = x);
+  if (out.dtype == Dtype::float32) return void(static_cast<float*>(out.data)[i] = float(x));
+  static_cast<unsigned short*>(out.data)[i] = static_cast<unsigned short>(pack(float(x), 0.f, out.dtype));
+}
+
+// Four consecutive values from index i on, which is_vectorizable() allows.
+template <class T>
+__device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t i) {
+  if constexpr (sizeof(T) == 8)
+    if (dtype == Dtype::float64) {
+      const double2* p = reinterpret_cast<const double2*>(static_cast<const double*>(data) + i);
+      const double2 a = __ldg(p), b = __ldg(p + 1);
+      return {a.x, a.y, b.x, b.y};
+    }
+  if (dtype == Dtype::float32) {
+    const float4 v = __ldg(reinterpret_cast<const float4*>(static_cast<const float*>(data) + i));
+    return {v.x, v.y, v.z, v.w};
+  }
+  const uint2 v = __ldg(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + i));
+  const float2 a = unpack(v.x, dtype), b = unpack(v.y, dtype);
+  return {a.x, a.y, b.x, b.y};
+}
+
+template <class T>
+__device__ __forceinline__ void store4(const Output& out, int64_t i, const Row4<T>& v) {
+  if constexpr (sizeof(T) == 8)
+    if (out.dtype == Dtype::float64) {
+      double2* p = reinterpret_cast<double2*>(static_cast<double*>(out.data) + i);
+      p[0] = {v.c0, v.c1};
+      p[1] = {v.c2, v.c3};
+      return;
+    }
+  if (out.dtype == Dtype::float32) {
+    *reinterpret_cast<float4*>(static_cast<float*>(out.data) + i) = {float(v.c0), float(v.c1), float(v.c2),
+                                                                     float(v.c3)};
+    return;
+  }
+  *reinterpret_cast<uint2*>(static_cast<unsigned short*>(out.data) + i) = {pack(float(v.c0), float(v.c1), out.dtype),
+                                                                           pack(float(v.c2), float(v.c3), out.dtype)};
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,89 @@
+// The sum of a launch, in one launch and in an order fixed by its size: each block leaves one partial sum, and the
+// block that finishes last adds them up. No atomic touches a value.
+#pragma once
+
+#include "kernels.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+// Threads in a block; a multiple of the warp. 256 keeps the registers of every kernel within what full occupancy of
+// the smallest supported multiprocessor (1024 threads, 64 K registers) leaves to a thread.
+inline constexpr int threads = 256;
+
+// Blocks of a reduced launch for each multiprocessor: 8 of 256 threads fill one of 2048. More would only leave more
+// partial sums.
+inline constexpr int blocks_per_multiprocessor = 8;
+
+// What precedes the partial sums in the scratch memory.
+inline constexpr int64_t counter_bytes = 8;
+
+// In thread 0; every thread of the block must call it.
+template <class T>
+__device__ __forceinline__ T block_sum(T x) {
+  __shared__ T of_warp[threads / 32];
+  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
+  __syncthreads();  // of_warp may still be read from the sum before
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
+  __syncthreads();
+  if (threadIdx.x >= 32) return x;
+  x = threadIdx.x < threads / 32 ? of_warp[threadIdx.x] : T(0);
+  for (int distance = threads / 64; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
+  return x;
+}
+
+template <class T>
+__device__ __forceinline__ T load_scale(const DeviceScale& scale) {
+  if (scale.divisor == nullptr) return T(scale.number);
+  const T divisor = *static_cast<const T*>(scale.divisor);
+  return divisor == T(0) ? T(0) : T(1) / divisor;
+}
+
+template <class T>
+__device__ __forceinline__ void deliver_sum(T sum, const Delivery& to) {
+  __shared__ bool is_last;
+  unsigned* finished = static_cast<unsigned*>(to.scratch);
+  T* partials = reinterpret_cast<T*>(static_cast<char*>(to.scratch) + counter_bytes);
+  sum = block_sum(sum);
+  if (gridDim.x == 1) {
+    if (threadIdx.x == 0) *static_cast<T*>(to.out) = sum * load_scale<T>(to.scale);
+    return;
+  }
+  if (threadIdx.x == 0) {
+    partials[blockIdx.x] = sum;
+    __threadfence();  // the partial sum is visible before the block counts as finished
+    is_last = atomicAdd(finished, 1u) == gridDim.x - 1;
+  }
+  __syncthreads();
+  if (!is_last) return;
+  __threadfence();
+  double total = 0;
+  for (unsigned i = threadIdx.x; i < gridDim.x; i += threads) total += double(__ldcg(partials + i));
+  total = block_sum(total);
+  if (threadIdx.x == 0) *static_cast<T*>(to.out) = T(total * double(load_scale<T>(to.scale)));
+}
+
+inline int64_t blocks_for(int64_t items) { return (items + threads - 1) / threads; }
+
+// The grid of a forward launch: a block for each part where every loss is kept, else no more than fill the device.
+inline int64_t forward_blocks(int64_t items, bool reduced) {
+  const int64_t blocks = blocks_for(items) > 0 ? blocks_for(items) : 1;
+  if (!reduced) return blocks;
+  int device = 0, multiprocessors = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
+  const int64_t most = int64_t(multiprocessors) * blocks_per_multiprocessor;
+  return blocks < most ? blocks : most;
+}
+
+inline int64_t scratch_bytes(int64_t items, bool float64) {
+  const int64_t blocks = forward_blocks(items, true);
+  return blocks == 1 ? 0 : counter_bytes + blocks * (float64 ? 8 : 4);
+}
+
+inline void reset_counter(const Delivery& to, int64_t blocks, cudaStream_t stream) {
+  if (to.reduced && blocks > 1) cudaMemsetAsync(to.scratch, 0, counter_bytes, stream);
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss
