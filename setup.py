@@ -23,9 +23,13 @@ DEFAULT_ARCHS = "7.5;8.0;8.6;8.9;9.0;10.0;12.0+PTX"
 
 # No contraction: a * b + c is fused where a formula says mul_add, and nowhere else, so that what cancels exactly in a
 # formula cancels exactly in the kernel, on every machine. The other three cost nothing in accuracy.
-CXX_FLAGS = ["-std=c++20", "-O2", "-ffp-contract=off", "-fno-math-errno", "-fno-signed-zeros", "-fno-trapping-math"]
-CXX_FLAGS += ["-g0", "-fvisibility=hidden", "-Wall", "-Wno-psabi", "-Wno-ignored-attributes", "-Wno-maybe-uninitialized"]
-NVCC_FLAGS = ["-std=c++20", "-O3", "-fmad=false", "-DIOULOSS_ARCH=cuda", "--expt-relaxed-constexpr", "-Xcompiler", "-fvisibility=hidden"]
+CXX_FLAGS = (
+    "-std=c++20 -O3 -g0 -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-signed-zeros -fno-trapping-math "
+    "-Wall -Wno-psabi -Wno-ignored-attributes -Wno-maybe-uninitialized"
+).split()
+NVCC_FLAGS = (
+    "-std=c++20 -O3 -fmad=false --expt-relaxed-constexpr -Xcompiler -fvisibility=hidden -DIOULOSS_ARCH=cuda"
+).split()
 
 # One object an instruction set, each with its own flags; the program chooses at run time.
 INSTRUCTION_SETS = {"baseline": (16, [])}
@@ -53,26 +57,41 @@ def import_torch():
     if home is not None:
         os.environ["CUDA_HOME"] = home  # torch.utils.cpp_extension reads it when imported
     try:
+        import ninja
         import torch
         import torch.utils.cpp_extension
     except ImportError as error:
         sys.exit(
-            f"iouloss: building the extension needs torch ({error}).\n"
-            "Install torch, then run `pip install --no-build-isolation .`; "
+            f"iouloss: building the extension needs torch and ninja ({error}).\n"
+            "Install them, then run `pip install --no-build-isolation .`; "
             "or set IOULOSS_NO_EXT=1 for a pure-Python install."
         )
+    # An environment need not be activated to be used: torch looks for ninja on the PATH.
+    os.environ["PATH"] = os.pathsep.join([ninja.BIN_DIR, os.environ["PATH"]])
     return torch
 
 
-def choose_cuda() -> tuple[bool, str]:
+def choose_cuda(torch) -> tuple[bool, str]:
     """Whether to build the CUDA kernels, and why. A GPU need not be visible: wheels are built without one."""
     if enabled("IOULOSS_NO_CUDA"):
         return False, "IOULOSS_NO_CUDA is set"
-    if find_cuda_home() is None:
-        if enabled("FORCE_CUDA"):
-            sys.exit("iouloss: FORCE_CUDA is set, but no CUDA toolkit was found (set CUDA_HOME)")
-        return False, "no CUDA toolkit was found (CUDA_HOME)"
-    return True, f"CUDA_HOME is {find_cuda_home()}"
+    missing = missing_for_cuda(torch)
+    if missing and enabled("FORCE_CUDA"):
+        sys.exit(f"iouloss: FORCE_CUDA is set, but {missing}")
+    return (False, missing) if missing else (True, f"CUDA_HOME is {find_cuda_home()}")
+
+
+def missing_for_cuda(torch) -> str | None:
+    home = find_cuda_home()
+    if torch.version.cuda is None:
+        return "this torch is built without CUDA"
+    if home is None:
+        return "no CUDA toolkit was found (CUDA_HOME)"
+    text = subprocess.run([str(Path(home, "bin/nvcc")), "--version"], capture_output=True, text=True).stdout
+    found = re.search(r"release (\d+)", text)
+    if found is None or found[1] != torch.version.cuda.split(".")[0]:
+        return f"the toolkit in {home} is of CUDA {found[1] if found else '?'}, torch of CUDA {torch.version.cuda}"
+    return None
 
 
 def choose_archs(torch) -> tuple[str, str]:
@@ -94,8 +113,6 @@ def make_build_command(cpp_extension):
             super().build_extension(extension)
 
         def instruction_set_objects(self) -> list[str]:
-            import ninja
-
             out = Path(self.build_temp, "cpu").resolve()
             out.mkdir(parents=True, exist_ok=True)
             compiler = os.environ.get("CXX", "c++")
@@ -113,7 +130,7 @@ def make_build_command(cpp_extension):
                 objects.append(str(target))
             (out / "build.ninja").write_text("\n".join(rules) + "\n")
             jobs = ["-j", os.environ["MAX_JOBS"]] if os.environ.get("MAX_JOBS") else []
-            subprocess.run([str(Path(ninja.BIN_DIR, "ninja")), "-C", str(out), *jobs], check=True)
+            subprocess.run(["ninja", "-C", str(out), *jobs], check=True)
             return objects
 
     return BuildExtension
@@ -142,7 +159,7 @@ def extension_options() -> dict:
     torch = import_torch()
     from torch.utils import cpp_extension
 
-    cuda, why = choose_cuda()
+    cuda, why = choose_cuda(torch)
     archs, why_archs = choose_archs(torch) if cuda else ("", "")
     print(f"iouloss: torch {torch.__version__}, CPU instruction sets {', '.join(INSTRUCTION_SETS)}")
     print(f"iouloss: CUDA kernels {'on' if cuda else 'off'} ({why})")

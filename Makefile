@@ -1,0 +1,97 @@
+# Everything a fresh machine needs is set up on the way: `make train` and `make test` are all there is to know.
+#
+#   make train      train a detector on real aerial photographs with the fused losses
+#   make test       prove the rest: every backend this machine has, and the CUDA kernels even without a GPU
+#   make bench      measure, beside the peers        make bench-quick   the same in a minute and a half
+#   make emulate    the tests on the emulated GPU    make lint          formatters and types
+#   make wheel      build a wheel                    make format        let the formatters have their way
+
+PYTHON ?= python3
+VENV ?= .venv
+IN_VENV := $(VENV)/bin/python
+PIP := $(IN_VENV) -m pip install -q --disable-pip-version-check
+
+# What to build for: the GPU that is here; else the emulated one where the tests want it; else the CPU.
+HAS_GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes)
+HAS_NVCC := $(shell command -v nvcc >/dev/null 2>&1 && echo yes)
+ifneq ($(and $(HAS_GPU),$(HAS_NVCC)),)
+BUILD ?= gpu
+else ifneq ($(and $(HAS_NVCC),$(filter test emulate,$(MAKECMDGOALS))),)
+BUILD ?= emulated
+else
+BUILD ?= cpu
+endif
+BUILD_OPTIONS_cpu := IOULOSS_NO_CUDA=1
+BUILD_OPTIONS_emulated := TORCH_CUDA_ARCH_LIST=9.0+PTX
+BUILD_OPTIONS_gpu := FORCE_CUDA=1
+
+SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*)
+TORCH := $(VENV)/.torch
+BUILT := $(VENV)/.built-$(BUILD)
+
+.PHONY: train test test-cpu emulate bench bench-quick lint format wheel clean
+
+$(TORCH): requirements/torch.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r $<
+	touch $@
+
+$(BUILT): $(TORCH) $(SOURCES)
+	$(BUILD_OPTIONS_$(BUILD)) $(IN_VENV) -m pip install -q --disable-pip-version-check --no-build-isolation -e .
+	rm -f $(VENV)/.built-*
+	touch $@
+
+$(VENV)/.train: requirements/train.txt $(TORCH)
+	$(PIP) -r $<
+	$(PIP) --no-deps deepforest==2.1.0
+	touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.train
+	$(PIP) -r $<
+	touch $@
+
+$(VENV)/.lint: requirements/lint.txt $(TORCH)
+	$(PIP) -r $<
+	touch $@
+
+train: $(BUILT) $(VENV)/.train
+	$(IN_VENV) examples/train_detector.py $(ARGS)
+
+test: $(BUILT) $(VENV)/.test
+	$(IN_VENV) -m pytest
+	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q tests/test_boxes.py tests/test_logits.py tests/test_errors.py \
+	    tests/test_compile.py tests/test_torchvision_parity.py tests/test_package.py
+ifeq ($(BUILD),emulated)
+	$(MAKE) emulate
+endif
+
+# The whole table of tests on a CUDA device that executes the compiled kernels without a GPU: docs/emulated_cuda.md.
+emulate: $(BUILT) $(VENV)/.test
+	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
+	PYTHONPATH=tests/emulated_cuda $(IN_VENV) -m emulated_cuda $(IN_VENV) -m pytest -q tests/test_boxes.py \
+	    tests/test_logits.py tests/test_errors.py
+
+bench: $(BUILT) $(VENV)/.train
+	$(IN_VENV) -m benchmarks $(ARGS)
+
+bench-quick: $(BUILT) $(VENV)/.train
+	$(IN_VENV) -m benchmarks --quick $(ARGS)
+
+CPP_SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
+
+lint: $(VENV)/.lint
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/clang-format --dry-run --Werror $(CPP_SOURCES)
+
+format: $(VENV)/.lint
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/clang-format -i $(CPP_SOURCES)
+
+wheel: $(TORCH)
+	$(IN_VENV) -m pip wheel --no-build-isolation --no-deps -w dist .
+
+clean:
+	rm -rf build dist $(VENV) *.egg-info iouloss/*.so iouloss/_build_info.py
