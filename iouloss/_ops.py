@@ -37,6 +37,13 @@ def _split(value: Any) -> tuple[Tensor | None, Any]:
     return (value, None) if isinstance(value, Tensor) else (None, value)
 
 
+def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor | None:
+    """A number as a tensor: the compiled graph then holds for every number, such as the size of a batch."""
+    if avg_factor is None or isinstance(avg_factor, Tensor):
+        return avg_factor
+    return torch.full((), avg_factor, dtype=torch.float64, device=device)
+
+
 def _call(function: Callable[..., Tensor], check: Callable[..., None], given: tuple[Any, ...], *args: Any) -> Tensor:
     """Call into the extension; where the binding refuses the type of an argument, say which and why."""
     try:
@@ -62,10 +69,12 @@ def box_loss(
     given = (pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
     if not _fused(pred, weight, avg_factor):
         return reference.box_loss(*given)
-    args = (pred, target, weight, *_split(avg_factor), formula, parameter, reduction, fmt, eps)
+    options = (formula, parameter, reduction, fmt, eps)
     if _is_compiling():
+        args = (pred, target, weight, _traced(avg_factor, pred.device), None, *options)
         loss: Tensor = torch.ops.iouloss.box_loss(*args)
         return loss
+    args = (pred, target, weight, *_split(avg_factor), *options)
     return _call(_extension.box_loss, check_box_loss, given, *args)
 
 
@@ -85,8 +94,10 @@ def sigmoid_focal_loss(
         return reference.sigmoid_focal_loss(*given)
     if avg_factor is None and reduction == "mean" and getattr(targets, "dtype", None) == torch.int64 and logits.ndim:
         avg_factor = kept_elements(logits, targets, ignore_index)
-    args = (logits, targets, weight, *_split(avg_factor), *_split(alpha), gamma, reduction, ignore_index)
+    options = (*_split(alpha), gamma, reduction, ignore_index)
     if _is_compiling():
+        args = (logits, targets, weight, _traced(avg_factor, logits.device), None, *options)
         loss: Tensor = torch.ops.iouloss.sigmoid_focal_loss(*args)
         return loss
+    args = (logits, targets, weight, *_split(avg_factor), *options)
     return _call(_extension.sigmoid_focal_loss, check_sigmoid_focal_loss, given, *args)

@@ -54,7 +54,7 @@ def log_overlap_term(pair: Pair) -> Tensor:
     """-ln(max(IoU, eps)), flat where IoU <= eps."""
     value = iou(pair)
     inside = value > pair.eps
-    ceiling = -math.log(pair.eps) if pair.eps > 0 else math.inf
+    ceiling = -math.log(pair.eps) if pair.eps > 0 else torch.finfo(value.dtype).max
     return torch.where(inside, -torch.log(torch.where(inside, value, 1.0)), ceiling)
 
 

@@ -109,7 +109,7 @@ def _check_reduction(reduction: Any) -> None:
 def _check_number(name: str, value: Any, wants: str) -> None:
     if not isinstance(value, (int, float, Real)):
         raise TypeError(f"{name}: got {_kind(value)}, wants {wants}")
-    if not math.isfinite(value):
+    if not -math.inf < float(value) < math.inf:  # not math.isfinite, which a traced number does not know
         raise ValueError(f"{name}: got {float(value)}, wants {wants}")
 
 

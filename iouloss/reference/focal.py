@@ -23,7 +23,8 @@ def focal_terms(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
     # Not abs(), whose gradient at 0 is 0: the side is chosen, and the formula is smooth across it.
     magnitude = torch.where(positive, logits, -logits)
     wrong = torch.where(positive, 1 - targets, targets)
-    e = torch.exp(-magnitude)
+    # Beyond 1000 e is 0. So is its derivative, and stays 0 where the rest of the gradient overflows.
+    e = torch.exp(-torch.where(magnitude > 1000, 1000.0, magnitude))
     bce = torch.log1p(e) + wrong * magnitude
     q = (wrong + (1 - wrong) * e) / (1 + e)
     # Where e underflows, bce does too; q stays off 0, at which the derivative of a power below 1 is infinite.

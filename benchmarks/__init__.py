@@ -1,0 +1,1 @@
+"""The losses against their peers and against the speed of memory: ``python -m benchmarks``."""

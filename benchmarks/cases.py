@@ -1,0 +1,180 @@
+"""The registry: which losses are timed, at which sizes, and how many bytes each must move.
+
+A loss is one line in ``PROBLEMS``; which of its sizes, types and threads are run is said in ``full`` and ``quick``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import iouloss
+
+from . import inputs, peers
+from .peers import Loss
+
+MODES = ("forward", "forward_backward")
+BOX_SIZES = (8, 128, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
+ROW_SIZES = (100, 1_000, 10_000, 100_000)
+HALVES = (torch.float16, torch.bfloat16)
+
+
+def _box_bytes(n: int, itemsize: int) -> dict[str, int]:
+    # Forward reads 8 coordinates; backward reads them again and writes 4. With reduction "none" the loss is written
+    # and its upstream gradient read, 4 bytes each: 88 bytes a box of float32, which is the floor used for every
+    # reduction. What "mean" must move is 8 bytes less: see least_bytes.
+    return {"forward": n * (8 * itemsize + 4), "forward_backward": n * (20 * itemsize + 8)}
+
+
+def _least_box_bytes(n: int, itemsize: int) -> dict[str, int]:
+    return {"forward": n * 8 * itemsize, "forward_backward": n * 20 * itemsize}
+
+
+def _dense_bytes(rows: int, itemsize: int) -> dict[str, int]:
+    # Forward reads logit and target; backward reads both and writes the gradient.
+    count = rows * inputs.CLASSES * itemsize
+    return {"forward": 2 * count, "forward_backward": 5 * count}
+
+
+def _index_bytes(rows: int, itemsize: int) -> dict[str, int]:
+    # Forward reads the logit, and an index of 8 bytes a row; backward reads both and writes the gradient.
+    count = rows * inputs.CLASSES * itemsize
+    return {"forward": count + 8 * rows, "forward_backward": 3 * count + 16 * rows}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A loss: ours, what it is called with, and the bytes that the fastest conceivable implementation moves."""
+
+    ours: Loss
+    make_inputs: Callable[[int, torch.dtype, str], tuple[Tensor, Tensor]]
+    bytes: Callable[[int, int], dict[str, int]]
+    least_bytes: Callable[[int, int], dict[str, int]]
+    items: int  # in one of the size: 1 box, 80 logits a row
+    reduction: str
+
+
+def _boxes(ours: Callable[..., Tensor]) -> Problem:
+    return Problem(ours, inputs.boxes, _box_bytes, _least_box_bytes, items=1, reduction="mean")
+
+
+def _logits(make_inputs: Any, bytes_: Callable[[int, int], dict[str, int]]) -> Problem:
+    ours = partial(iouloss.sigmoid_focal_loss, alpha=peers.ALPHA, gamma=peers.GAMMA, reduction="sum")
+    return Problem(ours, make_inputs, bytes_, bytes_, items=inputs.CLASSES, reduction="sum")
+
+
+PROBLEMS: dict[str, Problem] = {
+    "iou": _boxes(iouloss.iou_loss),
+    "giou": _boxes(iouloss.giou_loss),
+    "diou": _boxes(iouloss.diou_loss),
+    "ciou": _boxes(iouloss.ciou_loss),
+    "eiou": _boxes(iouloss.eiou_loss),
+    "focal_eiou": _boxes(iouloss.focal_eiou_loss),
+    "cdiou": _boxes(iouloss.cdiou_loss),
+    "focal_dense": _logits(inputs.logits_and_dense, _dense_bytes),
+    "focal_index": _logits(inputs.logits_and_classes, _index_bytes),
+}
+BOX_LOSSES = tuple(name for name, problem in PROBLEMS.items() if problem.items == 1)
+LOGIT_LOSSES = tuple(name for name in PROBLEMS if name not in BOX_LOSSES)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    loss: str
+    size: int  # boxes, or rows of 80 logits
+    dtype: torch.dtype = torch.float32
+    device: str = "cpu"
+    threads: int = 1
+    with_compiled: bool = True
+
+    @property
+    def problem(self) -> Problem:
+        return PROBLEMS[self.loss]
+
+    @property
+    def dtype_name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+    @property
+    def key(self) -> str:
+        return f"{self.device}/{self.loss}/{self.dtype_name}/{self.size}/{self.threads}t"
+
+    @property
+    def items(self) -> int:
+        return self.size * self.problem.items
+
+    def without_compiled(self) -> "Case":
+        return replace(self, with_compiled=False)
+
+    def losses(self) -> dict[str, Loss]:
+        """Ours, then every peer that is here. Without boxes ours runs alone: that is the cost of the call itself."""
+        found = {"ours": self.problem.ours}
+        if self.size == 0:
+            return found
+        others = peers.libraries(self.loss, self.device)
+        if self.with_compiled:
+            others |= peers.compiled(self.loss)
+        if self.dtype in HALVES:
+            others = {name: peers.in_float32(loss) for name, loss in others.items()}
+        return found | others
+
+    def seed(self) -> Tensor | None:
+        """The upstream gradient. Means of half inputs have it scaled up, as AMP does, lest float16 underflow."""
+        if self.dtype not in HALVES or self.problem.reduction != "mean":
+            return None
+        return torch.tensor(float(self.size), device=self.device)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run covers beside its devices and threads."""
+
+    devices: Sequence[str]
+    threads: Sequence[int]
+    sizes: Sequence[int] | None = None
+
+    def of(self, sizes: Sequence[int]) -> Sequence[int]:
+        return sizes if self.sizes is None else self.sizes
+
+
+def full(plan: Plan) -> Iterator[Case]:
+    """Everything. Compiling takes seconds a shape: at every size for CIoU and the focal losses, at two for the rest."""
+    threads = max(plan.threads)
+    for device in plan.devices:
+        new = partial(Case, device=device, threads=threads)
+        yield new("ciou", 0)
+        for loss in BOX_LOSSES:
+            for size in plan.of(BOX_SIZES):
+                every = loss == "ciou" or plan.sizes is not None
+                yield new(loss, size, with_compiled=size <= 10**6 and (every or size in (128, 10**6)))
+        for loss in LOGIT_LOSSES:
+            yield from (new(loss, size) for size in plan.of(ROW_SIZES))
+        large = [("ciou", 10**6), ("giou", 10**6), ("focal_dense", 10**5), ("focal_index", 10**5)]
+        if plan.sizes is not None:
+            continue
+        for loss, size in large:
+            # torch.compile of half types is shown for one loss of each shape.
+            yield from (new(loss, size, dtype, with_compiled=loss in ("ciou", "focal_dense")) for dtype in HALVES)
+        if device == "cpu":
+            for fewer in sorted(set(plan.threads) - {threads}, reverse=True):
+                yield from (Case(loss, size, device=device, threads=fewer) for loss, size in large[::2])
+
+
+def quick(plan: Plan) -> Iterator[Case]:
+    """Enough to notice a regression."""
+    for device in plan.devices:
+        new = partial(Case, device=device, threads=max(plan.threads))
+        yield new("ciou", 0)
+        yield from (new("ciou", size) for size in plan.of((128, 100_000)))
+        yield from (new(loss, size, with_compiled=False) for loss in ("giou", "diou") for size in plan.of((100_000,)))
+        yield from (new(loss, size) for loss in ("eiou", "cdiou") for size in plan.of((100_000,)))
+        yield from (new(loss, size) for loss in LOGIT_LOSSES for size in plan.of((10_000,)))
+
+
+def distinct(cases: Iterable[Case]) -> list[Case]:
+    return list({case.key: case for case in cases}.values())

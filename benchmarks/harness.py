@@ -1,0 +1,165 @@
+"""How a case is run: first all implementations must agree, then they are timed in turns.
+
+``torch.utils.benchmark.Timer`` does the timing: it sets the threads, warms up, and waits for the GPU. The turns go
+A B C A B C ..., so that whatever slows the machine for a while slows all alike; medians and quartiles are kept.
+"""
+
+import contextlib
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.benchmark import Timer
+
+from .cases import MODES, Case
+from .peers import Loss
+
+# Of the losses, relative; of the gradients, relative to the largest of the batch. The eager and compiled float32
+# formulas differ from the truth by some 1e-6 a box and sum in float32; gradients of half inputs are rounded to them.
+TOLERANCE = {
+    torch.float32: (1e-4, 1e-4),
+    torch.float16: (1e-4, 2e-3),
+    torch.bfloat16: (1e-4, 1.6e-2),
+}
+
+_STATEMENTS = {
+    "forward": "loss(leaf, target)",
+    "forward_backward": "leaf.grad = None; loss(leaf, target).backward(seed)",
+}
+
+
+class DisagreementError(AssertionError):
+    """An implementation computes something else: its time means nothing."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds a call."""
+
+    median: float
+    q1: float
+    q3: float
+    blocks: int
+    calls_per_block: int
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: seconds for each implementation and mode."""
+
+    seconds: float = 0.4
+    least_blocks: int = 5
+    most_blocks: int = 15
+
+
+def evaluate(loss: Loss, leaf: Tensor, target: Tensor, seed: Tensor | None) -> tuple[float, Tensor]:
+    """The loss and its gradient."""
+    leaf.grad = None
+    value = loss(leaf, target)
+    torch.autograd.backward(value, seed)
+    gradient = leaf.grad
+    leaf.grad = None
+    if gradient is None:
+        raise DisagreementError("there is no gradient")
+    return value.item(), gradient
+
+
+def check(case: Case, losses: dict[str, Loss], leaf: Tensor, target: Tensor) -> dict[str, dict[str, float]]:
+    """The differences from ours of every peer; raises where they exceed the tolerance."""
+    seed = case.seed()
+    value, gradient = evaluate(losses["ours"], leaf, target, seed)
+    if case.items and not gradient.abs().max() > 0:
+        raise DisagreementError(f"{case.key}: our gradient is zero")
+    largest = float(gradient.abs().max()) if case.items else 1.0
+    differences: dict[str, dict[str, float]] = {}
+    for name, loss in losses.items():
+        if name == "ours":
+            continue
+        peer_value, peer_gradient = evaluate(loss, leaf, target, seed)
+        differences[name] = {
+            "loss": abs(peer_value - value) / abs(value),
+            "gradient": float((peer_gradient.float() - gradient.float()).abs().max()) / largest,
+        }
+    loss_tolerance, gradient_tolerance = TOLERANCE[case.dtype]
+    for name, found in differences.items():
+        # Written so that NaN fails.
+        if not (found["loss"] <= loss_tolerance and found["gradient"] <= gradient_tolerance):
+            raise DisagreementError(
+                f"{case.key}: {name} differs from ours by {found['loss']:.1e} in the loss and {found['gradient']:.1e} "
+                f"in the gradient; tolerated: {loss_tolerance:.1e} and {gradient_tolerance:.1e}"
+            )
+    return differences
+
+
+def measure(timers: dict[str, Timer], effort: Effort) -> dict[str, Timing]:
+    """The time of each, in turns. Calls that take longer than they are given are timed only once."""
+    estimates = {name: timer.blocked_autorange(min_run_time=0.01).median for name, timer in timers.items()}
+    slow = {name for name, seconds in estimates.items() if seconds > 2 * effort.seconds}
+    calls, blocks = {}, {}
+    for name, seconds in estimates.items():
+        calls[name] = max(1, round(effort.seconds / effort.most_blocks / seconds))
+        affordable = int(effort.seconds / (calls[name] * seconds))
+        blocks[name] = min(effort.most_blocks, max(effort.least_blocks, affordable))
+    times: dict[str, list[float]] = {name: [estimates[name]] if name in slow else [] for name in timers}
+    rounds = max((blocks[name] for name in timers if name not in slow), default=0)
+    for i in range(rounds):
+        for name, timer in timers.items():
+            # Those with fewer blocks than rounds have them spread over all rounds.
+            due = (i + 1) * blocks[name] // rounds > i * blocks[name] // rounds
+            if due and name not in slow:
+                times[name].append(timer.timeit(calls[name]).median)
+    return {name: _summary(times[name], calls[name]) for name in timers}
+
+
+def _summary(times: list[float], calls: int) -> Timing:
+    q1, median, q3 = statistics.quantiles(times, n=4, method="inclusive") if len(times) > 1 else times * 3
+    return Timing(median, q1, q3, len(times), calls)
+
+
+@contextlib.contextmanager
+def threads(n: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
+    """One row of the results; ``speed`` is that of a large copy on the case's device and threads."""
+    torch._dynamo.reset()  # else torch.compile would take the next shape for a reason to compile less well
+    with threads(case.threads):
+        leaf, target = case.problem.make_inputs(case.size, case.dtype, case.device)
+        losses, seed = case.losses(), case.seed()
+        differences = check(case, losses, leaf, target)
+        times = {}
+        for mode in MODES:
+            timers = {
+                name: Timer(
+                    _STATEMENTS[mode],
+                    globals={"loss": loss, "leaf": leaf, "target": target, "seed": seed},
+                    num_threads=case.threads,
+                )
+                for name, loss in losses.items()
+            }
+            times[mode] = {name: asdict(timing) for name, timing in measure(timers, effort).items()}
+    moved = case.problem.bytes(case.size, leaf.element_size())
+    return {
+        "key": case.key,
+        "loss": case.loss,
+        "device": case.device,
+        "dtype": case.dtype_name,
+        "size": case.size,
+        "items": case.items,
+        "threads": case.threads,
+        "reduction": case.problem.reduction,
+        "bytes": moved,
+        "least_bytes": case.problem.least_bytes(case.size, leaf.element_size()),
+        "floor": {mode: count / speed for mode, count in moved.items()},
+        "differences": differences,
+        "seconds": times,
+    }

@@ -1,0 +1,45 @@
+"""The boxes and logits that are timed: like those of a detector in training, and away from every kink."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CLASSES = 80
+_SEED = 7
+
+
+def boxes(n: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """Predictions and targets of 16 to 256 pixels: seven in eight overlap, the eighth is far off, none only touch."""
+    generator = torch.Generator().manual_seed(_SEED)
+
+    def uniform(low: float, high: float, columns: int) -> Tensor:
+        return torch.rand(n, columns, generator=generator) * (high - low) + low
+
+    centre, size = uniform(0, 640, 2), 16 * 16 ** uniform(0, 1, 2)
+    shift = uniform(-0.3, 0.3, 2)
+    shift[::8] = 3
+    target_centre, target_size = centre + shift * size, size * uniform(0.7, 1.4, 2)
+    pred = torch.cat((centre - size / 2, centre + size / 2), -1)
+    target = torch.cat((target_centre - target_size / 2, target_centre + target_size / 2), -1)
+    return pred.to(device, dtype).requires_grad_(), target.to(device, dtype)
+
+
+def logits_and_classes(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """Logits of an early detector, and a class for one row in a hundred; class 80 is background."""
+    generator = torch.Generator().manual_seed(_SEED)
+    logits = torch.randn(rows, CLASSES, generator=generator).mul_(2).sub_(4)
+    classes = torch.randint(CLASSES, (rows,), generator=generator)
+    positive = torch.rand(rows, generator=generator) < 0.01
+    classes = torch.where(positive, classes, CLASSES)
+    return logits.to(device, dtype).requires_grad_(), classes.to(device)
+
+
+def logits_and_dense(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """The same with a one-hot row for each class."""
+    logits, classes = logits_and_classes(rows, dtype, device)
+    return logits, one_hot(classes, dtype)
+
+
+def one_hot(classes: Tensor, dtype: torch.dtype) -> Tensor:
+    """[..., 80] of 0 and 1; background has no 1."""
+    return F.one_hot(classes, CLASSES + 1)[..., :CLASSES].to(dtype)

@@ -1,0 +1,241 @@
+"""What iouloss is compared with: ``torch.compile`` of the same formulas, and the libraries that are installed.
+
+The formulas are those of iouloss, written as ``torch.compile`` likes them: no boolean indexing, no branch, clamps for
+masks, nothing guarded against degenerate boxes. Two ways of taking boxes ``[N, 4]`` apart are compiled:
+
+- ``compile``: ``boxes.unbind(-1)``, which is what everybody writes;
+- ``compile_columns``: a copy into columns ``[4, N]`` first, which spares Inductor's vectors the loads and stores of
+  stride 4. On CPUs this is several times faster for many boxes.
+"""
+
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .inputs import CLASSES, one_hot
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+EPS = 1e-7
+ALPHA = 0.25
+GAMMA = 2.0
+FOCAL_EIOU_GAMMA = 0.5
+
+# ---------------------------------------------------------------------------------------------------------- formulas
+
+
+class Pair(NamedTuple):
+    """The geometry of paired boxes."""
+
+    sides: tuple[Tensor, Tensor]
+    target_sides: tuple[Tensor, Tensor]
+    hull: tuple[Tensor, Tensor]
+    offsets: tuple[Tensor, Tensor, Tensor, Tensor]
+    union: Tensor
+    iou: Tensor
+
+
+def measure(pred: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> Pair:
+    """The geometry of boxes given as four columns."""
+    (x1, y1, x2, y2), (tx1, ty1, tx2, ty2) = pred, target
+    iw = (torch.minimum(x2, tx2) - torch.maximum(x1, tx1)).clamp(min=0)
+    ih = (torch.minimum(y2, ty2) - torch.maximum(y1, ty1)).clamp(min=0)
+    sides, target_sides = (x2 - x1, y2 - y1), (tx2 - tx1, ty2 - ty1)
+    inter = iw * ih
+    union = sides[0] * sides[1] + target_sides[0] * target_sides[1] - inter
+    hull = (torch.maximum(x2, tx2) - torch.minimum(x1, tx1), torch.maximum(y2, ty2) - torch.minimum(y1, ty1))
+    return Pair(sides, target_sides, hull, (x1 - tx1, y1 - ty1, x2 - tx2, y2 - ty2), union, inter / (union + EPS))
+
+
+def _iou(p: Pair) -> Tensor:
+    return 1 - p.iou
+
+
+def _giou(p: Pair) -> Tensor:
+    area = p.hull[0] * p.hull[1]
+    return 1 - p.iou + (area - p.union) / (area + EPS)
+
+
+def _diou(p: Pair) -> Tensor:
+    left, top, right, bottom = p.offsets
+    distance = ((left + right) ** 2 + (top + bottom) ** 2) / 4
+    return 1 - p.iou + distance / (p.hull[0] ** 2 + p.hull[1] ** 2 + EPS)
+
+
+def _ciou(p: Pair) -> Tensor:
+    angle = torch.atan(p.target_sides[0] / p.target_sides[1]) - torch.atan(p.sides[0] / p.sides[1])
+    v = 4 / math.pi**2 * angle**2
+    alpha = (v / (1 - p.iou + v + EPS)).detach()
+    return _diou(p) + alpha * v
+
+
+def _eiou(p: Pair) -> Tensor:
+    dw, dh = p.sides[0] - p.target_sides[0], p.sides[1] - p.target_sides[1]
+    return _diou(p) + dw**2 / (p.hull[0] ** 2 + EPS) + dh**2 / (p.hull[1] ** 2 + EPS)
+
+
+def _focal_eiou(p: Pair) -> Tensor:
+    return p.iou.detach() ** FOCAL_EIOU_GAMMA * _eiou(p)
+
+
+def _cdiou(p: Pair) -> Tensor:
+    left, top, right, bottom = (offset**2 for offset in p.offsets)
+    corners = (left + top).sqrt() + (right + top).sqrt() + (right + bottom).sqrt() + (left + bottom).sqrt()
+    return _giou(p) + corners / (4 * (p.hull[0] ** 2 + p.hull[1] ** 2).sqrt())
+
+
+BOX_FORMULAS: dict[str, Callable[[Pair], Tensor]] = {
+    "iou": _iou,
+    "giou": _giou,
+    "diou": _diou,
+    "ciou": _ciou,
+    "eiou": _eiou,
+    "focal_eiou": _focal_eiou,
+    "cdiou": _cdiou,
+}
+
+
+def _columns(boxes: Tensor) -> tuple[Tensor, ...]:
+    return boxes.t().contiguous().unbind(0)
+
+
+def _unbound(boxes: Tensor) -> tuple[Tensor, ...]:
+    return boxes.unbind(-1)
+
+
+def focal_dense(logits: Tensor, targets: Tensor) -> Tensor:
+    """The focal loss of dense targets with a single exponential: the fastest of the ways tried to compile it."""
+    e = torch.exp(-logits.abs())
+    cross_entropy = logits.clamp(min=0) - logits * targets + torch.log1p(e)
+    larger = 1 / (1 + e)
+    p = torch.where(logits >= 0, larger, e * larger)
+    q = p + targets - 2 * p * targets
+    alpha = ALPHA * targets + (1 - ALPHA) * (1 - targets)
+    return (alpha * q * q * cross_entropy).sum()
+
+
+def focal_index(logits: Tensor, classes: Tensor) -> Tensor:
+    """The focal loss of class indices: the one-hot rows are compared into being, and never stored."""
+    is_class = classes[:, None] == torch.arange(CLASSES, device=classes.device)
+    return focal_dense(logits, is_class.to(logits.dtype))
+
+
+def compiled(loss: str) -> dict[str, Loss]:
+    """``torch.compile`` of the loss, for one shape, in the ways that are worth it."""
+
+    def compile_(function: Loss) -> Loss:
+        result: Loss = torch.compile(function, fullgraph=True, dynamic=False)
+        return result
+
+    if loss in BOX_FORMULAS:
+        formula = BOX_FORMULAS[loss]
+
+        def taken_apart_by(split: Callable[[Tensor], tuple[Tensor, ...]]) -> Loss:
+            return compile_(lambda pred, target: formula(measure(split(pred), split(target))).mean())
+
+        return {"compile": taken_apart_by(_unbound), "compile_columns": taken_apart_by(_columns)}
+    return {"compile": compile_({"focal_dense": focal_dense, "focal_index": focal_index}[loss])}
+
+
+# --------------------------------------------------------------------------------------------------------- libraries
+
+
+def libraries(loss: str, device: str) -> dict[str, Loss]:
+    """The loss in each library that is installed and gives the same values."""
+    makers = (_torchvision, _mmdet, _mmcv, _ultralytics, _kornia, _monai, _segmentation_models)
+    found: dict[str, Loss] = {}
+    for maker in makers:
+        found.update(maker(loss, device))
+    return found
+
+
+def _module(name: str) -> Any:
+    """The module, or None where it is not installed or refuses to load."""
+    try:
+        return importlib.import_module(name)
+    except Exception:  # some libraries assert the versions of others
+        return None
+
+
+def _torchvision(loss: str, device: str) -> dict[str, Loss]:
+    ops = _module("torchvision.ops")
+    if ops is None:
+        return {}
+
+    def focal(logits: Tensor, targets: Tensor) -> Tensor:
+        value: Tensor = ops.sigmoid_focal_loss(logits, targets, alpha=ALPHA, gamma=GAMMA, reduction="sum")
+        return value
+
+    table: dict[str, Loss] = {
+        "giou": lambda p, t: ops.generalized_box_iou_loss(p, t, reduction="mean"),
+        "diou": lambda p, t: ops.distance_box_iou_loss(p, t, reduction="mean"),
+        "ciou": lambda p, t: ops.complete_box_iou_loss(p, t, reduction="mean"),
+        "focal_dense": focal,
+        "focal_index": lambda x, classes: focal(x, one_hot(classes, x.dtype)),
+    }
+    return {"torchvision": table[loss]} if loss in table else {}
+
+
+def _mmdet(loss: str, device: str) -> dict[str, Loss]:
+    # Its CIoU gates alpha at IoU = 0.5: another loss.
+    module = _module("mmdet.models.losses.iou_loss")
+    if module is None or loss not in ("iou", "giou", "diou"):
+        return {}
+    if loss == "iou":
+        return {"mmdet": lambda p, t: module.iou_loss(p, t, mode="linear", eps=EPS, reduction="mean")}
+    function = getattr(module, loss + "_loss")
+    return {"mmdet": lambda p, t: function(p, t, eps=EPS, reduction="mean")}
+
+
+def _mmcv(loss: str, device: str) -> dict[str, Loss]:
+    # It has a CUDA kernel, and nothing for the CPU.
+    ops = _module("mmcv.ops") if loss == "focal_index" and device == "cuda" else None
+    return {} if ops is None else {"mmcv": lambda x, t: ops.sigmoid_focal_loss(x, t, GAMMA, ALPHA, None, "sum")}
+
+
+def _ultralytics(loss: str, device: str) -> dict[str, Loss]:
+    flags = {"iou": {}, "giou": {"GIoU": True}, "diou": {"DIoU": True}, "ciou": {"CIoU": True}}
+    metrics = _module("ultralytics.utils.metrics") if loss in flags else None
+    if metrics is None:
+        return {}
+    return {"ultralytics": lambda p, t: (1 - metrics.bbox_iou(p, t, xywh=False, **flags[loss])).mean()}
+
+
+def _kornia(loss: str, device: str) -> dict[str, Loss]:
+    losses = _module("kornia.losses") if loss == "focal_dense" else None
+    if losses is None:
+        return {}
+    function = losses.binary_focal_loss_with_logits
+    return {"kornia": lambda x, t: function(x, t, alpha=ALPHA, gamma=GAMMA, reduction="sum")}
+
+
+def _monai(loss: str, device: str) -> dict[str, Loss]:
+    losses = _module("monai.losses") if loss == "focal_dense" else None
+    if losses is None:
+        return {}
+    # Its "sum" is a mean over all but the batch and the classes.
+    function = losses.FocalLoss(gamma=GAMMA, alpha=ALPHA, reduction="none")
+    return {"monai": lambda x, t: function(x, t).sum()}
+
+
+def _segmentation_models(loss: str, device: str) -> dict[str, Loss]:
+    losses = _module("segmentation_models_pytorch.losses") if loss == "focal_dense" else None
+    if losses is None:
+        return {}
+    return {"smp": losses.FocalLoss("multilabel", alpha=ALPHA, gamma=GAMMA, reduction="sum")}
+
+
+def in_float32(loss: Loss) -> Loss:
+    """``loss`` of half inputs as iouloss computes it and a trainer calls it: converted to float32 before."""
+
+    def converted(leaf: Tensor, target: Tensor) -> Tensor:
+        return loss(leaf.float(), target.float() if target.is_floating_point() else target)
+
+    return converted
+
+
+__all__ = ["BOX_FORMULAS", "Loss", "compiled", "in_float32", "libraries", "measure"]

@@ -1,0 +1,1 @@
+"""A compact anchor-free detector: the parts of ``train_detector.py``."""

@@ -1,0 +1,104 @@
+"""Batches to train on: random crops, and what each position of the detector's grid is to predict on them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .model import STRIDE, grid_points
+from .photos import Dataset, Photo
+
+ANYWHERE = 0.1  # the share of crops that need not contain a box
+RADIUS = 1.5 * STRIDE  # how far from a box's centre its positives lie, along each axis
+
+
+@dataclass(frozen=True)
+class Batch:
+    images: Tensor  # uint8 [B, 3, H, W]
+    classes: Tensor  # int64 [B * P]: the class at each point of each grid, C for background
+    positives: Tensor  # int64 [K]: which of the B * P points have a box to predict
+    targets: Tensor  # float32 [K, 4]: their boxes
+
+    def to(self, device: torch.device) -> "Batch":
+        images = self.images.to(device, non_blocking=True, memory_format=torch.channels_last)
+        rest = (tensor.to(device, non_blocking=True) for tensor in (self.classes, self.positives, self.targets))
+        return Batch(images, *rest)
+
+
+class Crops:
+    """Random crops by number. Crop ``i`` is the same on every rank and machine: the ranks of a run share out one
+    sequence, so that what they train on does not depend on how many they are."""
+
+    def __init__(self, dataset: Dataset, size: int, seed: int):
+        self.photos = dataset.photos
+        self.classes = len(dataset.classes)
+        self.size = size
+        self.seed = seed
+        self.fill = mean_colour(dataset)
+        self.boxes_in = np.array([len(photo.boxes) for photo in self.photos]) / dataset.boxes
+
+    def batch(self, numbers: range) -> Batch:
+        crops = [self.crop(number) for number in numbers]
+        points = grid_points(self.size, self.size)
+        # Which points are positive depends on the boxes alone, not on the predictions: it is found here, on the CPU,
+        # and training on a GPU need not wait for it.
+        found = [assign(points, crop.boxes) for crop in crops]
+        background = torch.tensor([self.classes])  # comes last, where the index -1 finds it
+        classes = [torch.cat([crop.labels, background])[index] for crop, index in zip(crops, found, strict=True)]
+        targets = [crop.boxes[index[index >= 0]] for crop, index in zip(crops, found, strict=True)]
+        positives = torch.cat(found) >= 0
+        images = torch.stack([crop.pixels for crop in crops])
+        return Batch(images, torch.cat(classes), positives.nonzero().flatten(), torch.cat(targets))
+
+    def crop(self, number: int) -> Photo:
+        random = np.random.default_rng((self.seed, number))
+        photo = self.photos[random.choice(len(self.photos), p=self.boxes_in)]
+        left, top = self._corner(photo, random)
+        crop = self._fill_up(photo.window(left, top, self.size, self.size))
+        return flip(crop) if random.random() < 0.5 else crop
+
+    def _corner(self, photo: Photo, random: np.random.Generator) -> tuple[int, int]:
+        """The top-left corner of a crop: around a box, any box, or anywhere."""
+        spare = np.maximum([photo.width - self.size, photo.height - self.size], 0)
+        if random.random() < ANYWHERE:
+            corner = random.integers(0, spare + 1)
+        else:
+            x1, y1, x2, y2 = photo.boxes[random.integers(len(photo.boxes))].tolist()
+            centre = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
+            corner = np.clip(centre - random.random(2) * self.size, 0, spare)
+        return int(corner[0]), int(corner[1])
+
+    def _fill_up(self, photo: Photo) -> Photo:
+        """A photograph smaller than a crop is put on a plain ground."""
+        if photo.width == photo.height == self.size:
+            return photo
+        pixels = self.fill[:, None, None].repeat(1, self.size, self.size)
+        pixels[:, : photo.height, : photo.width] = photo.pixels
+        return Photo(photo.name, pixels, photo.boxes, photo.labels)
+
+
+def flip(photo: Photo) -> Photo:
+    """Left becomes right."""
+    x1, y1, x2, y2 = photo.boxes.unbind(1)
+    boxes = torch.stack([photo.width - x2, y1, photo.width - x1, y2], dim=1)
+    return Photo(photo.name, photo.pixels.flip(2), boxes, photo.labels)
+
+
+def mean_colour(dataset: Dataset) -> Tensor:
+    total = torch.stack([photo.pixels.sum((1, 2)) for photo in dataset.photos]).sum(0)
+    return (total // sum(photo.width * photo.height for photo in dataset.photos)).to(torch.uint8)
+
+
+def assign(points: Tensor, boxes: Tensor) -> Tensor:
+    """The index of the box that each point is to predict, -1 for none: the smallest box that the point is in and
+    whose centre is near. The points next to a centre count even outside the box: no box is too small to have one."""
+    if len(boxes) == 0:
+        return torch.full((len(points),), -1)
+    centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    distances = (points[:, None] - centres).abs()  # [P, N, 2]
+    inside = (distances <= torch.minimum(sizes / 2, torch.tensor(RADIUS))).all(-1)
+    nearest = (distances <= STRIDE / 2).all(-1)
+    area = sizes.prod(-1).expand(len(points), -1).masked_fill(~(inside | nearest), torch.inf)
+    smallest, index = area.min(dim=1)
+    return torch.where(smallest < torch.inf, index, -1)

@@ -1,0 +1,132 @@
+// The state of a launch: blocks, their warps, and what an instruction sees of them.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "kernel.h"
+#include "memory.h"
+#include "order.h"
+
+namespace emulated {
+
+struct Launch;
+struct Block;
+
+template <class T>
+T copied(const std::byte* from) {
+  T value;
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+struct Warp {
+  Launch* launch = nullptr;
+  Block* block = nullptr;
+  int index = 0;  // within its block
+  Mask live = 0;
+  Mask waiting = 0;  // at a barrier of the block
+  Mask stalled = 0;  // at an instruction that other lanes must reach too
+  std::array<int32_t, warp_size> pc{};
+  std::byte* registers = nullptr;
+  const std::byte* constants = nullptr;
+  std::byte* local = nullptr;
+  WarpClock clock;
+
+  template <class T>
+  T* out(const Operand& operand) const {
+    return reinterpret_cast<T*>(registers + operand.offset);
+  }
+  template <class T>
+  const T* in(const Operand& operand) const {
+    return reinterpret_cast<const T*>((operand.constant ? constants : registers) + operand.offset);
+  }
+  // Of a lane's value of any width: its bytes, zeros above them.
+  uint64_t bits(const Operand& operand, int lane) const {
+    const std::byte* from = in<std::byte>(operand) + lane * operand.width;
+    switch (operand.width) {
+      case 1: return copied<uint8_t>(from);
+      case 2: return copied<uint16_t>(from);
+      case 4: return copied<uint32_t>(from);
+      default: return copied<uint64_t>(from);
+    }
+  }
+  void set_bits(const Operand& operand, int lane, uint64_t value) const {
+    std::byte* to = out<std::byte>(operand) + lane * operand.width;
+    switch (operand.width) {
+      case 1: std::memcpy(to, &value, 1); break;
+      case 2: std::memcpy(to, &value, 2); break;
+      case 4: std::memcpy(to, &value, 4); break;
+      default: std::memcpy(to, &value, 8);
+    }
+  }
+  bool predicate(const Operand& operand, int lane) const { return bool(in<uint8_t>(operand)[lane]) != operand.negated; }
+
+  ThreadId thread(int lane) const;
+  Mask ready() const { return live & ~waiting; }
+};
+
+struct Block {
+  Launch& launch;
+  uint32_t number = 0;
+  std::array<uint32_t, 3> index{};
+  std::vector<Warp> warps;
+  Region shared;
+  BlockClock clock;
+
+  explicit Block(Launch& launch);
+  void start(uint32_t number);  // as the block of this number; a Block serves one after the other
+  bool ready() const;
+  bool ended() const;
+  void pass_barrier();  // once no thread is ready; raises if some never will be
+
+ private:
+  std::unique_ptr<std::byte[]> registers_, local_, shared_;
+  std::unique_ptr<uint8_t[]> shared_written_;
+};
+
+// What a launch did, over all its threads: mirrored in executor.py.
+struct Totals {
+  uint64_t load_bytes, store_bytes, load_sectors, store_sectors, atomics, local_bytes, barriers;
+  uint64_t widths[6];  // global accesses of 1, 2, 4, ... 32 bytes per thread
+};
+
+struct InstructionCount {
+  uint64_t threads, warps;
+};
+
+struct Launch {
+  const Kernel& kernel;
+  std::array<uint32_t, 3> grid, block_size;
+  uint32_t dynamic_shared;
+  const std::byte* params;
+  size_t param_bytes;
+  Memory memory;
+  Order order;
+  InstructionCount* counts;  // per instruction
+  Totals& totals;
+  uint64_t random;
+
+  int threads_per_block() const { return int(block_size[0] * block_size[1] * block_size[2]); }
+  int warps_per_block() const { return (threads_per_block() + warp_size - 1) / warp_size; }
+  size_t shared_bytes() const { return (size_t(kernel.static_shared) + dynamic_shared + 15) / 16 * 16; }
+  uint32_t below(uint32_t limit);  // a random number
+  std::string describe(ThreadId thread) const;
+  void run();
+};
+
+// Calls f with each lane of the mask.
+template <class F>
+inline void each(Mask mask, F f) {
+  if (mask == all_lanes) {
+#pragma GCC ivdep
+    for (int lane = 0; lane < warp_size; ++lane) f(lane);
+  } else {
+    for (; mask; mask &= mask - 1) f(std::countr_zero(mask));
+  }
+}
+
+}  // namespace emulated

@@ -1,0 +1,60 @@
+// Device memory: every access is checked for its bounds, its alignment, bytes that nothing wrote, and races.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "races.h"
+
+namespace emulated {
+
+// Generic addresses of a thread's shared and local memory start here.
+inline constexpr uint64_t shared_window = uint64_t(1) << 60, local_window = uint64_t(1) << 61;
+
+// As Python hands it over.
+struct Allocation {
+  uint64_t base, size;
+  uint8_t* written;  // per byte; null: all of it
+  int64_t device;    // -1: of any
+};
+
+// An allocation of global memory, or the shared memory of a block.
+struct Region {
+  uint64_t base = 0, size = 0;  // in its address space
+  std::byte* bytes = nullptr;
+  uint8_t* written = nullptr;
+  bool shared = false;
+  int64_t device = -1;
+  Shadow shadow;
+};
+
+struct Place {
+  Region* region;
+  uint64_t offset;
+  std::byte* bytes() const { return region->bytes + offset; }
+  uint64_t address() const { return region->base + offset; }
+};
+
+class Memory {
+ public:
+  Memory(std::span<const Allocation> allocations, int device);
+
+  // The bytes of an access to global or shared memory.
+  Place locate(Warp& warp, const Instruction& instruction, uint64_t address, unsigned bytes);
+
+  void load(Warp& warp, int lane, const Instruction& instruction, Place place, void* to, unsigned bytes);
+  void store(Warp& warp, int lane, const Instruction& instruction, Place place, const void* from, unsigned bytes);
+  // To be read and written by the caller.
+  std::byte* atomic(Warp& warp, int lane, const Instruction& instruction, Place place, unsigned bytes);
+
+ private:
+  Region& global_region(uint64_t address, unsigned bytes);
+
+  std::vector<Region> regions_;  // by address
+  size_t last_ = SIZE_MAX;       // the one used last: checked and with a shadow
+  int device_;
+};
+
+}  // namespace emulated

@@ -1,0 +1,283 @@
+"""torch.compile, torch.export, torch.func, opcheck and second derivatives."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch._dynamo.testing
+from cases import BOX_CASES, BoxCase, evaluate, random_boxes
+from conftest import EMULATED, KINDS, Backend
+from torch import Tensor
+
+import iouloss
+from iouloss import reference
+
+COMPILED = [name for name in KINDS if name != "reference"]
+every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
+every_case = pytest.mark.parametrize("case", BOX_CASES, ids=lambda case: case.formula)
+differentiable = pytest.mark.parametrize(
+    "case", [case for case in BOX_CASES if not case.has_constant], ids=lambda case: case.formula
+)
+# What the compiler sees of a fused loss is one operator, of the reference each formula; a few stand for all.
+some_cases = pytest.mark.parametrize("case", BOX_CASES[5::4], ids=lambda case: case.formula)
+not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler does not generate code for the emulated device")
+
+
+def boxes(backend: Backend, n: int = 6, dtype: torch.dtype = torch.float64) -> list[Tensor]:
+    return [box.to(backend.device) for box in random_boxes(n, 10.0, dtype)]
+
+
+def focal(n: int, backend: Backend, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(n, 5, generator=generator, dtype=torch.float64).to(backend.device, dtype)
+    return logits, (torch.arange(n) % 7 - 1).to(backend.device)
+
+
+def close(got: Any, wanted: Any) -> None:
+    torch.testing.assert_close(got, wanted, rtol=1e-10, atol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------------- torch.compile
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@every_kind
+@some_cases
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_compiled_box_losses_are_the_eager_ones(backend: Backend, case: BoxCase, reduction: str) -> None:
+    weight = torch.rand(6, dtype=torch.float64, device=backend.device)
+
+    def loss(pred: Tensor, target: Tensor) -> Tensor:
+        return case(pred, target, weight, reduction=reduction, fmt="cxcywh")
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    close(evaluate(compiled, *boxes(backend)), evaluate(loss, *boxes(backend)))
+
+
+@every_kind
+@pytest.mark.parametrize("target", ["index", "dense"])
+@pytest.mark.parametrize("alpha", [0.25, None, "tensor"])
+def test_compiled_focal_losses_are_the_eager_ones(backend: Backend, target: str, alpha: Any) -> None:
+    logits, classes = focal(9, backend)
+    targets = classes if target == "index" else (logits > 0).double()
+    given = torch.linspace(0, 1, 5, device=backend.device) if alpha == "tensor" else alpha
+
+    def loss(x: Tensor) -> Tensor:
+        return iouloss.sigmoid_focal_loss(x, targets, given, 1.5, ignore_index=2)
+
+    close(evaluate(torch.compile(loss, fullgraph=True, backend="aot_eager"), logits), evaluate(loss, logits))
+
+
+@every_kind
+@pytest.mark.parametrize("avg_factor", ["number", "tensor", "size"])
+def test_dynamic_shapes_compile_once(backend: Backend, avg_factor: str) -> None:
+    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+
+    def loss(pred: Tensor, target: Tensor, x: Tensor, classes: Tensor) -> Tensor:
+        factor = {"number": 3.0, "tensor": pred[0, 0].detach(), "size": pred.shape[0]}[avg_factor]
+        return iouloss.ciou_loss(pred, target, avg_factor=factor) + iouloss.sigmoid_focal_loss(x, classes)
+
+    compiled = torch.compile(loss, fullgraph=True, backend=counter, dynamic=True)
+    compilations = []
+    for n in (6, 8, 13):
+        inputs = [*boxes(backend, n), *focal(n, backend)]
+        inputs[0].requires_grad_()
+        close(compiled(*inputs), loss(*inputs))
+        compilations.append(counter.frame_count)
+    assert compilations[0] == compilations[-1]
+
+
+@every_kind
+@pytest.mark.parametrize("module", [iouloss.CIoULoss(), iouloss.BoxLoss("cdiou", base="log_iou")])
+def test_compiled_modules(backend: Backend, module: torch.nn.Module) -> None:
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    close(evaluate(compiled, *boxes(backend)), evaluate(module, *boxes(backend)))
+
+
+@not_emulated
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+def test_inductor(backend: Backend) -> None:
+    logits, classes = focal(6, backend, torch.float32)
+
+    def loss(pred: Tensor, target: Tensor, x: Tensor) -> Tensor:
+        pred, target = torch.exp(pred / 10), torch.exp(target / 10)
+        return iouloss.ciou_loss(pred, target) + iouloss.sigmoid_focal_loss(x, classes)
+
+    inputs = [*boxes(backend, dtype=torch.float32), logits]
+    compiled = torch.compile(loss, fullgraph=True)
+    torch.testing.assert_close(evaluate(compiled, *inputs), evaluate(loss, *inputs), rtol=1e-5, atol=1e-6)
+
+
+@every_kind
+def test_export(backend: Backend) -> None:
+    logits, classes = focal(6, backend)
+
+    class Loss(torch.nn.Module):
+        def forward(self, pred: Tensor, target: Tensor, x: Tensor, index: Tensor) -> Tensor:
+            return iouloss.giou_loss(pred, target) + iouloss.sigmoid_focal_loss(x, index)
+
+    inputs = (*boxes(backend), logits, classes)
+    rows = torch.export.Dim("rows", min=2)
+    program = torch.export.export(Loss(), inputs, dynamic_shapes=({0: rows},) * 4)
+    close(program.module()(*inputs), Loss()(*inputs))
+    more = (*boxes(backend, 9), *focal(9, backend))
+    close(program.module()(*more), Loss()(*more))
+
+
+# ---------------------------------------------------------------------------------------------------------- torch.func
+
+
+@every_kind
+@every_case
+def test_func_grad_and_vmap(backend: Backend, case: BoxCase) -> None:
+    pred, target = boxes(backend)
+    _, by_pred, by_target = evaluate(case, pred, target)
+    got = torch.func.grad(case, argnums=(0, 1))(pred, target)
+    close([gradient.cpu() for gradient in got], [by_pred, by_target])
+    per_box = torch.func.vmap(torch.func.grad(case))(pred, target)
+    close(per_box.cpu(), by_pred * len(pred))
+    close(torch.func.vmap(case)(pred, target), case(pred, target, reduction="none"))
+    against_all = torch.func.vmap(functools.partial(case, reduction="none"), in_dims=(None, 0))
+    many = target.flip(0).expand(3, *target.shape) + torch.arange(3, device=backend.device)[:, None, None]
+    close(against_all(pred, many), torch.stack([case(pred, other, reduction="none") for other in many]))
+
+
+@every_kind
+def test_func_on_the_focal_loss(backend: Backend) -> None:
+    logits, classes = focal(9, backend)
+    _, gradient = evaluate(lambda x: iouloss.sigmoid_focal_loss(x, classes, reduction="sum"), logits)
+    close(torch.func.grad(lambda x: iouloss.sigmoid_focal_loss(x, classes, reduction="sum"))(logits).cpu(), gradient)
+    per_row = torch.func.vmap(lambda x, c: iouloss.sigmoid_focal_loss(x, c, reduction="sum"))(logits, classes)
+    close(per_row, iouloss.sigmoid_focal_loss(logits, classes, reduction="none").sum(1))
+
+
+@every_kind
+@differentiable
+def test_func_hessian(backend: Backend, case: BoxCase) -> None:
+    pred, target = boxes(backend, 2)
+    hessian = torch.func.jacrev(torch.func.jacrev(case))(pred, target)
+    close(hessian, torch.autograd.functional.hessian(lambda p: case(p, target), pred))
+
+
+# -------------------------------------------------------------------------------------------------- second derivatives
+
+
+@every_kind
+@differentiable
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_gradgradcheck(backend: Backend, case: BoxCase, reduction: str) -> None:
+    inputs = [box.requires_grad_() for box in boxes(backend, 3)]
+    weight = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, device=backend.device)
+    assert torch.autograd.gradgradcheck(lambda p, t: case(p, t, weight, reduction=reduction, fmt="xywh"), inputs)
+
+
+@every_kind
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("soft", [False, True])
+def test_gradgradcheck_of_the_focal_loss(backend: Backend, gamma: float, soft: bool) -> None:
+    logits, classes = focal(3, backend)
+    logits.data[0, 0] = 0
+    targets = torch.sigmoid(logits + 1) if soft else classes
+    alpha = torch.linspace(0, 1, 5, device=backend.device)
+    for options in ({"alpha": 0.25}, {"alpha": alpha, "avg_factor": 3.0}, {"alpha": None, "reduction": "none"}):
+        assert torch.autograd.gradgradcheck(
+            lambda x, o=options: iouloss.sigmoid_focal_loss(x, targets, gamma=gamma, **o), logits.requires_grad_()
+        )
+
+
+@every_kind
+@every_case
+@pytest.mark.parametrize("avg_factor", [None, 4.0, "tensor"])
+def test_gradient_penalty(backend: Backend, case: BoxCase, avg_factor: Any) -> None:
+    """The gradient of the gradient's norm: also through what is computed before the loss, and for one argument."""
+    factor = torch.tensor(4.0, device=backend.device) if avg_factor == "tensor" else avg_factor
+
+    def penalty(loss: Callable[..., Tensor], raw: Tensor, target: Tensor) -> list[Tensor]:
+        raw = raw.detach().requires_grad_()
+        pred = raw * 1.5
+        (gradient,) = torch.autograd.grad(loss(pred, target), pred, create_graph=True)
+        return [gradient.detach(), torch.autograd.grad((gradient**2).sum(), raw)[0]]
+
+    def truth(pred: Tensor, target: Tensor) -> Tensor:
+        options = (case.formula, case.parameter, "mean", "xyxy", 1e-7)
+        return reference.box_loss(pred, target, None, factor, *options)
+
+    close(penalty(lambda p, t: case(p, t, avg_factor=factor), *boxes(backend)), penalty(truth, *boxes(backend)))
+
+
+@every_kind
+def test_second_derivatives_of_one_tensor_given_twice(backend: Backend) -> None:
+    raw = boxes(backend)[0].requires_grad_()
+    (gradient,) = torch.autograd.grad(iouloss.giou_loss(raw, raw), raw, create_graph=True)
+    assert gradient.abs().max() < 1e-6
+
+    def penalty(loss: Callable[..., Tensor]) -> Tensor:
+        doubled = raw * 2
+        (gradient,) = torch.autograd.grad(loss(doubled, doubled.flip(0)), raw, create_graph=True)
+        return torch.autograd.grad((gradient**2).sum(), raw)[0]
+
+    close(penalty(iouloss.giou_loss), penalty(lambda p, t: BOX_CASES[3].truth(p, t).mean()))
+
+
+@every_kind
+def test_only_the_gradient_of_the_target_twice(backend: Backend) -> None:
+    pred, target = boxes(backend)
+    assert torch.autograd.gradgradcheck(lambda t: iouloss.diou_loss(pred, t), target.requires_grad_())
+
+
+# -------------------------------------------------------------------------------------------------------------- opcheck
+
+OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+
+
+def make_view(tensor: Tensor, layout: str) -> Tensor:
+    return torch.stack((tensor, tensor), -1)[..., 0] if layout == "strided" else tensor
+
+
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+@pytest.mark.parametrize("grad", [False, True])
+@pytest.mark.parametrize("n", [0, 5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", ["contiguous", "strided"])
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_opcheck(backend: Backend, grad: bool, n: int, dtype: torch.dtype, layout: str, reduction: str) -> None:
+    pred, target = (make_view(box, layout) for box in boxes(backend, n, dtype))
+    weight = torch.rand(n, device=backend.device)
+    factor = torch.tensor(3.0, device=backend.device) if reduction == "mean" else None
+    options = ("ciou", 0.0, reduction, "xyxy", 1e-7)
+    checks = OPCHECKS[:3] if EMULATED else OPCHECKS
+    arguments = (pred.requires_grad_(grad), target, weight, factor, None, *options)
+    torch.library.opcheck(torch.ops.iouloss.box_loss.default, arguments, test_utils=checks)
+    logits, classes = focal(n, backend, dtype)
+    logits = make_view(logits, layout).requires_grad_(grad)
+    arguments = (logits, classes, weight, factor, None, None, 0.25, 1.5, reduction, -100)
+    torch.library.opcheck(torch.ops.iouloss.sigmoid_focal_loss.default, arguments, test_utils=checks)
+
+
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+@pytest.mark.parametrize("grad", [False, True])
+def test_opcheck_of_the_backward(backend: Backend, grad: bool) -> None:
+    pred, target = (box.requires_grad_(grad) for box in boxes(backend, 4, torch.float32))
+    upstream = torch.rand(4, device=backend.device).requires_grad_(grad)
+    options = (None, None, None, "giou", 0.0, "none", "xyxy", 1e-7)
+    for needs in ((True, True), (True, False), (False, True)):
+        torch.library.opcheck(
+            torch.ops.iouloss.box_loss_backward.default,
+            (upstream, pred, target, *options, *needs),
+            test_utils=("test_schema", "test_faketensor"),
+        )
+    logits, classes = focal(4, backend, torch.float32)
+    upstream = torch.rand(4, 5, device=backend.device).requires_grad_(grad)
+    torch.library.opcheck(
+        torch.ops.iouloss.sigmoid_focal_loss_backward.default,
+        (upstream, logits.requires_grad_(grad), classes, None, None, None, None, 0.25, 2.0, "none", -100),
+        test_utils=("test_schema", "test_faketensor"),
+    )

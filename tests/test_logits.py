@@ -1,0 +1,414 @@
+"""The sigmoid focal loss on every backend."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from cases import GAMMAS, LOGITS, evaluate, focal_truth, layouts, naive_focal_loss
+from conftest import Backend
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from iouloss import sigmoid_focal_loss
+
+ALPHAS = (None, 0.25, 0.0, 1.0)
+SIZES = (0, 1, 31, 32, 33, 127, 128, 129)
+HALVES = (torch.float16, torch.bfloat16)
+every_gamma = pytest.mark.parametrize("gamma", GAMMAS)
+
+
+def uniform(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def random_logits(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return (20 * uniform(*shape) - 10).to(dtype)
+
+
+def random_targets(*shape: int, hard: bool, dtype: torch.dtype = torch.float64) -> Tensor:
+    targets = uniform(*shape, seed=1)
+    return (targets > 0.7).to(dtype) if hard else targets.to(dtype)
+
+
+def losses(backend: Backend, logits: Tensor, targets: Tensor, **options: Any) -> list[Tensor]:
+    """The losses, and the gradient of their sum."""
+    moved = {name: x.to(backend.device) if isinstance(x, Tensor) else x for name, x in options.items()}
+    targets = targets.to(backend.device)
+    return evaluate(lambda x: sigmoid_focal_loss(x, targets, reduction="none", **moved), logits.to(backend.device))
+
+
+def truths(logits: Tensor, targets: Tensor, **options: Any) -> list[Tensor]:
+    """The same by the reference in float64, of the same rounded numbers."""
+    return evaluate(lambda x: focal_truth(x, targets.double(), **options), logits.double())
+
+
+def one_hot(classes: Tensor, count: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return (classes[..., None] == torch.arange(count)).to(dtype)
+
+
+# ------------------------------------------------------------------------------------------------ formula, precision
+
+
+@every_gamma
+@pytest.mark.parametrize("alpha", ALPHAS)
+@pytest.mark.parametrize("hard", [True, False])
+def test_value_and_gradient_are_the_papers(backend: Backend, gamma: float, alpha: float | None, hard: bool) -> None:
+    logits, targets = random_logits(40), random_targets(40, hard=hard)
+    value, gradient = losses(backend, logits, targets, alpha=alpha, gamma=gamma)
+    for i, (x, z) in enumerate(zip(logits.tolist(), targets.tolist(), strict=True)):
+        assert value[i].item() == pytest.approx(naive_focal_loss(x, z, alpha, gamma), rel=1e-11)
+        above, below = (naive_focal_loss(x + step, z, alpha, gamma) for step in (1e-6, -1e-6))
+        assert gradient[i].item() == pytest.approx((above - below) / 2e-6, rel=1e-6, abs=1e-9)
+
+
+@every_gamma
+@pytest.mark.parametrize("hard", [True, False])
+def test_gradcheck(backend: Backend, gamma: float, hard: bool) -> None:
+    logits = (random_logits(3, 4) / 3).to(backend.device).requires_grad_()
+    logits.data[0, 0] = 0  # where the formula changes sides
+    targets = random_targets(3, 4, hard=hard).to(backend.device)
+    assert torch.autograd.gradcheck(lambda x: sigmoid_focal_loss(x, targets, gamma=gamma, reduction="none"), logits)
+    assert torch.autograd.gradcheck(lambda x: sigmoid_focal_loss(x, targets, gamma=gamma), logits)
+
+
+def textbook(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
+    """The formula as it is usually written in PyTorch, with alpha = 0.25."""
+    p = torch.sigmoid(logits)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    p_t = p * targets + (1 - p) * (1 - targets)
+    return (0.25 * targets + 0.75 * (1 - targets)) * (1 - p_t) ** gamma * bce
+
+
+def slope_size(x: Tensor, z: Tensor, gamma: float) -> Tensor:
+    """The gradient's terms with their magnitudes added, against which a difference of them is measured."""
+    p, n = torch.sigmoid(x), torch.sigmoid(-x)
+    q, bce = z * n + (1 - z) * p, -z * torch.nn.functional.logsigmoid(x) - (1 - z) * torch.nn.functional.logsigmoid(-x)
+    hard = (z == 0) | (z == 1)
+    difference = torch.where(hard, (p - z).abs(), torch.maximum(p, z))
+    return gamma * q ** (gamma - 1) * p * n * bce + q**gamma * difference
+
+
+@every_gamma
+@pytest.mark.parametrize("target", ["hard", "soft", "index"])
+@pytest.mark.parametrize("dtype", [torch.float32, *HALVES])
+def test_precision(backend: Backend, gamma: float, target: str, dtype: torch.dtype) -> None:
+    logits = LOGITS[:: 12 if backend.size(1000) < 1000 else 1].to(dtype)
+    logits = torch.cat((logits, logits)).reshape(-1, 1)
+    n = len(logits)
+    classes = (torch.arange(n) >= n // 2).long()
+    dense = 1.0 * classes[:, None] if target != "soft" else uniform(n, 1, seed=2, dtype=dtype)
+    given_targets = classes - 1 if target == "index" else dense.to(dtype)  # class 0, or background: no class
+    if target == "index":
+        dense = one_hot(given_targets, 1)
+    got = losses(backend, logits, given_targets, gamma=gamma)
+    true = truths(logits, dense, gamma=gamma)
+    eager = evaluate(lambda x: textbook(x, dense.float(), gamma), logits.float())
+    assert [tensor.dtype for tensor in got] == [torch.float32, dtype]
+    sizes = (true[0], 0.75 * slope_size(logits.double(), dense.double(), gamma))
+    for kind, g, e, t, size in zip(("loss", "gradient"), got, eager, true, sizes, strict=True):
+        counts = t.abs() > 1e-25
+        size = torch.maximum(size, t.abs())
+        rounding = torch.zeros_like(t)
+        if kind == "gradient" and dtype != torch.float32:
+            info = torch.finfo(dtype)
+            rounding = t.abs() * info.eps / 2 + info.smallest_normal * info.eps
+        error, eager_error = (((x.double() - t).abs() - rounding).clamp(min=0) / size for x in (g, e))
+        assert error[counts].max() <= 1e-5, kind
+        assert error[counts].max() <= 2 * eager_error[counts].nan_to_num(math.inf).max() + 1e-6, kind
+        assert g.isfinite().all(), kind
+        assert (g.double().abs()[t.abs() < 1e-30] < 1e-25).all(), kind
+
+
+# ----------------------------------------------------------------------------------------------------- the full range
+
+
+@pytest.mark.parametrize("gamma", (*GAMMAS, 1e-3, 1.7))
+def test_confident_logits_have_finite_losses_and_gradients(backend: Backend, gamma: float) -> None:
+    for dtype, largest in ((torch.float32, 3.4e38), (torch.float64, 1.7e308)):
+        sizes = torch.tensor([0.0, 17, 50, 88, 104, 150, 745, 1e4, 1e20, largest], dtype=dtype)
+        logits = torch.cat((sizes, -sizes))
+        for z in (0.0, 1.0, 0.5, 1e-30, 1e-45):
+            for tensor in losses(backend, logits, torch.full_like(logits, z), gamma=gamma):
+                assert tensor.isfinite().all()
+
+
+@given(data=st.data())
+def check_finite(backend: Backend, data: st.DataObject) -> None:
+    dtype, width = data.draw(st.sampled_from([(torch.float32, 32), (torch.float64, 64)]))
+    finite = st.floats(allow_nan=False, allow_infinity=False, width=width)
+    size = backend.size(64)
+    logits = torch.tensor(data.draw(st.lists(finite, min_size=8, max_size=8)), dtype=dtype).repeat(8)[:size]
+    targets = torch.tensor(data.draw(st.lists(st.floats(0, 1, width=32), min_size=8, max_size=8)), dtype=dtype)
+    targets = targets.repeat_interleave(8)[:size]
+    for gamma in (0.0, 0.25, 1.0, 2.0, 3.5):
+        for tensor in losses(backend, logits, targets, gamma=gamma):
+            assert tensor.isfinite().all()
+
+
+def test_finite_logits_have_finite_losses(backend: Backend) -> None:
+    check_finite(backend)
+
+
+@every_gamma
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
+def test_nan_reaches_the_output(backend: Backend, gamma: float, dtype: torch.dtype) -> None:
+    logits = random_logits(16, 3, dtype=dtype)
+    logits[5, 1] = math.nan
+    for targets in (random_targets(16, 3, hard=True, dtype=dtype), torch.arange(16) % 4):
+        for tensor in losses(backend, logits, targets, gamma=gamma):
+            assert tensor.isnan().nonzero().tolist() == [[5, 1]]
+        assert sigmoid_focal_loss(logits.to(backend.device), targets.to(backend.device), gamma=gamma).isnan()
+
+
+def test_infinite_losses_are_not_hidden(backend: Backend) -> None:
+    logits = torch.tensor([math.inf, -math.inf])
+    value, _ = losses(backend, logits, torch.tensor([0.0, 1.0]))
+    assert not value.isfinite().any()
+
+
+# ------------------------------------------------------------------------------------------------------ class indices
+
+
+@every_gamma
+@pytest.mark.parametrize("shape", [(7, 5), (2, 3, 4), (6, 1), (4,), (3, 80)], ids=str)
+def test_class_indices_are_one_hot(backend: Backend, gamma: float, shape: tuple[int, ...]) -> None:
+    logits = random_logits(*shape)
+    classes = (uniform(*shape[:-1], seed=4) * (shape[-1] + 2) - 1).floor().long()  # -1 and C among them
+    got = losses(backend, logits, classes, gamma=gamma)
+    wanted = truths(logits, one_hot(classes, shape[-1]), gamma=gamma)
+    for g, w in zip(got, wanted, strict=True):
+        torch.testing.assert_close(g, w, rtol=1e-11, atol=1e-14)
+
+
+def test_an_index_that_is_no_class_is_background(backend: Backend) -> None:
+    outside = torch.tensor([-1, 3, 4, -(2**40), 2**40, 2**63 - 1, -(2**63), 2**32, 2**32 + 1])
+    logits = random_logits(len(outside), 3)
+    got = losses(backend, logits, outside)
+    for g, wanted in zip(got, truths(logits, torch.zeros_like(logits)), strict=True):
+        torch.testing.assert_close(g, wanted)
+
+
+@pytest.mark.parametrize("ignore_index", [-100, -1, 2, 7])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ignored_rows(backend: Backend, ignore_index: int, weighted: bool) -> None:
+    logits = random_logits(20, 4)
+    classes = torch.arange(20) % 5
+    classes[::3] = ignore_index
+    kept = classes != ignore_index
+    logits[~kept] = math.nan  # not even looked at
+    weight = uniform(20, seed=5) if weighted else torch.ones(20, dtype=torch.float64)
+    options = {"ignore_index": ignore_index} | ({"weight": weight} if weighted else {})
+    value, gradient = losses(backend, logits, classes, **options)
+    assert (value[~kept] == 0).all() and (gradient[~kept] == 0).all()
+    by_hand = truths(logits[kept], one_hot(classes[kept], 4))
+    torch.testing.assert_close(value[kept], by_hand[0] * weight[kept, None])
+    torch.testing.assert_close(gradient[kept], by_hand[1] * weight[kept, None])
+    moved = {name: x.to(backend.device) if isinstance(x, Tensor) else x for name, x in options.items()}
+    logits, classes = logits.to(backend.device), classes.to(backend.device)
+    mean, slope = evaluate(lambda x: sigmoid_focal_loss(x, classes, **moved), logits)
+    torch.testing.assert_close(mean, value.sum() / (kept.sum() * 4))
+    torch.testing.assert_close(slope, gradient / (kept.sum() * 4))
+    given_factor = sigmoid_focal_loss(logits, classes, avg_factor=3, **moved)
+    torch.testing.assert_close(given_factor.cpu(), value.sum() / 3)
+
+
+def test_all_rows_ignored_give_0(backend: Backend) -> None:
+    classes = torch.full((4,), -100, device=backend.device)
+    for tensor in evaluate(lambda x: sigmoid_focal_loss(x, classes), random_logits(4, 3).to(backend.device)):
+        assert (tensor == 0).all()
+
+
+# ------------------------------------------------------------------------------------------- alpha, weights, reduction
+
+
+@pytest.mark.parametrize("hard", [True, False])
+@pytest.mark.parametrize("alpha_dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_alpha_per_class(backend: Backend, hard: bool, alpha_dtype: torch.dtype) -> None:
+    logits, targets = random_logits(9, 5), random_targets(9, 5, hard=hard)
+    alpha = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=alpha_dtype)
+    got = losses(backend, logits, targets, alpha=alpha, gamma=1.5)
+    for column in range(5):
+        wanted = truths(logits[:, column], targets[:, column], alpha=alpha[column].item(), gamma=1.5)
+        for g, w in zip(got, wanted, strict=True):
+            torch.testing.assert_close(g[:, column], w)
+    classes = torch.arange(9) % 6
+    got = losses(backend, logits, classes, alpha=alpha)
+    for g, w in zip(got, truths(logits, one_hot(classes, 5), alpha=alpha.double()), strict=True):
+        torch.testing.assert_close(g, w)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+@pytest.mark.parametrize("weighting", ["none", "per row", "per logit"])
+@pytest.mark.parametrize("target", ["hard", "soft", "index"])
+def test_reductions_are_compositions(backend: Backend, reduction: str, weighting: str, target: str) -> None:
+    rows, columns = backend.size(300), 7
+    logits = random_logits(rows, columns)
+    classes = torch.arange(rows) % (columns + 1)
+    dense = one_hot(classes, columns) if target == "index" else random_targets(rows, columns, hard=target == "hard")
+    given_targets = (classes if target == "index" else dense).to(backend.device)
+    weight = {"none": None, "per row": uniform(rows, seed=6), "per logit": uniform(rows, columns, seed=6)}[weighting]
+    upstream = uniform(rows, columns, seed=7) - 0.5 if reduction == "none" else torch.tensor(1.7).double()
+
+    def composed(x: Tensor) -> Tensor:
+        each = focal_truth(x, dense) * {"none": 1, "per row": weight[:, None] if weight is not None else 1}.get(
+            weighting, weight
+        )
+        return each if reduction == "none" else each.sum() / (each.numel() if reduction == "mean" else 1)
+
+    def fused(x: Tensor) -> Tensor:
+        w = None if weight is None else weight.to(backend.device)
+        return sigmoid_focal_loss(x, given_targets, weight=w, reduction=reduction)
+
+    got = evaluate(fused, logits.to(backend.device), upstream=upstream.to(backend.device))
+    for g, wanted in zip(got, evaluate(composed, logits, upstream=upstream), strict=True):
+        torch.testing.assert_close(g, wanted, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("factor", [7, 7.0, "int64", "float32", "float16", "shaped"])
+def test_avg_factor(backend: Backend, factor: float | str) -> None:
+    logits, targets = random_logits(11, 3), random_targets(11, 3, hard=True)
+    given_factor: Any = factor
+    if isinstance(factor, str):
+        shape, dtype = ((1, 1), torch.float64) if factor == "shaped" else ((), getattr(torch, factor))
+        given_factor = torch.full(shape, 7, dtype=dtype, device=backend.device)
+    moved = targets.to(backend.device)
+    got = evaluate(lambda x: sigmoid_focal_loss(x, moved, avg_factor=given_factor), logits.to(backend.device))
+    for g, wanted in zip(got, evaluate(lambda x: focal_truth(x, targets).sum() / 7, logits), strict=True):
+        torch.testing.assert_close(g, wanted)
+
+
+@pytest.mark.parametrize("zero", [0, 0.0, "tensor"])
+def test_avg_factor_0_gives_0(backend: Backend, zero: float | str) -> None:
+    factor = torch.zeros(1, dtype=torch.int64, device=backend.device) if zero == "tensor" else zero
+    for targets in (random_targets(4, 3, hard=True), torch.arange(4)):
+        moved = targets.to(backend.device)
+        logits = random_logits(4, 3).to(backend.device)
+        for tensor in evaluate(lambda x, t=moved: sigmoid_focal_loss(x, t, avg_factor=factor), logits):
+            assert (tensor == 0).all()
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.0, 2.5])
+def test_what_requires_a_gradient_gets_one(backend: Backend, gamma: float) -> None:
+    def mean(x: Tensor, z: Tensor, w: Tensor, a: Tensor, f: Tensor) -> Tensor:
+        return sigmoid_focal_loss(x, z, a, gamma, weight=w, avg_factor=f)
+
+    inputs = (random_logits(4, 3) / 3, random_targets(4, 3, hard=False), uniform(4, seed=8), uniform(3, seed=9))
+    inputs = (*inputs, torch.tensor(5.0).double())
+    assert torch.autograd.gradcheck(mean, [x.to(backend.device).requires_grad_() for x in inputs])
+
+
+# ----------------------------------------------------------------------------------------- shapes, layouts and dtypes
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("columns", [1, 3, 4])
+def test_every_size(backend: Backend, n: int, columns: int) -> None:
+    logits, targets = random_logits(n, columns), random_targets(n, columns, hard=False)
+    classes = torch.arange(n) % (columns + 1)
+    for given_targets, dense in ((targets, targets), (classes, one_hot(classes, columns))):
+        for got, true in zip(losses(backend, logits, given_targets), truths(logits, dense), strict=True):
+            torch.testing.assert_close(got, true, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 4), (2, 3, 4), (0, 5), (5, 0)])
+@pytest.mark.parametrize("indices", [False, True])
+def test_shapes(backend: Backend, shape: tuple[int, ...], indices: bool) -> None:
+    if indices and not shape:
+        return  # no row of classes
+    logits = random_logits(*shape).to(backend.device)
+    targets = torch.zeros(shape[:-1], dtype=torch.int64) if indices else random_targets(*shape, hard=False)
+    targets = targets.to(backend.device)
+    assert losses(backend, logits, targets)[0].shape == shape
+    for reduction in ("mean", "sum"):
+        leaf = logits.detach().requires_grad_()
+        loss = sigmoid_focal_loss(leaf, targets, reduction=reduction)
+        loss.backward()
+        assert loss.shape == () and loss.isfinite() and leaf.grad.shape == shape
+        assert loss != 0 or 0 in shape
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_any_layout(backend: Backend, dtype: torch.dtype, gamma: float) -> None:
+    logits = random_logits(37, 5, dtype=dtype).to(backend.device)
+    targets = random_targets(37, 5, hard=False, dtype=dtype).to(backend.device)
+    classes = (torch.arange(37) % 6).to(backend.device)
+    dense, index = losses(backend, logits, targets, gamma=gamma), losses(backend, logits, classes, gamma=gamma)
+    other_classes = torch.stack((classes, classes + 1), 1)[:, 0]
+    for name, view in layouts(logits).items():
+        other = layouts(targets)[name]
+        for got, wanted in (
+            (losses(backend, view, targets, gamma=gamma), dense),
+            (losses(backend, logits, other, gamma=gamma), dense),
+            (losses(backend, view, other, gamma=gamma), dense),
+            (losses(backend, view, other_classes, gamma=gamma), index),
+        ):
+            for g, w in zip(got, wanted, strict=True):
+                torch.testing.assert_close(g, w, rtol=1e-6, atol=1e-7, msg=lambda text, name=name: name + text)
+    row = targets[:1].expand(37, 5)
+    weight = targets[:, :1].expand(37, 5)
+    for g, w in zip(
+        losses(backend, logits, row, weight=weight),
+        losses(backend, logits, row.contiguous(), weight=weight.contiguous()),
+        strict=True,
+    ):
+        torch.testing.assert_close(g, w)
+
+
+@pytest.mark.parametrize("logits_dtype", [torch.float64, torch.float32, *HALVES])
+@pytest.mark.parametrize("targets_dtype", [torch.float64, torch.float32, *HALVES, torch.int64])
+def test_mixed_dtypes(backend: Backend, logits_dtype: torch.dtype, targets_dtype: torch.dtype) -> None:
+    logits = random_logits(11, 4, dtype=logits_dtype)
+    indices = targets_dtype == torch.int64
+    targets = torch.arange(11) % 5 if indices else random_targets(11, 4, hard=False, dtype=targets_dtype)
+    dense = one_hot(targets, 4) if indices else targets
+    weight = uniform(11, seed=10, dtype=torch.float16)
+    got = losses(backend, logits, targets, weight=weight)
+    compute = torch.float64 if torch.float64 in (logits_dtype, targets_dtype) else torch.float32
+    assert [tensor.dtype for tensor in got] == [compute, logits_dtype]
+    true = truths(logits, dense)[0] * weight.double()[:, None]
+    torch.testing.assert_close(got[0].double(), true, rtol=1e-5 if compute == torch.float32 else 1e-10, atol=1e-30)
+
+
+# ---------------------------------------------------------------------------------------------------------- repetition
+
+
+@every_gamma
+def test_a_second_backward_is_the_same(backend: Backend, gamma: float) -> None:
+    logits = random_logits(20, 6, dtype=torch.float32).to(backend.device).requires_grad_()
+    before = logits.detach().clone()
+    loss = sigmoid_focal_loss(logits, (torch.arange(20) % 7).to(backend.device), gamma=gamma)
+    first = torch.autograd.grad(loss, logits, retain_graph=True)[0]
+    second = torch.autograd.grad(loss, logits)[0]
+    assert torch.equal(first, second) and torch.equal(logits.detach(), before)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_runs_are_equal_bit_by_bit(backend: Backend, gamma: float) -> None:
+    logits = random_logits(backend.size(3000), 20, dtype=torch.float32).to(backend.device)
+    classes = (torch.arange(len(logits)) % 21).to(backend.device)
+
+    def mean(x: Tensor) -> Tensor:
+        return sigmoid_focal_loss(x, classes, gamma=gamma)
+
+    first = evaluate(mean, logits)
+    for _ in range(20 if backend.compiled else 2):
+        assert all(torch.equal(a, b) for a, b in zip(first, evaluate(mean, logits), strict=True))
+
+
+def test_the_number_of_threads_changes_nothing(backend: Backend) -> None:
+    if backend.device != "cpu":
+        pytest.skip("the CPU's threads have no part in this backend")
+    logits = random_logits(20000, 8, dtype=torch.float32)
+    classes = torch.arange(20000) % 9
+    reduction = "mean" if backend.compiled else "none"  # torch's own sum, which the reference takes, does change
+    threads = torch.get_num_threads()
+    results = []
+    for count in (1, 2, 3, 4):
+        torch.set_num_threads(count)
+        results.append(evaluate(lambda x: sigmoid_focal_loss(x, classes, reduction=reduction), logits))
+    torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
