@@ -77,10 +77,10 @@ IOULOSS_INLINE Pair<V> measure(const Row4<V>& p, const Row4<V>& t, BoxFormat for
 }
 
 template <class V>
-IOULOSS_INLINE void measure_overlap(Pair<V>& b, V eps) {
+IOULOSS_INLINE void measure_overlap(Pair<V>& b, V area_eps) {
   const V intersection = positive_part(b.iw) * positive_part(b.ih);
   b.union_area = (b.w * b.h + b.W * b.H) - intersection;
-  const V denominator = b.union_area + eps;
+  const V denominator = b.union_area + area_eps;
   b.union_reciprocal = reciprocal_or_zero(denominator);
   b.iou = quotient(intersection, denominator, b.union_reciprocal);
 }

@@ -9,7 +9,8 @@ inline namespace IOULOSS_ARCH {
 
 template <class V>
 struct Parameters {
-  V eps;
+  V eps;        // beside a ratio
+  V area_eps;   // beside an area or a squared length, in their unit: scaled where the boxes are
   V parameter;  // gamma of Focal-EIoU, lambda of CDIoU; the other losses have none
 };
 
@@ -76,8 +77,8 @@ struct EnclosingGap {
     V reciprocal, gap;
     IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
       const V area = b.cw * b.ch;
-      reciprocal = reciprocal_or_zero(area + p.eps);
-      gap = quotient(area - b.union_area, area + p.eps, reciprocal);
+      reciprocal = reciprocal_or_zero(area + p.area_eps);
+      gap = quotient(area - b.union_area, area + p.area_eps, reciprocal);
     }
   };
   template <class V>
@@ -104,7 +105,7 @@ struct CentreDistance {
     IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
       dx = (b.a1 + b.a2) * V(0.5);
       dy = (b.b1 + b.b2) * V(0.5);
-      reciprocal = reciprocal_or_zero(b.cw * b.cw + b.ch * b.ch + p.eps);
+      reciprocal = reciprocal_or_zero(b.cw * b.cw + b.ch * b.ch + p.area_eps);
       ratio = (dx * dx + dy * dy) * reciprocal;
     }
   };
@@ -174,12 +175,12 @@ struct SideLengths {
   };
   template <class V>
   static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    return Terms<V>(b.w, b.W, b.cw, p.eps).ratio + Terms<V>(b.h, b.H, b.ch, p.eps).ratio;
+    return Terms<V>(b.w, b.W, b.cw, p.area_eps).ratio + Terms<V>(b.h, b.H, b.ch, p.area_eps).ratio;
   }
   template <class V>
   static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
-    Terms<V>(b.w, b.W, b.cw, p.eps).add_gradient(b.cw, d.w, d.cw);
-    Terms<V>(b.h, b.H, b.ch, p.eps).add_gradient(b.ch, d.h, d.ch);
+    Terms<V>(b.w, b.W, b.cw, p.area_eps).add_gradient(b.cw, d.w, d.cw);
+    Terms<V>(b.h, b.H, b.ch, p.area_eps).add_gradient(b.ch, d.h, d.ch);
   }
 };
 

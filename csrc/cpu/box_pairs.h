@@ -14,7 +14,7 @@ struct BoxTile {
   static constexpr int size = 256;
   alignas(64) T pred[4][size];
   alignas(64) T target[4][size];
-  alignas(64) T eps[size];
+  alignas(64) T area_eps[size];
   alignas(64) T out[4][size];  // the losses, or the four columns of the gradient
   alignas(64) T scale[size];   // after rescale(): what the boxes were multiplied by
   alignas(64) T extent[size];  // after rescale()
@@ -55,7 +55,7 @@ IOULOSS_INLINE Row4<V> row(const T (*columns)[BoxTile<T>::size], int i) {
 // ---- a formula over a tile; returns whether every box and result is unexceptional -------
 
 template <class T>
-using TileFunction = bool (*)(BoxTile<T>&, int n, BoxFormat, double parameter);
+using TileFunction = bool (*)(BoxTile<T>&, int n, const BoxArguments&);
 
 template <class T>
 IOULOSS_INLINE bool all_lanes(typename Native<T>::RawBits mask) {
@@ -65,14 +65,14 @@ IOULOSS_INLINE bool all_lanes(typename Native<T>::RawBits mask) {
 }
 
 template <class Formula, class T>
-bool value_tile(BoxTile<T>& tile, int n, BoxFormat format, double parameter) {
+bool value_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
   using V = Native<T>;
   const V largest(Limits<T>::largest);
   auto fine = V(0) == V(0);
   for (int i = 0; i < n; i += lanes<T>) {
-    Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), format);
-    const Parameters<V> p{V::load(tile.eps + i), V(parameter)};
-    measure_overlap(b, p.eps);
+    Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), a.format);
+    const Parameters<V> p{V(a.eps), V::load(tile.area_eps + i), V(a.parameter)};
+    measure_overlap(b, p.area_eps);
     const V loss = Formula::value(b, p);
     loss.store(tile.out[0] + i);
     fine &= is_safe(b.extent()) & (absolute(loss) <= largest);
@@ -81,17 +81,17 @@ bool value_tile(BoxTile<T>& tile, int n, BoxFormat format, double parameter) {
 }
 
 template <class Formula, class T>
-bool gradient_tile(BoxTile<T>& tile, int n, BoxFormat format, double parameter) {
+bool gradient_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
   using V = Native<T>;
   const V largest(Limits<T>::largest);
   auto fine = V(0) == V(0);
   for (int i = 0; i < n; i += lanes<T>) {
-    Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), format);
-    const Parameters<V> p{V::load(tile.eps + i), V(parameter)};
-    measure_overlap(b, p.eps);
+    Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), a.format);
+    const Parameters<V> p{V(a.eps), V::load(tile.area_eps + i), V(a.parameter)};
+    measure_overlap(b, p.area_eps);
     Partials<V> d;
     Formula::add_gradient(b, p, d);
-    const Row4<V> g = to_gradient(b, d, format);
+    const Row4<V> g = to_gradient(b, d, a.format);
     g.c0.store(tile.out[0] + i);
     g.c1.store(tile.out[1] + i);
     g.c2.store(tile.out[2] + i);
@@ -115,7 +115,7 @@ void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
       tile.pred[c][i] *= scale;
       tile.target[c][i] *= scale;
     }
-    tile.eps[i] *= scale * scale;
+    tile.area_eps[i] *= scale * scale;
     tile.scale[i] = scale;
     tile.extent[i] = extent(i);
   }
@@ -123,15 +123,15 @@ void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
 
 template <class T>
 void run(TileFunction<T> function, const BoxArguments& a, BoxTile<T>& tile, int n, int columns) {
-  if (function(tile, n, a.format, a.parameter)) return;
+  if (function(tile, n, a)) return;
   rescale(tile, n, a.format);
-  function(tile, n, a.format, a.parameter);
+  function(tile, n, a);
   for (int c = 0; c < columns; ++c)
     for (int i = 0; i < n; ++i) {
       const T undo = columns == 1 ? T(1) : tile.scale[i];  // a gradient by the box, from that by the scaled one
       tile.out[c][i] = tamed(T(tile.out[c][i] * undo), tile.extent[i]);
     }
-  std::fill_n(tile.eps, tile.size, T(a.eps));
+  std::fill_n(tile.area_eps, tile.size, T(a.eps));
 }
 
 // ---- the kernels -------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ void run(TileFunction<T> function, const BoxArguments& a, BoxTile<T>& tile, int 
 template <class T>
 double box_forward(const BoxArguments& a, TileFunction<T> function, T* losses, int64_t begin, int64_t end) {
   BoxTile<T> tile;
-  std::fill_n(tile.eps, tile.size, T(a.eps));
+  std::fill_n(tile.area_eps, tile.size, T(a.eps));
   T* out = tile.out[0];
   double sum = 0;
   for (int64_t first = begin; first < end; first += tile.size) {
@@ -161,7 +161,7 @@ void box_backward(const BoxArguments& a, TileFunction<T> function, const Values&
                   const Output& grad, int64_t begin, int64_t end) {
   BoxTile<T> tile;
   alignas(64) T factor[BoxTile<T>::size], scratch[BoxTile<T>::size];
-  std::fill_n(tile.eps, tile.size, T(a.eps));
+  std::fill_n(tile.area_eps, tile.size, T(a.eps));
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
     load_columns(a.pred, first, n, tile.pred);

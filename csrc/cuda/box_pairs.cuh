@@ -30,15 +30,16 @@ struct LoadedPair {
   Parameters<T> parameters;
   T scale = T(1);
 
-  __device__ __forceinline__ LoadedPair(const BoxLaunch& l, int64_t i) : parameters{T(l.a.eps), T(l.a.parameter)} {
+  __device__ __forceinline__ LoadedPair(const BoxLaunch& l, int64_t i)
+      : parameters{T(l.a.eps), T(l.a.eps), T(l.a.parameter)} {
     const Row4<T> p = load_row<T>(l.a.pred, l.pred_vectors, i), t = load_row<T>(l.a.target, l.target_vectors, i);
     b = measure(p, t, l.a.format);
     if (!is_safe(b.extent())) {
       scale = T(Limits<T>::rescale);
       b = measure(p * scale, t * scale, l.a.format);
-      parameters.eps *= scale * scale;
+      parameters.area_eps *= scale * scale;
     }
-    measure_overlap(b, parameters.eps);
+    measure_overlap(b, parameters.area_eps);
   }
 };
 
