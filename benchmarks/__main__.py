@@ -15,6 +15,9 @@ from . import cases, machine, report
 from .cases import Case, Plan
 from .harness import TOLERANCE, DisagreementError, Effort, run
 
+FULL = Effort(seconds=0.6)
+QUICK = Effort(seconds=0.2, most_blocks=11, copy_mebibytes=256)
+
 
 def _numbers(text: str) -> list[int]:
     return [int(float(part)) for part in text.split(",")]
@@ -43,7 +46,7 @@ def select(options: argparse.Namespace) -> list[Case]:
     return chosen
 
 
-def run_all(chosen: list[Case], effort: Effort, copy_mebibytes: int) -> tuple[dict[str, Any], list[str]]:
+def run_all(chosen: list[Case], effort: Effort) -> tuple[dict[str, Any], list[str]]:
     """The results, and the cases whose implementations disagree."""
     results: dict[str, Any] = {**machine.describe(), "copy_bytes_per_second": {}}
     load, cores = results["machine"]["load"], results["machine"]["cores"]
@@ -55,7 +58,7 @@ def run_all(chosen: list[Case], effort: Effort, copy_mebibytes: int) -> tuple[di
     for i, case in enumerate(chosen):
         place = f"{case.device}/{case.threads}t"
         if place not in speeds:
-            speeds[place] = machine.copy_speed(case.device, case.threads, copy_mebibytes)
+            speeds[place] = machine.copy_speed(case.device, case.threads, effort.copy_mebibytes)
             print(f"copy, {place}: {speeds[place] / 1e9:.1f} GB/s", flush=True)
         try:
             rows.append(run(case, effort, speeds[place]))
@@ -73,9 +76,8 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """What ``options`` ask for."""
     # Compiling in this process leaves no helper processes behind that would run beside what is timed.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    effort = Effort(seconds=0.2, most_blocks=11) if options.quick else Effort()
     started = time.perf_counter()
-    results, failures = run_all(select(options), effort, copy_mebibytes=256 if options.quick else 512)
+    results, failures = run_all(select(options), QUICK if options.quick else FULL)
     results["duration_seconds"] = round(time.perf_counter() - started, 1)
     return results, failures
 

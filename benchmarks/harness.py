@@ -25,6 +25,8 @@ TOLERANCE = {
     torch.bfloat16: (1e-4, 1.6e-2),
 }
 
+SMALL = 128  # at this size the same call without boxes is timed too: what a call costs by itself
+
 _STATEMENTS = {
     "forward": "loss(leaf, target)",
     "forward_backward": "leaf.grad = None; loss(leaf, target).backward(seed)",
@@ -48,11 +50,12 @@ class Timing:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: seconds for each implementation and mode."""
+    """How long to measure: seconds for each implementation and mode; and how much to copy for the floor."""
 
-    seconds: float = 0.4
+    seconds: float
     least_blocks: int = 5
     most_blocks: int = 15
+    copy_mebibytes: int = 512
 
 
 def evaluate(loss: Loss, leaf: Tensor, target: Tensor, seed: Tensor | None) -> tuple[float, Tensor]:
@@ -71,9 +74,9 @@ def check(case: Case, losses: dict[str, Loss], leaf: Tensor, target: Tensor) -> 
     """The differences from ours of every peer; raises where they exceed the tolerance."""
     seed = case.seed()
     value, gradient = evaluate(losses["ours"], leaf, target, seed)
-    if case.items and not gradient.abs().max() > 0:
+    largest = float(gradient.abs().max())
+    if not largest > 0:
         raise DisagreementError(f"{case.key}: our gradient is zero")
-    largest = float(gradient.abs().max()) if case.items else 1.0
     differences: dict[str, dict[str, float]] = {}
     for name, loss in losses.items():
         if name == "ours":
@@ -129,24 +132,28 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _timer(case: Case, mode: str, loss: Loss, leaf: Tensor, target: Tensor) -> Timer:
+    names = {"loss": loss, "leaf": leaf, "target": target, "seed": case.seed()}
+    return Timer(_STATEMENTS[mode], globals=names, num_threads=case.threads)
+
+
 def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
     """One row of the results; ``speed`` is that of a large copy on the case's device and threads."""
     torch._dynamo.reset()  # else torch.compile would take the next shape for a reason to compile less well
     with threads(case.threads):
         leaf, target = case.problem.make_inputs(case.size, case.dtype, case.device)
-        losses, seed = case.losses(), case.seed()
+        losses = case.losses()
         differences = check(case, losses, leaf, target)
-        times = {}
+        times, empty = {}, {}
         for mode in MODES:
-            timers = {
-                name: Timer(
-                    _STATEMENTS[mode],
-                    globals={"loss": loss, "leaf": leaf, "target": target, "seed": seed},
-                    num_threads=case.threads,
-                )
-                for name, loss in losses.items()
-            }
+            timers = {name: _timer(case, mode, loss, leaf, target) for name, loss in losses.items()}
+            if case.size == SMALL:
+                # Timed in turns with the rest: the difference is of a few microseconds.
+                nothing = case.problem.make_inputs(0, case.dtype, case.device)
+                timers["empty"] = _timer(case, mode, case.problem.ours, *nothing)
             times[mode] = {name: asdict(timing) for name, timing in measure(timers, effort).items()}
+            if "empty" in timers:
+                empty[mode] = times[mode].pop("empty")
     moved = case.problem.bytes(case.size, leaf.element_size())
     return {
         "key": case.key,
@@ -162,4 +169,5 @@ def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
         "floor": {mode: count / speed for mode, count in moved.items()},
         "differences": differences,
         "seconds": times,
+        "empty_call": empty,
     }

@@ -224,9 +224,8 @@ def _monai(loss: str, device: str) -> dict[str, Loss]:
 
 def _segmentation_models(loss: str, device: str) -> dict[str, Loss]:
     losses = _module("segmentation_models_pytorch.losses") if loss == "focal_dense" else None
-    if losses is None:
-        return {}
-    return {"smp": losses.FocalLoss("multilabel", alpha=ALPHA, gamma=GAMMA, reduction="sum")}
+    # Each logit by itself; its mode "multilabel" takes the mean over the classes.
+    return {} if losses is None else {"smp": losses.FocalLoss("binary", alpha=ALPHA, gamma=GAMMA, reduction="sum")}
 
 
 def in_float32(loss: Loss) -> Loss:

@@ -13,7 +13,7 @@ def seconds(row: Row, name: str = "ours", mode: str = "forward_backward") -> flo
     """The median of an implementation; "compile" is the faster of the ways to compile, "floor" the memory's time."""
     if name == "floor":
         floor: float = row["floor"][mode]
-        return floor or None
+        return floor
     times = row["seconds"][mode]
     names = [other for other in times if other == name or (name == "compile" and other.startswith("compile"))]
     return min((times[other]["median"] for other in names), default=None)
@@ -42,8 +42,9 @@ def line(row: Row, mode: str) -> str:
     ours = row["seconds"][mode]["ours"]
     spread = (ours["q3"] - ours["q1"]) / ours["median"]
     cells = [f"{row['loss']:<12}{row['dtype']:<10}{row['size']:>9,}", f"{_time(ours['median']):>8} ±{spread:4.0%}"]
-    floor = seconds(row, "floor", mode)
-    cells.append(f"{ours['median'] / floor:6.2f}x floor" if floor else " " * 12)
+    cells.append(f"{ours['median'] / row['floor'][mode]:8.2f}x floor")
+    if row["empty_call"]:
+        cells.append(f"empty call {_time(row['empty_call'][mode]['median'])}")
     lost = False
     for name, timing in row["seconds"][mode].items():
         if name != "ours":
@@ -99,9 +100,8 @@ class Target:
         if ours is None:
             return None
         if self.versus == "empty":
-            empty = rows.get(("ciou", "float32", 0))
-            nothing = seconds(empty) if empty else None
-            return None if nothing is None else (ours - nothing) * 1e6
+            empty = row["empty_call"].get("forward_backward")
+            return None if empty is None else (ours - empty["median"]) * 1e6
         if self.versus == "float32":
             single = rows.get((self.loss, "float32", self.size))
             other = seconds(single) if single else None

@@ -24,12 +24,14 @@ _is_compiling = torch.compiler.is_compiling
 
 def _fused(tensor: Any, *constants: Any) -> bool:
     """Whether the extension serves ``tensor``; ``constants`` are what it gives no gradient to."""
-    # What is no tensor goes to the reference too: its checks say so.
+    # What is no tensor goes to the reference too: its checks say so. Every test here costs tens of nanoseconds, which
+    # a call on few boxes feels; isinstance(None, Tensor) more than the others.
     if _extension is None or not isinstance(tensor, Tensor):
         return False
-    if not (tensor.is_cpu or (tensor.is_cuda and _has_cuda)) or _functorch_level() is not None:
-        return False
-    return not any(isinstance(constant, Tensor) and constant.requires_grad for constant in constants)
+    for constant in constants:
+        if constant is not None and isinstance(constant, Tensor) and constant.requires_grad:
+            return False
+    return (tensor.is_cpu or (tensor.is_cuda and _has_cuda)) and _functorch_level() is None
 
 
 def _split(value: Any) -> tuple[Tensor | None, Any]:
@@ -44,14 +46,10 @@ def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor |
     return torch.full((), avg_factor, dtype=torch.float64, device=device)
 
 
-def _call(function: Callable[..., Tensor], check: Callable[..., None], given: tuple[Any, ...], *args: Any) -> Tensor:
-    """Call into the extension; where the binding refuses the type of an argument, say which and why."""
-    try:
-        return function(*args)
-    except TypeError as error:
-        if "incompatible function arguments" in str(error):
-            check(*given)
-        raise
+def _explain(error: TypeError, check: Callable[..., None], *arguments: Any) -> None:
+    """Where the binding refused the type of an argument, say which and why."""
+    if "incompatible function arguments" in str(error):
+        check(*arguments)
 
 
 def box_loss(
@@ -66,16 +64,20 @@ def box_loss(
     eps: float,
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
-    given = (pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
+    loss: Tensor
     if not _fused(pred, weight, avg_factor):
-        return reference.box_loss(*given)
-    options = (formula, parameter, reduction, fmt, eps)
+        return reference.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
     if _is_compiling():
-        args = (pred, target, weight, _traced(avg_factor, pred.device), None, *options)
-        loss: Tensor = torch.ops.iouloss.box_loss(*args)
+        by = _traced(avg_factor, pred.device)
+        loss = torch.ops.iouloss.box_loss(pred, target, weight, by, None, formula, parameter, reduction, fmt, eps)
         return loss
-    args = (pred, target, weight, *_split(avg_factor), *options)
-    return _call(_extension.box_loss, check_box_loss, given, *args)
+    by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
+    try:
+        loss = _extension.box_loss(pred, target, weight, by, divisor, formula, parameter, reduction, fmt, eps)
+    except TypeError as error:
+        _explain(error, check_box_loss, pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
+        raise
+    return loss
 
 
 def sigmoid_focal_loss(
@@ -90,14 +92,20 @@ def sigmoid_focal_loss(
 ) -> Tensor:
     """The sigmoid focal loss; ``iouloss.functional.sigmoid_focal_loss`` documents it."""
     given = (logits, targets, weight, avg_factor, alpha, gamma, reduction, ignore_index)
+    loss: Tensor
     if not _fused(logits, targets, weight, avg_factor, alpha):
         return reference.sigmoid_focal_loss(*given)
     if avg_factor is None and reduction == "mean" and getattr(targets, "dtype", None) == torch.int64 and logits.ndim:
         avg_factor = kept_elements(logits, targets, ignore_index)
     options = (*_split(alpha), gamma, reduction, ignore_index)
     if _is_compiling():
-        args = (logits, targets, weight, _traced(avg_factor, logits.device), None, *options)
-        loss: Tensor = torch.ops.iouloss.sigmoid_focal_loss(*args)
+        by = _traced(avg_factor, logits.device)
+        loss = torch.ops.iouloss.sigmoid_focal_loss(logits, targets, weight, by, None, *options)
         return loss
-    args = (logits, targets, weight, *_split(avg_factor), *options)
-    return _call(_extension.sigmoid_focal_loss, check_sigmoid_focal_loss, given, *args)
+    by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
+    try:
+        loss = _extension.sigmoid_focal_loss(logits, targets, weight, by, divisor, *options)
+    except TypeError as error:
+        _explain(error, check_sigmoid_focal_loss, *given)
+        raise
+    return loss

@@ -67,7 +67,8 @@ def box_loss(
 
     **Degenerate boxes.** A finite box has a finite loss and a finite gradient, be it a line, a point, inverted, tiny
     or huge: 0/0 is taken as 0, and what overflows as the largest finite number. A box with a NaN or Inf coordinate
-    has the loss NaN and the gradient NaN.
+    has the loss NaN and the gradient NaN. A gradient beyond the range of float16 is Inf in float16 boxes, and an
+    infinite gradient from upstream stays one: a gradient scaler sees both.
 
     **Kinks.** Where two edges coincide, the minimum and the maximum pass half of the gradient to each, so that the
     gradient of every loss but CDIoU's distance is 0 at ``pred == target`` up to ``eps``. Boxes that only touch do

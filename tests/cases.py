@@ -3,13 +3,21 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import iouloss
 from iouloss import reference
+
+if TYPE_CHECKING:
+    from conftest import Backend
+
+HALVES = (torch.float16, torch.bfloat16)
+SIZES = (0, 1, 31, 32, 33, 127, 128, 129)  # boxes or logits: around the widths of vectors, warps and blocks
+FORMATS = ("xyxy", "xywh", "cxcywh")
 
 # ---------------------------------------------------------------------------------------------------- the box losses
 
@@ -47,6 +55,9 @@ BOX_CASES = (
     BoxCase("cdiou_diou", "cdiou", {"base": "diou", "lambda_": 2.0}, parameter=2.0),
     BoxCase("cdiou_ciou", "cdiou", {"base": "ciou"}, parameter=1.0, has_constant=True),
 )
+
+every_case = pytest.mark.parametrize("case", BOX_CASES, ids=lambda case: case.formula)
+every_format = pytest.mark.parametrize("fmt", FORMATS)
 
 # Prediction and target; GIoU, DIoU and CIoU as torchvision gives them, but where it gives NaN.
 TARGET = (10.0, 20.0, 50.0, 80.0)
@@ -207,6 +218,7 @@ def _naive_terms(pred: Sequence[float], target: Sequence[float], eps: float) -> 
 # ----------------------------------------------------------------------------------------------------- the focal loss
 
 GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
+every_gamma = pytest.mark.parametrize("gamma", GAMMAS)
 LOGITS = torch.cat((torch.linspace(-90, 90, 721), torch.tensor([-1e4, -1e3, -150, 1e-3, -1e-3, 1e-20, 150, 1e3, 1e4])))
 
 
@@ -223,6 +235,37 @@ def focal_truth(logits: Tensor, targets: Tensor, alpha: Any = 0.25, gamma: float
     return reference.sigmoid_focal_loss(logits, targets, None, None, alpha, gamma, "none", -100)
 
 
+def uniform(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def random_logits(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return (20 * uniform(*shape) - 10).to(dtype)
+
+
+def random_targets(*shape: int, hard: bool, dtype: torch.dtype = torch.float64) -> Tensor:
+    targets = uniform(*shape, seed=1)
+    return (targets > 0.7).to(dtype) if hard else targets.to(dtype)
+
+
+def one_hot(classes: Tensor, count: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return (classes[..., None] == torch.arange(count)).to(dtype)
+
+
+def focal_losses(backend: "Backend", logits: Tensor, targets: Tensor, **options: Any) -> list[Tensor]:
+    """The losses on a backend, and the gradient of their sum."""
+    moved = {name: x.to(backend.device) if isinstance(x, Tensor) else x for name, x in options.items()}
+    targets = targets.to(backend.device)
+    return evaluate(
+        lambda x: iouloss.sigmoid_focal_loss(x, targets, reduction="none", **moved), logits.to(backend.device)
+    )
+
+
+def focal_truths(logits: Tensor, targets: Tensor, **options: Any) -> list[Tensor]:
+    """The same by the reference in float64, of the same rounded numbers."""
+    return evaluate(lambda x: focal_truth(x, targets.double(), **options), logits.double())
+
+
 # ------------------------------------------------------------------------------------------------------------- helpers
 
 
@@ -232,6 +275,16 @@ def evaluate(function: Callable[..., Tensor], *inputs: Tensor, upstream: Tensor 
     loss = function(*leaves)
     gradients = torch.autograd.grad(loss, leaves, torch.ones_like(loss) if upstream is None else upstream)
     return [tensor.detach().cpu() for tensor in (loss, *gradients)]
+
+
+def box_losses(case: BoxCase, *boxes: Tensor, **options) -> list[Tensor]:
+    """The losses, and the gradients of their sum by prediction and target."""
+    return evaluate(lambda *b: case(*b, reduction="none", **options), *boxes)
+
+
+def box_truths(case: BoxCase, *boxes: Tensor, **options) -> list[Tensor]:
+    """The same by the reference in float64, of the same rounded boxes."""
+    return evaluate(lambda *b: case.truth(*b, **options), *(box.cpu().double() for box in boxes))
 
 
 def misaligned(tensor: Tensor) -> Tensor:

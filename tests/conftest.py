@@ -18,7 +18,7 @@ EMULATED = os.environ.get("EMULATED_CUDA") == "1"
 BACKENDS = ("reference", "cpu-baseline", "cpu-avx2", "cpu-avx512", "cuda")
 
 hypothesis.settings.register_profile(
-    "iouloss", derandomize=True, deadline=None, max_examples=5 if EMULATED else 40, database=None
+    "iouloss", derandomize=True, deadline=None, max_examples=5 if EMULATED else 25, database=None
 )
 hypothesis.settings.load_profile("iouloss")
 
@@ -31,6 +31,10 @@ class Backend:
     def size(self, n: int) -> int:
         """How many boxes or logits to take where a test would like ``n``."""
         return min(n, 64) if EMULATED else n
+
+    def put(self, *tensors: torch.Tensor) -> list[torch.Tensor]:
+        """The tensors on the backend's device."""
+        return [tensor.to(self.device) for tensor in tensors]
 
     @property
     def compiled(self) -> bool:

@@ -31,7 +31,8 @@ struct Pair {
 
   // One number that bounds every length above. It is NaN or infinite when a coordinate is.
   IOULOSS_INLINE V extent() const {
-    return absolute(w) + absolute(h) + absolute(W) + absolute(H) + absolute(cw) + absolute(ch);
+    return absolute(w) + absolute(h) + absolute(W) + absolute(H) + absolute(cw) + absolute(ch) + absolute(a1) +
+           absolute(b1);
   }
 };
 

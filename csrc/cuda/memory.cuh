@@ -32,12 +32,11 @@ __device__ __forceinline__ unsigned pack(float low, float high, Dtype dtype) {
   return __half_as_ushort(__float2half_rn(low)) | unsigned(__half_as_ushort(__float2half_rn(high))) << 16;
 }
 
-// One value.
+// One value. Weights may be wider than the computation.
 template <class T>
 __device__ __forceinline__ T load(const void* data, Dtype dtype, int64_t i) {
-  if constexpr (sizeof(T) == 8)
-    if (dtype == Dtype::float64) return static_cast<const double*>(data)[i];
-  if (dtype == Dtype::float32) return static_cast<const float*>(data)[i];
+  if (dtype == Dtype::float32) return T(static_cast<const float*>(data)[i]);
+  if (dtype == Dtype::float64) return T(static_cast<const double*>(data)[i]);
   return unpack(static_cast<const unsigned short*>(data)[i], dtype).x;
 }
 
@@ -54,7 +53,8 @@ __device__ __forceinline__ void store(const Output& out, int64_t i, T x) {
   static_cast<unsigned short*>(out.data)[i] = static_cast<unsigned short>(pack(float(x), 0.f, out.dtype));
 }
 
-// Four consecutive values from index i on, which is_vectorizable() allows.
+// Four consecutive values from index i on, which is_vectorizable() allows; of boxes or logits, which are never wider
+// than the computation.
 template <class T>
 __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t i) {
   if constexpr (sizeof(T) == 8)

@@ -191,8 +191,8 @@ def _hull_sides(pred: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> tuple[T
 
 
 def _scale(boxes: Tensor, fmt: str) -> Tensor:
-    """1, or for a pair so large that its areas could overflow the power of two that shrinks it."""
-    # A box loss does not change with the unit of length. The extents are measured after shrinking: no overflow.
+    """What to multiply a pair by: 1, or a small power of two where its areas could overflow."""
+    # A box loss does not depend on the unit of length. The extents are measured after shrinking, when none overflows.
     limit, shrink = (2.0**450, 2.0**-700) if boxes.dtype == torch.float64 else (2.0**50, 2.0**-80)
     columns = (boxes.detach() * shrink).unbind(-1)
     pred, target = _corners(columns[:4], fmt), _corners(columns[4:], fmt)

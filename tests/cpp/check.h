@@ -1,11 +1,11 @@
-// Checks that report a failure and go on, and the tests that main() knows.
+// The tests, and how they report.
 #pragma once
 
 #include "../../csrc/cpu/kernels.h"
 
 namespace iouloss {
 
-// Reports what failed, the first few times; main() returns 1 then.
+// Unless ok: prints what failed (the first few times), and lets main() return 1.
 __attribute__((format(printf, 2, 3))) void check(bool ok, const char* format, ...);
 
 void test_box_formulas();
@@ -13,14 +13,17 @@ void test_logit_formulas();
 void test_kernels(const CpuKernels&);
 
 // Compiled once for each instruction set, as the kernels are.
-#define IOULOSS_TESTS(arch)   \
-  namespace arch {            \
-  void test_functions();      \
-  void test_conversions();    \
-  }
-IOULOSS_TESTS(baseline)
-IOULOSS_TESTS(avx2)
-IOULOSS_TESTS(avx512)
-#undef IOULOSS_TESTS
+namespace baseline {
+void test_functions();
+void test_conversions();
+}  // namespace baseline
+namespace avx2 {
+void test_functions();
+void test_conversions();
+}  // namespace avx2
+namespace avx512 {
+void test_functions();
+void test_conversions();
+}  // namespace avx512
 
 }  // namespace iouloss

@@ -25,12 +25,34 @@ def cache_folder() -> pathlib.Path:
 
 def executor_library() -> pathlib.Path:
     sources = sorted((HERE / "executor").glob("*.cpp"))
-    return _library("libexecutor.so", sources, ["g++", *CXXFLAGS], [*sources, *(HERE / "executor").glob("*.h")])
+    headers = (HERE / "executor").glob("*.h")
+    return _library("libexecutor.so", sources, ["g++", *CXXFLAGS], headers)
 
 
-def _library(name: str, sources: list[pathlib.Path], compiler: list[str], inputs: Iterable[pathlib.Path]) -> pathlib.Path:
+def runtime_libraries() -> list[pathlib.Path]:
+    """The stand-ins for libcudart and libcuda."""
+    folder = HERE / "runtime"
+    driver = folder / "driver_stub.c"
+    runtime = [source for source in sorted(folder.glob("*.c")) if source != driver]
+    compiler = ["gcc", *CFLAGS, f"-I{_cuda_headers()}"]
+    return [
+        _library("libemulated_cudart.so", runtime, compiler, folder.glob("*.h")),
+        _library("libcuda.so.1", [driver], compiler, []),
+    ]
+
+
+def _cuda_headers() -> pathlib.Path:
+    places = [pathlib.Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "include")]
+    places += [pathlib.Path(path, "nvidia/cu13/include") for path in sys.path]
+    for place in places:
+        if (place / "cuda_runtime_api.h").exists():
+            return place
+    sys.exit("emulated_cuda: no CUDA headers found (set CUDA_HOME)")
+
+
+def _library(name: str, sources: list[pathlib.Path], compiler: list[str], headers: Iterable[pathlib.Path]) -> pathlib.Path:
     key = hashlib.sha256(" ".join(compiler).encode())
-    for path in sorted(inputs):
+    for path in sorted([*sources, *headers]):
         key.update(path.name.encode() + path.read_bytes())
     library = cache_folder() / key.hexdigest()[:16] / name
     if library.exists():
@@ -45,6 +67,7 @@ def _library(name: str, sources: list[pathlib.Path], compiler: list[str], inputs
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compile_one, sources, objects))
         linked = pathlib.Path(scratch, name)
-        subprocess.run([compiler[0], "-shared", *map(str, objects), "-o", str(linked)], check=True)
-        linked.replace(library)  # at once: others may be building it too
+        command = [compiler[0], "-shared", f"-Wl,-soname,{name}", *map(str, objects), "-o", str(linked), "-lpthread", "-ldl"]
+        subprocess.run(command, check=True)
+        linked.replace(library)  # at once: another process may be building it too
     return library

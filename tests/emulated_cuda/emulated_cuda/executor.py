@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import pathlib
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from .ptx import Module
 from .statistics import Stats
 
 _ERROR_BYTES = 4096
+INSTRUCTION_BUDGET = 500_000_000  # of the warps of a launch: an endless loop is an error
 WIDTHS = [1, 2, 4, 8, 16, 32]
 
 
@@ -29,6 +29,9 @@ class _EncodedKernel(ctypes.Structure):
     ]
 
 
+READ, WRITE = 1, 2
+
+
 class Allocation(ctypes.Structure):
     """Device memory. `written` has a byte per byte, 0 where nothing wrote yet; without it, all is written."""
 
@@ -37,6 +40,7 @@ class Allocation(ctypes.Structure):
         ("size", ctypes.c_uint64),
         ("written", ctypes.c_void_p),
         ("device", ctypes.c_int64),
+        ("uses", ctypes.c_uint64),  # READ and WRITE, set by a launch
     ]
 
 
@@ -58,7 +62,7 @@ class _LaunchRequest(ctypes.Structure):
         ("counts", ctypes.c_void_p),
         ("totals", ctypes.POINTER(_Totals)),
         ("error", ctypes.c_char_p),
-        *((name, ctypes.c_uint64) for name in ("param_bytes", "allocation_count", "error_bytes", "seed")),
+        *((name, ctypes.c_uint64) for name in ("param_bytes", "allocation_count", "error_bytes", "seed", "budget")),
         ("dynamic_shared", ctypes.c_uint32),
         ("device", ctypes.c_int32),
     ]
@@ -124,7 +128,13 @@ class Kernel:
         weakref.finalize(self, _library().emulated_kernel_delete, self._handle)
 
     def launch(
-        self, shape: Shape, params: Mapping[str, bytes], allocations: Iterable[Allocation], seed: int = 0, device: int = 0
+        self,
+        shape: Shape,
+        params: Mapping[str, bytes],
+        allocations: Sequence[Allocation],
+        seed: int = 0,
+        device: int = 0,
+        budget: int = INSTRUCTION_BUDGET,
     ) -> Stats:
         """Runs the kernel with the bytes of its parameters by name; raises Fault for what a GPU would not forgive."""
         per_block = int(np.prod(shape.block))
@@ -133,18 +143,19 @@ class Kernel:
         block = bytearray(self._places.size)
         for name, value in params.items():
             block[self._places.offsets[name] : self._places.offsets[name] + len(value)] = value
-        memory = [*allocations, *self._own_memory]
-        table = (Allocation * len(memory))(*memory)
+        memory = (Allocation * (len(allocations) + len(self._own_memory)))(*allocations, *self._own_memory)
         counts, totals = np.zeros((len(self._op_numbers), 2), np.uint64), _Totals()
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         request = _LaunchRequest(
-            self._handle, shape.grid, shape.block, bytes(block), ctypes.addressof(table), counts.ctypes.data,
-            ctypes.pointer(totals), ctypes.cast(error, ctypes.c_char_p), len(block), len(memory), _ERROR_BYTES, seed,
+            self._handle, shape.grid, shape.block, bytes(block), ctypes.addressof(memory), counts.ctypes.data,
+            ctypes.pointer(totals), ctypes.cast(error, ctypes.c_char_p), len(block), len(memory), _ERROR_BYTES, seed, budget,
             shape.dynamic_shared, device,
         )  # fmt: skip
         _library().emulated_launch(ctypes.byref(request))
         if error.value:
             raise Fault(error.value.decode())
+        for allocation, used in zip(allocations, memory):
+            allocation.uses = used.uses
         return self._stats(shape, counts, totals)
 
     def _stats(self, shape: Shape, counts: np.ndarray, totals: _Totals) -> Stats:

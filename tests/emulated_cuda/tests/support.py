@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from emulated_cuda.executor import Allocation, Program, Shape
+from emulated_cuda.executor import INSTRUCTION_BUDGET, Allocation, Program, Shape
 from emulated_cuda.ptx import Module
 from emulated_cuda.statistics import Stats
 
@@ -50,7 +50,16 @@ def fresh(n: int, dtype: Any) -> DeviceArray:
     return DeviceArray(np.zeros(n, dtype), written=False)
 
 
-def run(program: Program, name: str, grid: int, block: int, *args: Any, seed: int = 0, dynamic_shared: int = 0) -> Stats:
+def run(
+    program: Program,
+    name: str,
+    grid: int,
+    block: int,
+    *args: Any,
+    seed: int = 0,
+    dynamic_shared: int = 0,
+    budget: int = INSTRUCTION_BUDGET,
+) -> Stats:
     """Launches a kernel on DeviceArrays and ints."""
     kernel = program.kernel(name)
     arrays = [a for a in args if isinstance(a, DeviceArray)]
@@ -60,4 +69,4 @@ def run(program: Program, name: str, grid: int, block: int, *args: Any, seed: in
     ]
     params = {p.name: v for p, v in zip(kernel.params, values)}
     shape = Shape((grid, 1, 1), (block, 1, 1), dynamic_shared)
-    return kernel.launch(shape, params, {id(a): a.allocation() for a in arrays}.values(), seed)
+    return kernel.launch(shape, params, {id(a): a.allocation() for a in arrays}.values(), seed, budget=budget)

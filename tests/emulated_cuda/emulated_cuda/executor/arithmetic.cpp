@@ -8,8 +8,6 @@ namespace emulated {
 
 namespace {
 
-bool is_float_type(Type type) { return type >= Type::f16; }
-
 // --- Floats. The small ones are computed in double and rounded. Where PTX says approx, the result is the exact one,
 // rounded: better than a GPU's by an ulp or two. ---
 
@@ -49,13 +47,13 @@ Handler floats(Decoder& d, F, std::index_sequence<I...>) {
   d.bind<Register>(0);
   (d.bind<Register>(I + 1), ...);
   Instruction& i = d.instruction;
-  i.rounding = d.take("rz") ? FE_TOWARDZERO : d.take("rm") ? FE_DOWNWARD : d.take("rp") ? FE_UPWARD : FE_TONEAREST;
+  i.rounding = take_rounding(d);
   i.flush = d.take("ftz");
   i.saturate = d.take("sat");
   i.relu = d.take("relu");
-  d.take("rn");
-  bool modified = i.rounding != FE_TONEAREST || i.flush || i.saturate || i.relu;
-  return modified ? run_floats<T, Elements, true, F, I...> : run_floats<T, Elements, false, F, I...>;
+  if constexpr (!is_small<T>)  // the plain ones are worth a loop of their own
+    if (i.rounding == FE_TONEAREST && !i.flush && !i.saturate && !i.relu) return run_floats<T, Elements, false, F, I...>;
+  return run_floats<T, Elements, true, F, I...>;
 }
 
 template <int Inputs, class F>

@@ -36,48 +36,69 @@ To clamped(double x, bool from_or_to_64_bits) {
   return x <= double(Limits::min()) ? Limits::min() : To(x);
 }
 
+// From a type that holds all values of the source exactly: double, int64_t or uint64_t.
 template <class To, class From>
-To converted(const Instruction& i, From from) {
-  if constexpr (is_float<From> && is_float<To>) {
-    auto x = from;
-    if (i.flush) x = flushed(x);
-    To y = To(i.mode ? to_integer(ToInteger(i.mode), double(x)) : double(x));
+To converted(const Instruction& i, From x) {
+  if constexpr (std::is_same_v<From, double> && is_float<To>) {
+    if (i.flush && std::fabs(x) < double(std::numeric_limits<float>::min())) x = std::copysign(0.0, x);
+    To y = To(to_integer(ToInteger(i.mode), x));
     if (i.relu && !(double(y) > 0) && !std::isnan(double(y))) y = To(0.0);
     if (i.saturate) y = To(saturated(double(y)));
     return i.flush ? flushed(y) : y;
-  } else if constexpr (is_float<From>) {
-    double x = i.flush ? flushed(from) : from;
-    return clamped<To>(to_integer(ToInteger(i.mode), x), sizeof(From) == 8 || sizeof(To) == 8);
-  } else if constexpr (std::is_floating_point_v<To>) {
-    return To(from);
+  } else if constexpr (std::is_same_v<From, double>) {
+    if (i.flush && std::fabs(x) < double(std::numeric_limits<float>::min())) x = 0;
+    return clamped<To>(to_integer(ToInteger(i.mode), x), Type(i.source) == Type::f64 || sizeof(To) == 8);
   } else if constexpr (is_small<To>) {
-    return To(double(from));
-  } else if (i.saturate) {
-    using Limits = std::numeric_limits<To>;
-    return To(std::clamp<__int128>(from, Limits::min(), Limits::max()));
+    return To(double(x));
+  } else if constexpr (is_float<To>) {
+    return To(x);
   } else {
-    return To(from);
+    return i.saturate ? To(std::clamp<__int128>(x, std::numeric_limits<To>::min(), std::numeric_limits<To>::max())) : To(x);
   }
 }
 
+double whole_float(Type type, uint64_t bits) {
+  switch (type) {
+    case Type::f16: return Half::of(uint16_t(bits));
+    case Type::bf16: return BFloat16::of(uint16_t(bits));
+    case Type::f32: return std::bit_cast<float>(uint32_t(bits));
+    default: return std::bit_cast<double>(bits);
+  }
+}
+
+uint64_t whole_unsigned(Type type, uint64_t bits) {
+  switch (type) {
+    case Type::u8: return uint8_t(bits);
+    case Type::u16: return uint16_t(bits);
+    case Type::u32: return uint32_t(bits);
+    default: return bits;
+  }
+}
+
+int64_t whole_signed(Type type, uint64_t bits) {
+  switch (type) {
+    case Type::s8: return int8_t(bits);
+    case Type::s16: return int16_t(bits);
+    case Type::s32: return int32_t(bits);
+    default: return int64_t(bits);
+  }
+}
+
+template <class To>
+uint64_t bits_of(To value) {
+  if constexpr (std::is_integral_v<To>) return uint64_t(int64_t(value));  // for a wider register, with its sign
+  uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  return bits;
+}
+
 // The registers may be wider than the types.
-template <class To, class From>
+template <class To, auto whole>
 void convert(Warp& warp, const Instruction& instruction, Mask mask) {
   Rounding rounding(instruction.rounding);
-  const Operand &to = instruction.operand[0], &from = instruction.operand[1];
-  if (to.width == sizeof(To) && from.width == sizeof(From)) {
-    To* out = warp.out<To>(to);
-    const From* in = warp.in<From>(from);
-    return each(mask, [&](int lane) { out[lane] = converted<To>(instruction, in[lane]); });
-  }
   each(mask, [&](int lane) {
-    From x;
-    uint64_t bits = warp.bits(from, lane);
-    std::memcpy(static_cast<void*>(&x), &bits, sizeof x);
-    To y = converted<To>(instruction, x);
-    if constexpr (std::is_integral_v<To>) bits = uint64_t(int64_t(y));  // its sign goes along
-    else std::memcpy(&(bits = 0), &y, sizeof y);
-    warp.set_bits(to, lane, bits);
+    auto x = whole(Type(instruction.source), warp.bits(instruction.operand[1], lane));
+    warp.set_bits(instruction.operand[0], lane, bits_of(converted<To>(instruction, x)));
   });
 }
 
@@ -88,35 +109,33 @@ void convert_pair(Warp& warp, const Instruction& instruction, Mask mask) {
   auto* out = warp.out<uint32_t>(instruction.operand[0]);
   const float *high = warp.in<float>(instruction.operand[1]), *low = warp.in<float>(instruction.operand[2]);
   each(mask, [&](int lane) {
-    out[lane] = uint32_t(converted<Small>(instruction, high[lane]).bits) << 16 | converted<Small>(instruction, low[lane]).bits;
+    uint32_t above = converted<Small>(instruction, double(high[lane])).bits;
+    out[lane] = above << 16 | converted<Small>(instruction, double(low[lane])).bits;
   });
 }
 
 Handler cvt(Decoder& d) {
   Instruction& i = d.instruction;
-  i.rounding = d.take("rz") ? FE_TOWARDZERO : d.take("rm") ? FE_DOWNWARD : d.take("rp") ? FE_UPWARD : FE_TONEAREST;
-  d.take("rn");
+  i.rounding = take_rounding(d);
   i.mode = uint8_t(take_to_integer(d));
   i.flush = d.take("ftz");
   i.saturate = d.take("sat");
   i.relu = d.take("relu");
-  if (d.type(0) == Type::f16x2 || d.type(0) == Type::bf16x2) {
-    if (d.type(1) != Type::f32) d.unsupported();
+  Type to = d.type(0), from = d.type(1);
+  if (to == Type::f16x2 || to == Type::bf16x2) {
     d.bind<uint32_t>(0);
     d.bind<float>(1);
     d.bind<float>(2);
-    return d.type(0) == Type::f16x2 ? convert_pair<Half> : convert_pair<BFloat16>;
+    return to == Type::f16x2 ? convert_pair<Half> : convert_pair<BFloat16>;
   }
-  auto from_each = [&]<class To>() {
-    return for_type<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t, Half, BFloat16, float,
-                    double>(d, d.type(1), [&]<class From> {
-      d.bind(0, sizeof(To));
-      d.bind(1, sizeof(From));
-      return &convert<To, From>;
-    });
-  };
+  d.bind(0, 8);
+  d.bind(1, 8);
+  i.source = uint8_t(from);
   return for_type<uint8_t, int8_t, uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t, Half, BFloat16, float,
-                  double>(d, d.type(0), from_each);
+                  double>(d, to, [&]<class To> {
+    if (is_float_type(from)) return &convert<To, whole_float>;
+    return is_signed_type(from) ? &convert<To, whole_signed> : &convert<To, whole_unsigned>;
+  });
 }
 
 size_t bytes_of(Type type) {

@@ -17,6 +17,11 @@ namespace emulated {
 // b32 and the like count as unsigned; f16x2 is a register with two f16.
 enum class Type : uint8_t { none, pred, u8, s8, u16, s16, u32, s32, u64, s64, f16, bf16, f32, f64, f16x2, bf16x2 };
 
+inline bool is_float_type(Type type) { return type >= Type::f16; }
+inline bool is_signed_type(Type type) {
+  return type == Type::s8 || type == Type::s16 || type == Type::s32 || type == Type::s64;
+}
+
 template <class T>
 inline constexpr Type type_of = Type::none;
 template <>
@@ -104,6 +109,11 @@ uint64_t Decoder::literal_as(int k) const {
   if constexpr (std::is_same_v<T, double>) return std::bit_cast<uint64_t>(number);
   if constexpr (is_small<T>) return T(number).bits;
   return value;
+}
+
+inline int take_rounding(Decoder& d) {
+  d.take("rn");
+  return d.take("rz") ? FE_TOWARDZERO : d.take("rm") ? FE_DOWNWARD : d.take("rp") ? FE_UPWARD : FE_TONEAREST;
 }
 
 // Chooses what to do with an instruction of some name.

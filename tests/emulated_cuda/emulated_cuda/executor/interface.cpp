@@ -12,11 +12,11 @@ struct LaunchRequest {
   const Kernel* kernel;
   uint32_t grid[3], block[3];
   const std::byte* params;
-  const Allocation* allocations;
+  Allocation* allocations;
   InstructionCount* counts;
   Totals* totals;
   char* error;
-  uint64_t param_bytes, allocation_count, error_bytes, seed;
+  uint64_t param_bytes, allocation_count, error_bytes, seed, budget;
   uint32_t dynamic_shared;
   int32_t device;
 };
@@ -47,13 +47,13 @@ EXPORT void emulated_launch(const LaunchRequest* r) {
                   r->dynamic_shared,
                   r->params,
                   r->param_bytes,
-                  Memory({r->allocations, r->allocation_count}, r->device),
+                  Memory({r->allocations, size_t(r->allocation_count)}, r->device),
                   Order(),
                   r->counts,
                   *r->totals,
                   r->seed * 0x9E3779B97F4A7C15 + 1};
     launch.order = Order(launch.warps_per_block() * warp_size, uint64_t(r->grid[0]) * r->grid[1] * r->grid[2]);
-    launch.run();
+    launch.run(int64_t(r->budget));
   });
 }
 

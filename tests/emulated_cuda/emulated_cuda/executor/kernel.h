@@ -89,6 +89,7 @@ struct Instruction {
   bool flush = false, saturate = false, relu = false;             // of numbers
   bool wrap = false, is_signed = false;                           // of integers
   uint8_t mode = 0;                                               // a handler's own: a table, a comparison
+  uint8_t source = 0;                                             // the type that is converted
   Combine combine = Combine::none;                                // a comparison with a predicate
   uint32_t barrier = 0;                                           // its number
   uint8_t vector = 1;                                             // elements of an access

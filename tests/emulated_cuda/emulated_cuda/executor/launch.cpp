@@ -8,8 +8,7 @@ namespace emulated {
 namespace {
 
 constexpr size_t resident_blocks = 8;
-constexpr int longest_turn = 1024;                  // instructions
-constexpr int64_t instruction_budget = 500'000'000; // of all warps of a launch: an endless loop is an error
+constexpr int longest_turn = 1024;  // instructions
 
 }  // namespace
 
@@ -27,7 +26,7 @@ std::string Launch::describe(ThreadId id) const {
 
 // Some blocks are on the machine at a time, and their warps take turns, all at random: the interleavings that are
 // tried differ from launch to launch.
-void Launch::run() {
+void Launch::run(int64_t budget) {
   std::vector<uint32_t> to_come(grid[0] * grid[1] * grid[2]);
   std::iota(to_come.begin(), to_come.end(), 0);
   for (uint32_t i = to_come.size(); i > 1; --i) std::swap(to_come[i - 1], to_come[below(i)]);
@@ -43,7 +42,6 @@ void Launch::run() {
   while (!to_come.empty() && resident.size() < resident_blocks)
     start_next(*resident.emplace_back(std::make_unique<Block>(*this)));
 
-  int64_t budget = instruction_budget;
   while (!ready.empty()) {
     Warp*& chosen = ready[below(ready.size())];
     Warp& warp = *chosen;

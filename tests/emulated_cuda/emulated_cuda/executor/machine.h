@@ -115,7 +115,7 @@ struct Launch {
   size_t shared_bytes() const { return (size_t(kernel.static_shared) + dynamic_shared + 15) / 16 * 16; }
   uint32_t below(uint32_t limit);  // a random number
   std::string describe(ThreadId thread) const;
-  void run();
+  void run(int64_t budget);  // of instructions of its warps
 };
 
 // Calls f with each lane of the mask.

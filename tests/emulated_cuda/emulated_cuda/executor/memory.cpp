@@ -28,7 +28,7 @@ void mark_written(const Place& place, unsigned bytes) {
 
 }  // namespace
 
-Memory::Memory(std::span<const Allocation> allocations, int device) : device_(device) {
+Memory::Memory(std::span<Allocation> allocations, int device) : allocations_(allocations), device_(device) {
   for (const Allocation& a : allocations) {
     if (!a.size) continue;
     Region region;
@@ -40,6 +40,13 @@ Memory::Memory(std::span<const Allocation> allocations, int device) : device_(de
     regions_.push_back(std::move(region));
   }
   std::ranges::sort(regions_, {}, &Region::base);
+}
+
+Memory::~Memory() {
+  for (Allocation& a : allocations_) {
+    auto region = std::ranges::lower_bound(regions_, a.base, {}, &Region::base);
+    a.uses = region != regions_.end() && region->base == a.base ? region->uses : 0;
+  }
 }
 
 Region& Memory::global_region(uint64_t address, unsigned bytes) {
@@ -78,6 +85,7 @@ Place Memory::locate(Warp& warp, const Instruction& instruction, uint64_t addres
 
 void Memory::load(Warp& warp, int lane, const Instruction& instruction, Place place, void* to, unsigned bytes) {
   expect_written(place, bytes);
+  place.region->uses |= read_use;
   Use use{warp.launch->order, warp, lane, instruction.strong && !place.region->shared, instruction.read_only};
   place.region->shadow.each_cell(place.address(), bytes, [&](Cell& cell) { note_read(cell, use); });
   if (use.strong) warp.launch->order.strong_access(warp, lane, instruction, place.bytes(), true, false);
@@ -89,6 +97,7 @@ void Memory::store(Warp& warp, int lane, const Instruction& instruction, Place p
   // In shared memory, threads may agree: a store of the value that is there already is no race.
   if (place.region->shared && is_written(place, bytes) && !std::memcmp(place.bytes(), from, bytes)) return;
   mark_written(place, bytes);
+  place.region->uses |= write_use;
   if (strong) warp.launch->order.strong_access(warp, lane, instruction, place.bytes(), false, true);
   Use use{warp.launch->order, warp, lane, strong};
   place.region->shadow.each_cell(place.address(), bytes, [&](Cell& cell) { note_write(cell, use); });
@@ -97,6 +106,7 @@ void Memory::store(Warp& warp, int lane, const Instruction& instruction, Place p
 
 std::byte* Memory::atomic(Warp& warp, int lane, const Instruction& instruction, Place place, unsigned bytes) {
   expect_written(place, bytes);
+  place.region->uses |= read_use | write_use;
   warp.launch->order.strong_access(warp, lane, instruction, place.bytes(), true, true);
   Use use{warp.launch->order, warp, lane, true};
   place.region->shadow.each_cell(place.address(), bytes, [&](Cell& cell) { note_write(cell, use); });

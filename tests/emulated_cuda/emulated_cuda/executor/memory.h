@@ -18,7 +18,9 @@ struct Allocation {
   uint64_t base, size;
   uint8_t* written;  // per byte; null: all of it
   int64_t device;    // -1: of any
+  uint64_t uses;     // set by the launch: read_use, write_use
 };
+inline constexpr uint64_t read_use = 1, write_use = 2;
 
 // An allocation of global memory, or the shared memory of a block.
 struct Region {
@@ -27,6 +29,7 @@ struct Region {
   uint8_t* written = nullptr;
   bool shared = false;
   int64_t device = -1;
+  uint64_t uses = 0;
   Shadow shadow;
 };
 
@@ -39,7 +42,8 @@ struct Place {
 
 class Memory {
  public:
-  Memory(std::span<const Allocation> allocations, int device);
+  Memory(std::span<Allocation> allocations, int device);
+  ~Memory();  // tells the allocations their uses
 
   // The bytes of an access to global or shared memory.
   Place locate(Warp& warp, const Instruction& instruction, uint64_t address, unsigned bytes);
@@ -52,6 +56,7 @@ class Memory {
  private:
   Region& global_region(uint64_t address, unsigned bytes);
 
+  std::span<Allocation> allocations_;
   std::vector<Region> regions_;  // by address
   size_t last_ = SIZE_MAX;       // the one used last: checked and with a shadow
   int device_;

@@ -17,6 +17,11 @@ struct SmallFloat {
   uint16_t bits = 0;
 
   SmallFloat() = default;
+  static SmallFloat of(uint16_t bits) {
+    SmallFloat x;
+    x.bits = bits;
+    return x;
+  }
 
   // Rounded in the mode that is set.
   explicit SmallFloat(double value) {

@@ -5,7 +5,37 @@ namespace emulated {
 
 namespace {
 
-// The result r of a comparison, combined with a predicate where the instruction has one.
+// How two numbers may lie; a comparison is the set of those for which it holds.
+enum Relation : unsigned { less, equal, greater, unordered };
+
+template <class T>
+Relation relation(T a, T b) {
+  return a < b ? less : a == b ? equal : a > b ? greater : unordered;
+}
+
+struct Comparison {
+  std::string_view name;
+  unsigned relations;
+};
+constexpr unsigned L = 1 << less, E = 1 << equal, G = 1 << greater, U = 1 << unordered;
+constexpr Comparison comparisons[] = {
+    {"eq", E},      {"ne", L | G},      {"lt", L},      {"le", L | E},      {"gt", G},      {"ge", G | E},
+    {"equ", E | U}, {"neu", L | G | U}, {"ltu", L | U}, {"leu", L | E | U}, {"gtu", G | U}, {"geu", G | E | U},
+    {"lo", L},      {"ls", L | E},      {"hi", G},      {"hs", G | E},      {"nan", U},     {"num", L | E | G},
+};
+
+void take_comparison(Decoder& d) {
+  for (const Comparison& comparison : comparisons)
+    if (d.take(comparison.name)) d.instruction.mode = uint8_t(comparison.relations);
+  if (!d.instruction.mode) d.unsupported();
+}
+
+template <class T>
+bool holds(const Instruction& instruction, T a, T b) {
+  if (instruction.flush) a = flushed(a), b = flushed(b);
+  return instruction.mode >> relation(a, b) & 1;
+}
+
 bool combined(Combine combine, bool r, bool with) {
   switch (combine) {
     case Combine::none: return r;
@@ -16,8 +46,8 @@ bool combined(Combine combine, bool r, bool with) {
   return r;
 }
 
-// setp p[|q], a, b[, c]: p = (a ? b) and c, q = !(a ? b) and c.
-template <class T, class F>
+// setp p[|q], a, b[, c]: p = (a ? b) and c, q = !(a ? b) and c. The small floats compare as doubles.
+template <class T>
 void compare(Warp& warp, const Instruction& instruction, Mask mask) {
   const Operand* operand = instruction.operand;
   const bool with_predicate = instruction.combine != Combine::none;
@@ -25,83 +55,50 @@ void compare(Warp& warp, const Instruction& instruction, Mask mask) {
   const Operand* rest = operand + 1 + two_results;
   bool* out = warp.out<bool>(operand[0]);
   const T *a = warp.in<T>(rest[0]), *b = warp.in<T>(rest[1]);
-  if (!with_predicate && !two_results) return each(mask, [&](int lane) { out[lane] = F{}(a[lane], b[lane]); });
+  if (!with_predicate && !two_results)
+    return each(mask, [&](int lane) { out[lane] = holds(instruction, +a[lane], +b[lane]); });
   each(mask, [&](int lane) {
-    bool r = F{}(a[lane], b[lane]), with = with_predicate && warp.predicate(rest[2], lane);
+    bool r = holds(instruction, +a[lane], +b[lane]), with = with_predicate && warp.predicate(rest[2], lane);
     out[lane] = combined(instruction.combine, r, with);
     if (two_results) warp.out<bool>(operand[1])[lane] = combined(instruction.combine, !r, with);
   });
 }
 
-Combine take_combine(Decoder& d) {
-  return d.take("and")  ? Combine::conjunction
-         : d.take("or") ? Combine::disjunction
-         : d.take("xor") ? Combine::exclusive
-                         : Combine::none;
-}
-
-template <class F>
-Handler comparison(Decoder& d, F) {
+Handler setp(Decoder& d) {
   Instruction& i = d.instruction;
-  i.combine = take_combine(d);
-  bool with_predicate = i.combine != Combine::none;
-  int results = d.operands() == 4 + with_predicate ? 2 : 1;
+  take_comparison(d);
+  i.flush = d.take("ftz");
+  i.combine = d.take("and")  ? Combine::conjunction
+              : d.take("or") ? Combine::disjunction
+              : d.take("xor") ? Combine::exclusive
+                              : Combine::none;
+  const bool with_predicate = i.combine != Combine::none;
+  const int results = d.operands() == 4 + with_predicate ? 2 : 1;
   for (int k = 0; k < results; ++k) d.bind<bool>(k);
   if (with_predicate) d.bind<bool>(results + 2);
   return for_type<uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t, Half, BFloat16, float, double>(
       d, d.type(), [&]<class T> {
         d.bind<T>(results);
         d.bind<T>(results + 1);
-        return &compare<T, F>;
+        return &compare<T>;
       });
 }
 
-// The small floats compare as doubles, exactly. A comparison with NaN is false, unless it asks for that.
-constexpr auto is_nan = [](auto x) { return x != x; };
-
-Handler setp(Decoder& d) {
-  d.take("ftz") && d.unsupported();
-  if (d.take("eq")) return comparison(d, [](auto a, auto b) { return a == b; });
-  if (d.take("ne")) return comparison(d, [](auto a, auto b) { return a != b && !is_nan(+a) && !is_nan(+b); });
-  if (d.take("lt") || d.take("lo")) return comparison(d, [](auto a, auto b) { return a < b; });
-  if (d.take("le") || d.take("ls")) return comparison(d, [](auto a, auto b) { return a <= b; });
-  if (d.take("gt") || d.take("hi")) return comparison(d, [](auto a, auto b) { return a > b; });
-  if (d.take("ge") || d.take("hs")) return comparison(d, [](auto a, auto b) { return a >= b; });
-  if (d.take("equ")) return comparison(d, [](auto a, auto b) { return a == b || is_nan(+a) || is_nan(+b); });
-  if (d.take("neu")) return comparison(d, [](auto a, auto b) { return !(a == b); });
-  if (d.take("ltu")) return comparison(d, [](auto a, auto b) { return !(a >= b); });
-  if (d.take("leu")) return comparison(d, [](auto a, auto b) { return !(a > b); });
-  if (d.take("gtu")) return comparison(d, [](auto a, auto b) { return !(a <= b); });
-  if (d.take("geu")) return comparison(d, [](auto a, auto b) { return !(a < b); });
-  if (d.take("num")) return comparison(d, [](auto a, auto b) { return !is_nan(+a) && !is_nan(+b); });
-  if (d.take("nan")) return comparison(d, [](auto a, auto b) { return is_nan(+a) || is_nan(+b); });
-  d.unsupported();
-}
-
-// set.compare.result.type: all ones, or 1.0, where it holds.
-template <class Result, class F>
-Handler set_as(Decoder& d, F) {
-  return for_type<uint32_t, int32_t, float>(d, d.type(1), [&]<class T> {
-    return lanewise<Result, T, T>(d, [](T a, T b) {
-      constexpr Result yes = std::is_floating_point_v<Result> ? Result(1) : Result(-1);
-      return F{}(a, b) ? yes : Result(0);
-    });
+// set.comparison.result.type: all ones, or 1.0, where it holds.
+template <class Result, class T>
+Handler set_as(Decoder& d) {
+  return lanewise_of<Result, T, T>(d, [](const Instruction& i, T a, T b) {
+    constexpr Result yes = std::is_floating_point_v<Result> ? Result(1) : Result(-1);
+    return holds(i, a, b) ? yes : Result(0);
   });
 }
 
-template <class F>
-Handler set_by(Decoder& d, F f) {
-  return for_type<uint32_t, int32_t, float>(d, d.type(0), [&]<class Result> { return set_as<Result>(d, f); });
-}
-
 Handler set(Decoder& d) {
-  if (d.take("eq")) return set_by(d, [](auto a, auto b) { return a == b; });
-  if (d.take("lt")) return set_by(d, [](auto a, auto b) { return a < b; });
-  if (d.take("le")) return set_by(d, [](auto a, auto b) { return a <= b; });
-  if (d.take("gt")) return set_by(d, [](auto a, auto b) { return a > b; });
-  if (d.take("ge")) return set_by(d, [](auto a, auto b) { return a >= b; });
-  if (d.take("neu")) return set_by(d, [](auto a, auto b) { return !(a == b); });
-  d.unsupported();
+  take_comparison(d);
+  d.instruction.flush = d.take("ftz");
+  return for_type<uint32_t, int32_t, float>(d, d.type(1), [&]<class T> {
+    return d.type(0) == Type::f32 ? set_as<float, T>(d) : set_as<uint32_t, T>(d);
+  });
 }
 
 template <class F>

@@ -1,0 +1,265 @@
+"""``python -m benchmarks.accuracy``: the errors of every backend against float64, as a table in docs/accuracy.md.
+
+Inputs are rounded to their type first, so that an error is one of computing. On an emulated GPU (``EMULATED_CUDA=1``)
+the column of the GPU alone is computed, from fewer inputs, and added to what is there.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import iouloss
+from iouloss import _backend, _ops, reference
+from iouloss.reference.checks import FORMULAS
+
+from . import accuracy_report, machine
+
+ROOT = Path(__file__).parent.parent
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+SCALES = {"pixels": 640.0, "[0, 1]": 1.0}
+GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
+PARAMETERS = {"focal_eiou": 0.5} | {name: 1.0 for name in FORMULAS if name.startswith("cdiou")}
+EMULATED = os.environ.get("EMULATED_CUDA") == "1"
+
+Evaluate = Callable[..., Tensor]
+
+# ------------------------------------------------------------------------------------------------------------ inputs
+
+
+def random_boxes(n: int) -> tuple[Tensor, Tensor]:
+    """Pairs of every degree of overlap, from 1/100 of the image up."""
+    generator = torch.Generator().manual_seed(3)
+
+    def uniform(columns: int) -> Tensor:
+        return torch.rand(n, columns, generator=generator, dtype=torch.float64)
+
+    centre, size = uniform(2), 0.01 + 0.4 * uniform(2) ** 2
+    shift, grow = (uniform(2) - 0.5) * size * 3 * uniform(1), torch.exp(2 * uniform(2) - 1)
+    pred = torch.cat((centre - size / 2, centre + size / 2), -1)
+    return pred, torch.cat((centre + shift - size * grow / 2, centre + shift + size * grow / 2), -1)
+
+
+def degenerate_boxes(n: int) -> tuple[Tensor, Tensor]:
+    """Lines, points, slivers of 1/10000, equal boxes, shared edges, boxes that touch, inverted boxes."""
+    pred, target = random_boxes(n)
+    kind = torch.arange(n) % 8
+    pred[kind == 0, 3] = pred[kind == 0, 1]
+    pred[kind == 1, 2:] = pred[kind == 1, :2]
+    target[kind == 2, 2:] = target[kind == 2, :2]
+    pred[kind == 3, 2] = pred[kind == 3, 0] + 1e-4
+    target[kind == 4] = pred[kind == 4]
+    pred[kind == 5, :3] = target[kind == 5, :3]
+    target[kind == 6] += pred[kind == 6, 2:3] - target[kind == 6, 0:1]
+    pred[kind == 7] = pred[kind == 7][:, [2, 1, 0, 3]]
+    return pred, target
+
+
+BOXES = {"random": random_boxes, "degenerate": degenerate_boxes}
+
+
+def logits(n: int, hard: bool) -> tuple[Tensor, Tensor]:
+    """Logits of both signs from 1e-4 to 1e4, and targets of 0 and 1, or between."""
+    magnitude = torch.logspace(-4, 4, n // 4, dtype=torch.float64)
+    x = torch.cat((magnitude, -magnitude)).repeat(2)
+    z = torch.cat((torch.zeros(len(x) // 2), torch.ones(len(x) // 2))).double()
+    return x, z if hard else 0.1 + 0.8 * torch.rand(len(x), generator=torch.Generator().manual_seed(5)).double()
+
+
+# ---------------------------------------------------------------------------------------------------------- backends
+
+
+@contextlib.contextmanager
+def backend(name: str) -> Iterator[str]:
+    """Has iouloss use one backend; gives the device to call it on."""
+    extension: Any = _backend.extension
+    if name == "reference":
+        _ops._extension = None
+        try:
+            yield "cpu"
+        finally:
+            _ops._extension = extension
+    elif name == "cuda":
+        yield "cuda"
+    else:
+        active = extension.cpu_isa()
+        extension.set_cpu_isa(name.removeprefix("cpu "))
+        try:
+            yield "cpu"
+        finally:
+            extension.set_cpu_isa(active)
+
+
+def available() -> list[str]:
+    cuda = ["cuda"] if _backend.has_cuda and torch.cuda.is_available() else []
+    if EMULATED:
+        return cuda
+    sets = _backend.extension.cpu_isas() if _backend.extension else []
+    return ["reference", *(f"cpu {name}" for name in sets), *cuda]
+
+
+def torchvision_box(formula: str) -> Evaluate | None:
+    try:
+        from torchvision import ops  # type: ignore[import-untyped, unused-ignore]
+    except ImportError:
+        return None
+    names = {"giou": "generalized_box_iou_loss", "diou": "distance_box_iou_loss", "ciou": "complete_box_iou_loss"}
+    return getattr(ops, names[formula]) if formula in names else None
+
+
+def torchvision_focal(gamma: float) -> Evaluate | None:
+    try:
+        from torchvision import ops
+    except ImportError:
+        return None
+    return partial(ops.sigmoid_focal_loss, alpha=0.25, gamma=gamma)
+
+
+# ------------------------------------------------------------------------------------------------------------ errors
+
+
+def evaluate(function: Evaluate, leaf: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Each loss, and the gradient of each, on the CPU in float64."""
+    leaf = leaf.detach().requires_grad_()
+    losses = function(leaf, target)
+    (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+    return losses.detach().cpu().double(), gradient.cpu().double()
+
+
+Pair = tuple[Tensor, Tensor]
+
+
+def box_errors(found: Pair, truth: Pair) -> dict[str, float]:
+    """Of the losses absolute (relative above 1: logarithms), of the gradients relative to the largest of all."""
+    value = (found[0] - truth[0]).abs() / truth[0].abs().clamp(min=1)
+    return {"value": _largest(value), "gradient": _largest((found[1] - truth[1]).abs() / truth[1].abs().max())}
+
+
+def focal_errors(found: Pair, truth: Pair, hard: bool, smallest: float) -> dict[str, float]:
+    """Relative where the truth exceeds 1e-25 and is a normal number of the type it is given in.
+
+    Gradients of soft targets pass through 0: theirs are relative to the largest of all.
+    """
+    value = ((found[0] - truth[0]) / truth[0])[truth[0].abs() > 1e-25]
+    if not hard:
+        return {"value": _largest(value), "gradient": _largest((found[1] - truth[1]) / truth[1].abs().max())}
+    counted = truth[1].abs() > max(1e-25, smallest)
+    return {"value": _largest(value), "gradient": _largest(((found[1] - truth[1]) / truth[1])[counted])}
+
+
+def _largest(errors: Tensor) -> float:
+    """The largest magnitude; NaN where one is."""
+    return float(errors.abs().max()) if len(errors) else 0.0
+
+
+def measure_boxes(n: int) -> list[dict[str, Any]]:
+    rows = []
+    for formula in FORMULAS:
+        parameter = PARAMETERS.get(formula, 0.0)
+        rest = (None, None, formula, parameter, "none", "xyxy", 1e-7)
+        theirs = torchvision_box(formula)
+        for dtype in DTYPES:
+            for scale, factor in SCALES.items():
+                for kind, make in BOXES.items():
+                    pred, target = ((box * factor).to(dtype) for box in make(n))
+                    truth = evaluate(
+                        lambda p, t, rest=rest: reference.box_loss(p, t, *rest), pred.double(), target.double()
+                    )
+                    ours = partial(_call_box, rest=rest)
+                    errors = {name: box_errors(found, truth) for name, found in _everywhere(ours, theirs, pred, target)}
+                    row = {"loss": formula, "dtype": _name(dtype), "scale": scale, "inputs": kind}
+                    rows.append({**row, "errors": errors})
+    return rows
+
+
+def measure_focal(n: int) -> list[dict[str, Any]]:
+    rows = []
+    for gamma in GAMMAS:
+        rest = (None, None, 0.25, gamma, "none", -100)
+        for dtype in DTYPES:
+            for hard in (True, False):
+                x, z = (values.to(dtype) for values in logits(n, hard))
+                truth = evaluate(
+                    lambda x, z, rest=rest: reference.sigmoid_focal_loss(x, z, *rest), x.double(), z.double()
+                )
+                ours = partial(_call_focal, rest=rest)
+                found = _everywhere(ours, torchvision_focal(gamma), x, z)
+                smallest = torch.finfo(dtype).tiny
+                errors = {name: focal_errors(pair, truth, hard, smallest) for name, pair in found}
+                row = {"loss": "sigmoid_focal", "gamma": gamma, "dtype": _name(dtype)}
+                rows.append({**row, "inputs": "hard" if hard else "soft", "errors": errors})
+    return rows
+
+
+def _call_box(pred: Tensor, target: Tensor, rest: tuple[Any, ...]) -> Tensor:
+    return _ops.box_loss(pred, target, *rest)
+
+
+def _call_focal(x: Tensor, z: Tensor, rest: tuple[Any, ...]) -> Tensor:
+    return _ops.sigmoid_focal_loss(x, z, *rest)
+
+
+def _everywhere(ours: Evaluate, theirs: Evaluate | None, leaf: Tensor, target: Tensor) -> Iterator[tuple[str, Pair]]:
+    """What each backend gives, and torchvision on the CPU."""
+    for name in available():
+        with backend(name) as device:
+            yield ("cuda, emulated" if EMULATED else name), evaluate(ours, leaf.to(device), target.to(device))
+    if theirs and not EMULATED:
+        yield "torchvision", evaluate(theirs, leaf, target)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+# -------------------------------------------------------------------------------------------------------------- main
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """``old`` with the columns of ``new`` added to its rows."""
+    for table in ("boxes", "focal"):
+        columns = {_identity(row): row["errors"] for row in new[table]}
+        for row in old[table]:
+            row["errors"] |= columns.get(_identity(row), {})
+    return old
+
+
+def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(value for key, value in row.items() if key != "errors")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description="Errors against float64.")
+    parser.add_argument("--count", type=int, default=64 if EMULATED else 4000, help="boxes, and logits")
+    parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "accuracy.json")
+    parser.add_argument("--document", type=Path, default=ROOT / "docs" / "accuracy.md")
+    options = parser.parse_args(argv)
+    if not available():
+        print("no backend to measure: the extension has no CUDA kernels, or torch sees no GPU", file=sys.stderr)
+        return 1
+    torch.manual_seed(0)
+    result: dict[str, Any] = {"boxes": measure_boxes(options.count), "focal": measure_focal(options.count)}
+    if EMULATED:
+        result = _merge(json.loads(options.json.read_text()), result)
+    else:
+        result = {**machine.describe(), "count": options.count, "iouloss": iouloss.__version__, **result}
+    for path, text in (
+        (options.json, json.dumps(result, indent=1) + "\n"),
+        (options.document, accuracy_report.document(result)),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        print(f"wrote {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""Finds the PTX of a kernel in the binary that holds it."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+
+from . import build
+from .executor import Kernel, Program
+from .faults import Fault
+from .ptx import Module
+
+_programs: dict[tuple[int, str], Program] = {}
+
+
+def kernel(fatbin: int, name: str) -> Kernel:
+    """The kernel of that name in the device code registered from that address."""
+    if (fatbin, name) not in _programs:
+        _load(fatbin, name)
+    return _programs[fatbin, name].kernel(name)
+
+
+def _load(fatbin: int, name: str) -> None:
+    _, _, header, size = struct.unpack("<IHHQ", ctypes.string_at(fatbin, 16))
+    blob = ctypes.string_at(fatbin, header + size)
+    start = blob.find(b".version ")
+    if start >= 0:
+        text = blob[start : blob.index(b"\0", start)].decode()
+    else:  # it is compressed
+        text = _unpacked_ptx(_mapped_file(fatbin), name)
+    program = Program(Module(text))
+    _programs.update({(fatbin, function): program for function in program.module.functions})
+    if (fatbin, name) not in _programs:
+        raise Fault(f"no PTX of {name}")
+
+
+def _mapped_file(address: int) -> str:
+    for line in open("/proc/self/maps"):
+        span, *_, path = line.split(maxsplit=5)
+        first, last = (int(x, 16) for x in span.split("-"))
+        if first <= address < last:
+            return path.strip()
+    raise Fault("the kernel's binary is not mapped from a file")
+
+
+def _unpacked_ptx(path: str, name: str) -> str:
+    """The one of the file's PTX modules that defines the kernel. What cuobjdump says is kept on disk."""
+    content = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:16]
+    kept = build.cache_folder() / f"{content}.ptx"
+    if not kept.exists():
+        text = subprocess.run([_cuobjdump(), "-ptx", path], capture_output=True, text=True, check=True).stdout
+        unfinished = kept.with_suffix(f".{id(text)}")
+        unfinished.write_text(text)
+        unfinished.replace(kept)
+    definition = re.compile(rf"\.entry\s+{re.escape(name)}\s*\(")
+    for part in kept.read_text().split("Fatbin ptx code:")[1:]:
+        if definition.search(part):
+            return part[part.index(".version") :].split("\nFatbin ")[0]
+    raise Fault(f"{path} carries no PTX of {name}: build it with TORCH_CUDA_ARCH_LIST=9.0+PTX")
+
+
+def _cuobjdump() -> str:
+    places = [pathlib.Path(p, "nvidia/cu13/bin/cuobjdump") for p in sys.path]
+    for place in (shutil.which("cuobjdump"), *places):
+        if place and pathlib.Path(place).exists():
+            return str(place)
+    raise Fault("the device code is compressed and there is no cuobjdump to unpack it (pip install nvidia-cuda-cuobjdump)")
