@@ -7,6 +7,7 @@ the column of the GPU alone is computed, from fewer inputs, and added to what is
 import argparse
 import contextlib
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import iouloss
 from iouloss import _backend, _ops, reference
 from iouloss.reference.checks import FORMULAS
 
@@ -137,13 +137,13 @@ def evaluate(function: Evaluate, leaf: Tensor, target: Tensor) -> tuple[Tensor, 
 Pair = tuple[Tensor, Tensor]
 
 
-def box_errors(found: Pair, truth: Pair) -> dict[str, float]:
+def box_errors(found: Pair, truth: Pair) -> dict[str, float | str]:
     """Of the losses absolute (relative above 1: logarithms), of the gradients relative to the largest of all."""
     value = (found[0] - truth[0]).abs() / truth[0].abs().clamp(min=1)
     return {"value": _largest(value), "gradient": _largest((found[1] - truth[1]).abs() / truth[1].abs().max())}
 
 
-def focal_errors(found: Pair, truth: Pair, hard: bool, smallest: float) -> dict[str, float]:
+def focal_errors(found: Pair, truth: Pair, hard: bool, smallest: float) -> dict[str, float | str]:
     """Relative where the truth exceeds 1e-25 and is a normal number of the type it is given in.
 
     Gradients of soft targets pass through 0: theirs are relative to the largest of all.
@@ -155,9 +155,10 @@ def focal_errors(found: Pair, truth: Pair, hard: bool, smallest: float) -> dict[
     return {"value": _largest(value), "gradient": _largest(((found[1] - truth[1]) / truth[1])[counted])}
 
 
-def _largest(errors: Tensor) -> float:
-    """The largest magnitude; NaN where one is."""
-    return float(errors.abs().max()) if len(errors) else 0.0
+def _largest(errors: Tensor) -> float | str:
+    """The largest magnitude, to three digits; "nan", as JSON knows no NaN, where one is."""
+    largest = float(errors.abs().max()) if len(errors) else 0.0
+    return "nan" if math.isnan(largest) else float(f"{largest:.3g}")
 
 
 def measure_boxes(n: int) -> list[dict[str, Any]]:
@@ -250,7 +251,7 @@ def main(argv: list[str] | None = None) -> int:
     if EMULATED:
         result = _merge(json.loads(options.json.read_text()), result)
     else:
-        result = {**machine.describe(), "count": options.count, "iouloss": iouloss.__version__, **result}
+        result = {**machine.describe(), "count": options.count, **result}
     for path, text in (
         (options.json, json.dumps(result, indent=1) + "\n"),
         (options.document, accuracy_report.document(result)),

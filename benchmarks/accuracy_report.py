@@ -20,9 +20,9 @@ type of the input (half a unit in the last place: 4.9e-4 in float16, 3.9e-3 in b
 
 A cell reads *error of the loss / error of the gradient*. **Bold** is beyond the aim, *nan* is a NaN where the truth
 is finite. `reference` is the pure-PyTorch backend, `cpu` the compiled one with each instruction set;
-`torchvision` is shown where it has the loss. {cuda}Measured with torch {torch}, torchvision {torchvision}.
-"""
-_EMULATED = "`cuda, emulated` are the compiled CUDA kernels, run without a GPU on 64 box pairs or logits. "
+`torchvision` is shown where it has the loss. Measured with torch {torch}, torchvision {torchvision}.
+{cuda}"""
+_EMULATED = "\n`cuda, emulated` are the compiled CUDA kernels, run without a GPU on 64 box pairs or logits.\n"
 
 _BOXES = """
 ## Box losses
@@ -79,7 +79,7 @@ def _worst(rows: list[Row]) -> Iterator[tuple[str, Row]]:
     for loss in dict.fromkeys(row["loss"] for row in rows):
         own = [row for row in rows if row["loss"] == loss]
         errors = {
-            column: {key: _largest(row["errors"][column][key] for row in own) for key in ("value", "gradient")}
+            column: {key: _largest(float(row["errors"][column][key]) for row in own) for key in ("value", "gradient")}
             for column in own[0]["errors"]
         }
         yield loss, {"dtype": own[0]["dtype"], "errors": errors}
@@ -105,10 +105,10 @@ def _table(first: str, rows: Iterable[tuple[str, Row]], columns: list[str], boun
     return "\n".join(lines) + "\n"
 
 
-def _cell(errors: dict[str, float] | None, aim: float) -> str:
+def _cell(errors: dict[str, float | str] | None, aim: float) -> str:
     if errors is None:
         return ""
-    return " / ".join(_number(errors[key], aim) for key in ("value", "gradient"))
+    return " / ".join(_number(float(errors[key]), aim) for key in ("value", "gradient"))
 
 
 def _number(error: float, aim: float) -> str:

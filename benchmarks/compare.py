@@ -49,6 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--baseline", type=Path, default=BASELINE)
     parser.add_argument("--allowed", type=float, default=ALLOWED, help="the share that may be lost")
     options = parser.parse_args(argv)
+    if not options.baseline.exists():
+        print(f"there are no results to compare with: {options.baseline}", file=sys.stderr)
+        return 1
     before = json.loads(options.baseline.read_text())
     if options.current:
         now = json.loads(options.current.read_text())

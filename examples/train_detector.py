@@ -35,27 +35,29 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    parser = Parser(
-        description="Train a small detector with iouloss.", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    data = parser.add_argument_group("data", "without --data or --coco: the tree crowns of the package deepforest")
+    parser = Parser(description="Train a small detector with iouloss, and say what the losses cost.")
+    data = parser.add_argument_group("data (without it: the tree crowns of the package deepforest)")
     data.add_argument("--data", type=Path, metavar="DIR", help="a folder of Pascal VOC images and XML")
     data.add_argument("--coco", type=Path, metavar="FILE", help="a COCO file, together with --images")
     data.add_argument("--images", type=Path, metavar="DIR", help="the folder of the COCO file's images")
-    data.add_argument("--split", type=float, default=0.7, help="the left share of each photograph, to train on")
+    data.add_argument("--split", type=float, default=0.7, metavar="SHARE", help="left part to train on [%(default)s]")
     losses = parser.add_argument_group("losses")
-    losses.add_argument("--box-loss", choices=KINDS, default="ciou")
-    losses.add_argument("--box-weight", type=float, default=1.0, help="of the box loss beside the focal loss")
-    losses.add_argument("--backend", choices=BACKENDS, default="iouloss", help="whose losses train")
+    losses.add_argument("--box-loss", choices=KINDS, default="ciou", help="[%(default)s]")
+    losses.add_argument(
+        "--box-weight", type=float, default=1.0, metavar="W", help="beside the focal loss [%(default)s]"
+    )
+    losses.add_argument("--backend", choices=BACKENDS, default="iouloss", help="whose losses train [%(default)s]")
     training = parser.add_argument_group("training")
-    training.add_argument("--steps", type=int, default=700)
-    training.add_argument("--batch-size", type=int, default=8, help="crops a step, of each process")
-    training.add_argument("--crop", type=int, default=256, help="side of a crop in pixels")
-    training.add_argument("--lr", type=float, default=3e-3, help="the largest learning rate")
-    training.add_argument("--seed", type=int, default=0)
-    training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    training.add_argument("--threads", type=int, default=0, help="CPU threads; 0: as many as torch takes")
-    training.add_argument("--name", default="train_detector", help="results go to runs/NAME")
+    training.add_argument("--steps", type=int, default=700, metavar="N", help="[%(default)s]")
+    training.add_argument("--batch-size", type=int, default=8, metavar="N", help="crops of each process [%(default)s]")
+    training.add_argument("--crop", type=int, default=256, metavar="PIXELS", help="side of a crop [%(default)s]")
+    training.add_argument("--lr", type=float, default=3e-3, help="the largest learning rate [%(default)s]")
+    training.add_argument("--seed", type=int, default=0, metavar="N", help="[%(default)s]")
+    training.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="[%(default)s]")
+    training.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="on the CPU; 0: as torch has it [%(default)s]"
+    )
+    training.add_argument("--name", default="train_detector", help="results go to runs/NAME [%(default)s]")
     args = parser.parse_args(argv)
     check(args)
     return args

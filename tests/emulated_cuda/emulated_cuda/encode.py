@@ -24,7 +24,8 @@ CONSTANTS = {"%clock": 0, "%clock64": 0, "%clock_hi": 0, "%globaltimer": 0, "%sm
 CONSTANTS |= {"WARP_SZ": 32}
 
 MAX_OPERANDS = 12
-_INSTRUCTION = struct.Struct("<qIIiiii" + "Qii" * MAX_OPERANDS)
+_HEAD, _OPERAND = struct.Struct("<qIIiiii"), struct.Struct("<Qii")
+_INSTRUCTION_BYTES = _HEAD.size + MAX_OPERANDS * _OPERAND.size
 _REG, _SINK, _INTEGER, _F32, _F64 = range(5)
 
 _ADDRESS = re.compile(r"\[\s*([%\w$.]+)\s*(?:\+\s*(-?\w+))?\s*\]")
@@ -196,14 +197,14 @@ class Encoder:
                     part, offset = m[1], int(m[2] or "0", 0)
                     if f"{scope.name}:{part}" in self.local.offsets:
                         op = op.replace(".param", ".call")  # not of the kernel
-                operands.append(self._operand(scope, part, instruction))
+                operands.append(_OPERAND.pack(*self._operand(scope, part, instruction)))
         if len(operands) > MAX_OPERANDS:
             raise Fault(f"PTX not implemented: {instruction.text}")
         guard = self._register(scope, instruction.guard) if instruction.guard else -1
         target = labels[line.target] if line.target else 0
-        head = (offset, self._string(op), self._string(instruction.text), guard, instruction.guard_negated, target)
-        unused = [(0, 0, 0)] * (MAX_OPERANDS - len(operands))
-        return _INSTRUCTION.pack(*head, len(operands), *(x for operand in (*operands, *unused) for x in operand))
+        op_at, text_at = self._string(op), self._string(instruction.text)
+        head = _HEAD.pack(offset, op_at, text_at, guard, instruction.guard_negated, target, len(operands))
+        return (head + b"".join(operands)).ljust(_INSTRUCTION_BYTES, b"\0")
 
     def _string(self, text: str) -> int:
         if text not in self.strings:

@@ -73,7 +73,7 @@ class Module:
     def __init__(self, text: str):
         self.functions: dict[str, Function] = {}
         self.variables: dict[str, Variable] = {}
-        for head, body in _top_level(syntax.without_comments(text)):
+        for head, body in _top_level(syntax.only_statements(text)):
             if m := _HEAD.search(head):
                 if body is not None:
                     self.functions[m["name"]] = Function(m, body)
@@ -89,7 +89,6 @@ class Module:
 
 def _top_level(text: str) -> Iterator[tuple[str, str | None]]:
     """The module's statements: the text before ';' or '{', and what stands in the braces of a function."""
-    text = re.sub(r"^\s*\.(version|target|address_size|file|section)\b[^\n]*", "", text, flags=re.M)
     start = depth = body = 0
     for m in re.finditer(r"[{};]", text):
         c = m[0]

@@ -11,7 +11,7 @@ from ..faults import Fault
 BYTES = {f"{kind}{bits}": bits // 8 for kind in "sub" for bits in (8, 16, 32, 64)}
 BYTES |= {"f16": 2, "bf16": 2, "f16x2": 4, "bf16x2": 4, "f32": 4, "f64": 8, "pred": 1}
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
+_NO_STATEMENT = re.compile(r"/\*.*?\*/|//[^\n]*|^[ \t]*\.(?:version|target|address_size|file|loc|section)\b[^\n]*", re.S | re.M)
 _VARIABLE = re.compile(
     r"(?:\.(?:visible|extern|weak|common)\s+)*\.(?P<space>global|const|shared|local|param)\s+(?:\.attribute\([^)]*\)\s*)?"
     r"(?:\.align\s+(?P<align>\d+)\s+)?(?:\.ptr[^,\s]*\s+)?\.(?P<type>\w+)\s+(?:\.ptr\s+)?"
@@ -42,12 +42,15 @@ class Instruction:
     guard_negated: bool = False
 
 
-def without_comments(text: str) -> str:
-    return _COMMENT.sub("", text)
+def only_statements(text: str) -> str:
+    """Without comments, and without the directives that no semicolon ends."""
+    return _NO_STATEMENT.sub("", text)
 
 
 def split_args(text: str) -> list[str]:
     """The arguments between top-level commas."""
+    if "{" not in text and "(" not in text:
+        return [arg.strip() for arg in text.split(",")] if text else []
     args, depth, start = [], 0, 0
     for i, c in enumerate(text):
         depth += (c in "{[(") - (c in "}])")
