@@ -29,6 +29,9 @@ SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*)
 TORCH := $(VENV)/.torch
 BUILT := $(VENV)/.built-$(BUILD)
 
+# The tests of every backend.
+LOSS_TESTS := $(wildcard tests/test_boxes*.py tests/test_logits*.py) tests/test_errors.py tests/test_compile.py
+
 .PHONY: train test test-cpu emulate bench bench-quick lint format wheel clean
 
 $(TORCH): requirements/torch.txt
@@ -59,8 +62,7 @@ train: $(BUILT) $(VENV)/.train
 
 test: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest
-	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q tests/test_boxes.py tests/test_logits.py tests/test_errors.py \
-	    tests/test_compile.py tests/test_torchvision_parity.py tests/test_package.py
+	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(LOSS_TESTS) tests/test_torchvision_parity.py tests/test_package.py
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate
 endif
@@ -68,8 +70,7 @@ endif
 # The whole table of tests on a CUDA device that executes the compiled kernels without a GPU: docs/emulated_cuda.md.
 emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
-	PYTHONPATH=tests/emulated_cuda $(IN_VENV) -m emulated_cuda $(IN_VENV) -m pytest -q tests/test_boxes.py \
-	    tests/test_logits.py tests/test_errors.py
+	PYTHONPATH=tests/emulated_cuda $(IN_VENV) -m emulated_cuda $(IN_VENV) -m pytest -q $(LOSS_TESTS)
 
 bench: $(BUILT) $(VENV)/.train
 	$(IN_VENV) -m benchmarks $(ARGS)

@@ -57,7 +57,7 @@ def line(row: Row, mode: str) -> str:
 def print_table(rows: Iterable[Row]) -> None:
     rows = list(rows)
     for device, threads in sorted({(row["device"], row["threads"]) for row in rows}, key=str):
-        of = f"{device}, {threads} threads" if device == "cpu" else device
+        of = f"{device}, {threads} thread{'s' * (threads > 1)}" if device == "cpu" else device
         for mode in MODES:
             print(f"\n{of}, {mode.replace('_', ' + ')}: ours, interquartile range; peers by how much they are slower")
             for row in rows:

@@ -41,6 +41,11 @@ struct LoadedPair {
     }
     measure_overlap(b, parameters.area_eps);
   }
+
+  // A NaN or infinite coordinate may leave no trace in the result, but never a safe extent.
+  __device__ __forceinline__ bool is_exceptional(T result) const {
+    return scale != T(1) || !(absolute(result) <= T(Limits<T>::largest));
+  }
 };
 
 template <class Formula, class T>
@@ -49,7 +54,7 @@ __global__ void __launch_bounds__(threads) box_forward(const BoxLaunch l, const 
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
     const LoadedPair<T> pair(l, i);
     T loss = Formula::value(pair.b, pair.parameters);
-    if (!(absolute(loss) <= T(Limits<T>::largest))) loss = tamed(loss, pair.b.extent());
+    if (pair.is_exceptional(loss)) loss = tamed(loss, pair.b.extent());
     if (l.a.weight.data) loss *= load<T>(l.a.weight, i);
     if (to.reduced)
       sum += loss;
@@ -68,7 +73,7 @@ __global__ void __launch_bounds__(threads)
   Partials<T> d;
   Formula::add_gradient(pair.b, pair.parameters, d);
   Row4<T> g = to_gradient(pair.b, d, l.a.format) * pair.scale;
-  if (!(absolute((g.c0 + g.c1) + (g.c2 + g.c3)) <= T(Limits<T>::largest))) {
+  if (pair.is_exceptional((g.c0 + g.c1) + (g.c2 + g.c3))) {
     const T extent = pair.b.extent();
     g = {tamed(g.c0, extent), tamed(g.c1, extent), tamed(g.c2, extent), tamed(g.c3, extent)};
   }

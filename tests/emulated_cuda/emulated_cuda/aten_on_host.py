@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from . import device
+from .executor import READ, WRITE
 
 # Those that make or change storage do what they should as they are.
 _AS_IT_IS = {
@@ -31,7 +32,7 @@ def host_alias(t: torch.Tensor) -> torch.Tensor:
 
 
 def _is_cuda(x: Any) -> bool:
-    return isinstance(x, torch.Tensor) and x.device.type == "cuda"
+    return isinstance(x, torch.Tensor) and x.is_cuda
 
 
 def _mapped(f: Callable[[Any], Any], x: Any) -> Any:
@@ -55,39 +56,46 @@ class _Memory:
 
     def note(self, stream: int) -> None:
         for address in self.read:
-            device.use_memory(stream, address, device.READ)
+            device.use_memory(stream, address, READ)
         for address, size in self.written:
-            device.use_memory(stream, address, device.WRITE)
+            device.use_memory(stream, address, WRITE)
             device.mark_written(address, size)
 
 
 def _extent(t: torch.Tensor) -> int:
-    return (sum((n - 1) * stride for n, stride in zip(t.size(), t.stride())) + 1) * t.element_size()
+    return (sum((n - 1) * stride for n, stride in zip(t.size(), t.stride(), strict=True)) + 1) * t.element_size()
+
+
+TensorMap = Callable[[torch.Tensor], torch.Tensor]
 
 
 class _Call:
-    """A call of an operator: its arguments, and a stand-in for each tensor among them."""
+    """A call of an operator on another kind of device, with a stand-in there for each tensor of its arguments."""
 
-    def __init__(self, op: Any, args: Any, kwargs: dict[str, Any], standing_in: Callable[[torch.Tensor], torch.Tensor], kind: str):
-        self.op, self.kind = op, torch.device(kind)
-        self.standing_in = standing_in
-        self.pairs: list[tuple[torch.Tensor, torch.Tensor]] = []  # stand-in and tensor
-        self.args = _mapped(self._stand_in, args)
-        self.kwargs = {name: _mapped(self._stand_in, value) for name, value in kwargs.items()}
+    def __init__(self, op: Any, args: Any, kwargs: dict[str, Any], kind: str, stand_in: TensorMap):
+        self.op, self.kind, self.stand_in = op, torch.device(kind), stand_in
+        self.pairs: list[tuple[torch.Tensor, torch.Tensor]] = []  # stand-ins and tensors
+        self.args = _mapped(self._moved, args)
+        self.kwargs = {name: _mapped(self._moved, value) for name, value in kwargs.items()}
 
-    def _stand_in(self, x: Any) -> Any:
+    def _moved(self, x: Any) -> Any:
         if isinstance(x, torch.device):
             return self.kind
         if not isinstance(x, torch.Tensor):
             return x
-        self.pairs.append((self.standing_in(x), x))
+        self.pairs.append((self.stand_in(x), x))
         return self.pairs[-1][0]
 
-    def result(self, new: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-        """Runs it. Stand-ins in its result become their tensors again, other tensors become what `new` makes of them."""
-        result = self.op(*self.args, **self.kwargs)
-        tensors = {id(alias): tensor for alias, tensor in self.pairs}
-        return _mapped(lambda x: tensors.get(id(x)) if id(x) in tensors else new(x) if isinstance(x, torch.Tensor) else x, result)
+    def run(self, new: TensorMap) -> Any:
+        """Its result: tensors again for stand-ins, and what `new` makes of other tensors."""
+        tensors = {id(stand_in): tensor for stand_in, tensor in self.pairs}
+
+        def back(x: Any) -> Any:
+            if not isinstance(x, torch.Tensor):
+                return x
+            return tensors[id(x)] if id(x) in tensors else new(x)
+
+        return _mapped(back, self.op(*self.args, **self.kwargs))
 
 
 class _Operator:
@@ -117,8 +125,8 @@ class _Operator:
             host_alias(out).copy_(x)
             return out
 
-        call = _Call(self.op, args, kwargs, _host_memory, "cpu")
-        outputs = call.result(to_device)
+        call = _Call(self.op, args, kwargs, "cpu", _host_memory)
+        outputs = call.run(to_device)
         for alias, tensor in call.pairs:  # an out= argument that the operator resized
             if alias.size() != tensor.size():
                 tensor.resize_(alias.size())
@@ -130,7 +138,7 @@ class _Operator:
         return outputs
 
     def _check_devices(self, where: torch.device, stream: int, leaves: list[Any]) -> None:
-        """Where the CPU kernel would mix the devices' memory and no CUDA kernel could."""
+        """Raises where a CUDA kernel could not: the CPU kernel would mix the devices' memory."""
         for other in {x.device for x in leaves if isinstance(x, torch.Tensor) and (x.dim() or _is_cuda(x))} - {where}:
             if self.copies and other.type == "cuda":
                 device.join(stream, device.current_stream(other))
@@ -142,7 +150,9 @@ class _Operator:
         touched = leaves if copies else targets
         return any(isinstance(x, torch.Tensor) and not _is_cuda(x) for x in touched)
 
-    def _record(self, where: torch.device, stream: int, args: Any, kwargs: dict[str, Any], targets: list[torch.Tensor]) -> Any:
+    def _record(
+        self, where: torch.device, stream: int, args: Any, kwargs: dict[str, Any], targets: list[torch.Tensor]
+    ) -> Any:
         """The operator's results as a graph is captured: memory that a replay of the graph will fill."""
         made: list[torch.Tensor] = []
 
@@ -150,8 +160,8 @@ class _Operator:
             made.append(torch.empty_strided(x.size(), x.stride(), dtype=x.dtype, device=where))
             return made[-1]
 
-        outputs = _Call(self.op, args, kwargs, _meta, "meta").result(allocated)
-        later = _Call(self.op, args, kwargs, _host_memory, "cpu")
+        outputs = _Call(self.op, args, kwargs, "meta", _meta).run(allocated)
+        later = _Call(self.op, args, kwargs, "cpu", _host_memory)
         memory = _Memory([tensor for _, tensor in later.pairs], [*made, *targets])
         filled = [host_alias(t) for t in made]
         later.pairs = [(alias, alias) for alias, _ in later.pairs]  # a graph keeps no tensor alive
@@ -159,7 +169,7 @@ class _Operator:
         def replay(stream: int) -> None:
             memory.note(stream)
             slots = iter(filled)
-            later.result(lambda x: next(slots).copy_(x))
+            later.run(lambda x: next(slots).copy_(x))
 
         device.record(stream, replay)
         return outputs
@@ -191,14 +201,14 @@ def _schema(name: str) -> torch.FunctionSchema:
 
 def _install() -> torch.library.Library:
     torch.backends.cudnn.enabled = False
-    library = torch.library.Library("aten", "IMPL", "CUDA")
+    library = torch.library.Library("aten", "IMPL", "CUDA")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of kernels replaced, on purpose
         for name in filter(_runs_on_host, torch._C._dispatch_get_all_op_names()):
             short = name.removeprefix("aten::")
             base, _, overload = short.partition(".")
             op = getattr(getattr(torch.ops.aten, base), overload or "default")
-            library.impl(short, _Operator(op, _schema(name)), with_keyset=False)
+            library.impl(short, _Operator(op, _schema(name)), with_keyset=False)  # type: ignore[no-untyped-call]
     return library
 
 

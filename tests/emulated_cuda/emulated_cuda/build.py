@@ -50,7 +50,9 @@ def _cuda_headers() -> pathlib.Path:
     sys.exit("emulated_cuda: no CUDA headers found (set CUDA_HOME)")
 
 
-def _library(name: str, sources: list[pathlib.Path], compiler: list[str], headers: Iterable[pathlib.Path]) -> pathlib.Path:
+def _library(
+    name: str, sources: list[pathlib.Path], compiler: list[str], headers: Iterable[pathlib.Path]
+) -> pathlib.Path:
     key = hashlib.sha256(" ".join(compiler).encode())
     for path in sorted([*sources, *headers]):
         key.update(path.name.encode() + path.read_bytes())
@@ -67,7 +69,16 @@ def _library(name: str, sources: list[pathlib.Path], compiler: list[str], header
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(compile_one, sources, objects))
         linked = pathlib.Path(scratch, name)
-        command = [compiler[0], "-shared", f"-Wl,-soname,{name}", *map(str, objects), "-o", str(linked), "-lpthread", "-ldl"]
+        command = [
+            compiler[0],
+            "-shared",
+            f"-Wl,-soname,{name}",
+            *map(str, objects),
+            "-o",
+            str(linked),
+            "-lpthread",
+            "-ldl",
+        ]
         subprocess.run(command, check=True)
         linked.replace(library)  # at once: another process may be building it too
     return library

@@ -51,9 +51,9 @@ class Area:
 
 @dataclass
 class Line:
-    """An instruction, of a function or standing for a part of one of its own."""
+    """An instruction of the executor, and the function whose names it uses."""
 
-    function: Function
+    scope: Function
     instruction: Instruction
     target: str = ""  # the label it goes to
 
@@ -155,12 +155,12 @@ class Encoder:
 
     def _switch(self, function: Function, instruction: Instruction) -> Iterator[Line]:
         """brx.idx: a comparison with each number of the table."""
+        if instruction.guard:
+            raise Fault(f"PTX not implemented: {instruction.text}")
         index, table = instruction.args
         for number, label in enumerate(function.body.branch_targets[table]):
             test = replace(instruction, op="setp.eq.u32", args=["%chosen", index, str(number)], guard=None)
             jump = replace(instruction, op="bra", args=[], guard="%chosen", guard_negated=False)
-            if instruction.guard:
-                raise Fault(f"PTX not implemented: {instruction.text}")
             yield Line(function, test)
             yield Line(function, jump, f"{function.name}:{label}")
 
@@ -180,16 +180,16 @@ class Encoder:
             places = [str(self.local.offsets[place]) for place in (to, source)]
             return Line(function, replace(instruction, op="copy_parameter", args=[*places, str(size)]))
 
-        for param, arg in zip(callee.params, args):
+        for param, arg in zip(callee.params, args, strict=True):
             yield copy(f"{name}:{param.name}", f"{function.name}:{arg}", param.size)
         yield Line(function, replace(instruction, op="call", args=[f"{name}:%return"]), name)
-        for param, result in zip(callee.results, results):
+        for param, result in zip(callee.results, results, strict=True):
             yield copy(f"{function.name}:{result}", f"{name}:{param.name}", param.size)
 
     # -- instructions
 
     def _encoded(self, line: Line, labels: dict[str, int]) -> bytes:
-        instruction, scope = line.instruction, line.function
+        instruction, scope = line.instruction, line.scope
         op, offset, operands = instruction.op, 0, []
         for arg in instruction.args:
             for part in _parts(arg):
@@ -243,9 +243,10 @@ class Encoder:
         """The address that a name stands for, in its space."""
         if name in CONSTANTS:
             return CONSTANTS[name]
-        for area, key in ((self.local, f"{scope.name}:{name}"), (self.shared, f"{scope.name}:{name}"), (self.shared, name)):
-            if key in area.offsets:
-                return area.offsets[key]
+        for key in (f"{scope.name}:{name}", name):
+            for area in (self.local, self.shared):
+                if key in area.offsets:
+                    return area.offsets[key]
         if scope is self.kernel and name in self.params.offsets:
             return self.params.offsets[name]
         variable = self.module.variables.get(name)

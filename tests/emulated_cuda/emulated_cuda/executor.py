@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import math
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,12 +45,11 @@ class Allocation(ctypes.Structure):
     ]
 
 
+_SUMS = ("load_bytes", "store_bytes", "load_sectors", "store_sectors", "atomics", "local_bytes", "barriers")
+
+
 class _Totals(ctypes.Structure):
-    _fields_ = [
-        *((name, ctypes.c_uint64) for name in ("load_bytes", "store_bytes", "load_sectors", "store_sectors")),
-        *((name, ctypes.c_uint64) for name in ("atomics", "local_bytes", "barriers")),
-        ("widths", ctypes.c_uint64 * len(WIDTHS)),
-    ]
+    _fields_ = (*((name, ctypes.c_uint64) for name in _SUMS), ("widths", ctypes.c_uint64 * len(WIDTHS)))
 
 
 class _LaunchRequest(ctypes.Structure):
@@ -61,7 +61,7 @@ class _LaunchRequest(ctypes.Structure):
         ("allocations", ctypes.c_void_p),
         ("counts", ctypes.c_void_p),
         ("totals", ctypes.POINTER(_Totals)),
-        ("error", ctypes.c_char_p),
+        ("error", ctypes.c_void_p),
         *((name, ctypes.c_uint64) for name in ("param_bytes", "allocation_count", "error_bytes", "seed", "budget")),
         ("dynamic_shared", ctypes.c_uint32),
         ("device", ctypes.c_int32),
@@ -85,7 +85,7 @@ class Shape:
     dynamic_shared: int = 0
 
     def threads(self) -> int:
-        return int(np.prod(self.grid, dtype=np.int64) * np.prod(self.block))
+        return math.prod(self.grid) * math.prod(self.block)
 
 
 class Program:
@@ -131,44 +131,57 @@ class Kernel:
         self,
         shape: Shape,
         params: Mapping[str, bytes],
-        allocations: Sequence[Allocation],
+        allocations: Iterable[Allocation],
         seed: int = 0,
         device: int = 0,
         budget: int = INSTRUCTION_BUDGET,
     ) -> Stats:
         """Runs the kernel with the bytes of its parameters by name; raises Fault for what a GPU would not forgive."""
-        per_block = int(np.prod(shape.block))
-        if per_block > self._max_threads:
-            raise Fault(f"{self.name}: {per_block} threads a block, over its launch bound of {self._max_threads}")
+        if math.prod(shape.block) > self._max_threads:
+            bound = f"over its launch bound of {self._max_threads}"
+            raise Fault(f"{self.name}: {math.prod(shape.block)} threads a block, {bound}")
         block = bytearray(self._places.size)
         for name, value in params.items():
             block[self._places.offsets[name] : self._places.offsets[name] + len(value)] = value
-        memory = (Allocation * (len(allocations) + len(self._own_memory)))(*allocations, *self._own_memory)
+        memory = [*allocations, *self._own_memory]
+        table = (Allocation * len(memory))(*memory)
         counts, totals = np.zeros((len(self._op_numbers), 2), np.uint64), _Totals()
         error = ctypes.create_string_buffer(_ERROR_BYTES)
         request = _LaunchRequest(
-            self._handle, shape.grid, shape.block, bytes(block), ctypes.addressof(memory), counts.ctypes.data,
-            ctypes.pointer(totals), ctypes.cast(error, ctypes.c_char_p), len(block), len(memory), _ERROR_BYTES, seed, budget,
-            shape.dynamic_shared, device,
-        )  # fmt: skip
+            kernel=self._handle,
+            grid=shape.grid,
+            block=shape.block,
+            dynamic_shared=shape.dynamic_shared,
+            device=device,
+            params=bytes(block),
+            param_bytes=len(block),
+            allocations=ctypes.addressof(table),
+            allocation_count=len(memory),
+            counts=counts.ctypes.data,
+            totals=ctypes.pointer(totals),
+            error=ctypes.addressof(error),
+            error_bytes=_ERROR_BYTES,
+            seed=seed,
+            budget=budget,
+        )
         _library().emulated_launch(ctypes.byref(request))
         if error.value:
             raise Fault(error.value.decode())
-        for allocation, used in zip(allocations, memory):
+        for allocation, used in zip(memory, table, strict=True):
             allocation.uses = used.uses
         return self._stats(shape, counts, totals)
 
     def _stats(self, shape: Shape, counts: np.ndarray, totals: _Totals) -> Stats:
         by_op = np.bincount(self._op_numbers, counts[:, 0], len(self._op_names)).astype(int)
-        sums = {name: getattr(totals, name) for name, _ in _Totals._fields_ if name != "widths"}
+        sums = {name: getattr(totals, name) for name in _SUMS}
         return Stats(
             self.name,
             shape.grid,
             shape.block,
             shape.threads(),
-            {str(op): int(n) for op, n in zip(self._op_names, by_op) if n},
+            {str(op): int(n) for op, n in zip(self._op_names, by_op, strict=True) if n},
             int(counts[:, 1].sum()),
-            widths={width: n for width, n in zip(WIDTHS, totals.widths) if n},
+            widths={width: n for width, n in zip(WIDTHS, totals.widths, strict=True) if n},
             **sums,
         )
 
@@ -176,10 +189,19 @@ class Kernel:
 def _new_kernel(name: str, encoded: encode.Encoded) -> int:
     specials = (ctypes.c_int32 * (2 * len(encoded.specials)))(*(x for pair in encoded.specials for x in pair))
     request = _EncodedKernel(
-        name.encode(), encoded.code, encoded.strings, encoded.register_bytes, ctypes.addressof(specials),
-        len(encoded.ops), len(encoded.register_bytes), len(encoded.specials), encoded.entry, encoded.static_shared,
-        encoded.local_bytes, encoded.max_threads,
-    )  # fmt: skip
+        name=name.encode(),
+        code=encoded.code,
+        strings=encoded.strings,
+        register_bytes=encoded.register_bytes,
+        specials=ctypes.addressof(specials),
+        instructions=len(encoded.ops),
+        registers=len(encoded.register_bytes),
+        special_count=len(encoded.specials),
+        entry=encoded.entry,
+        static_shared=encoded.static_shared,
+        local_bytes=encoded.local_bytes,
+        max_threads=encoded.max_threads,
+    )
     error = ctypes.create_string_buffer(_ERROR_BYTES)
     handle = _library().emulated_kernel_new(ctypes.byref(request), error, _ERROR_BYTES)
     if error.value:

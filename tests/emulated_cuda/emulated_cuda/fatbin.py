@@ -30,18 +30,15 @@ def _load(fatbin: int, name: str) -> None:
     _, _, header, size = struct.unpack("<IHHQ", ctypes.string_at(fatbin, 16))
     blob = ctypes.string_at(fatbin, header + size)
     start = blob.find(b".version ")
-    if start >= 0:
-        text = blob[start : blob.index(b"\0", start)].decode()
-    else:  # it is compressed
-        text = _unpacked_ptx(_mapped_file(fatbin), name)
-    program = Program(Module(text))
+    plain = blob[start : blob.find(b"\0", start)].decode() if start >= 0 else None
+    program = Program(Module(plain or _unpacked_ptx(_mapped_file(fatbin), name)))
     _programs.update({(fatbin, function): program for function in program.module.functions})
     if (fatbin, name) not in _programs:
         raise Fault(f"no PTX of {name}")
 
 
 def _mapped_file(address: int) -> str:
-    for line in open("/proc/self/maps"):
+    for line in pathlib.Path("/proc/self/maps").read_text().splitlines():
         span, *_, path = line.split(maxsplit=5)
         first, last = (int(x, 16) for x in span.split("-"))
         if first <= address < last:
@@ -70,4 +67,6 @@ def _cuobjdump() -> str:
     for place in (shutil.which("cuobjdump"), *places):
         if place and pathlib.Path(place).exists():
             return str(place)
-    raise Fault("the device code is compressed and there is no cuobjdump to unpack it (pip install nvidia-cuda-cuobjdump)")
+    raise Fault(
+        "the device code is compressed and there is no cuobjdump to unpack it (pip install nvidia-cuda-cuobjdump)"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Stats:
         }
 
 
+@functools.cache
 def demangled(name: str) -> str:
     tool = shutil.which("c++filt")
     return subprocess.run([tool, name], capture_output=True, text=True).stdout.strip() if tool else name

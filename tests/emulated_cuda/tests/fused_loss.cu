@@ -90,18 +90,18 @@ __device__ void box_sum(const V* a, const V* b, V* partials, unsigned* arrived, 
 
 }  // namespace
 
-#define FOCAL(name, T, V)                                                                                       \
+#define FOCAL(name, T, V)                                                                                             \
   extern "C" __global__ void name(const T* logits, const T* targets, V* partials, unsigned* arrived, V* out, int n) { \
-    focal_sum<T, V>(logits, targets, partials, arrived, out, n);                                                \
+    focal_sum<T, V>(logits, targets, partials, arrived, out, n);                                                      \
   }
 FOCAL(focal_float, float, float)
 FOCAL(focal_double, double, double)
 FOCAL(focal_half, __half, float)
 FOCAL(focal_bfloat16, __nv_bfloat16, float)
 
-#define BOXES(name, V)                                                                                    \
+#define BOXES(name, V)                                                                                     \
   extern "C" __global__ void name(const V* a, const V* b, V* partials, unsigned* arrived, V* out, int n) { \
-    box_sum<V>(a, b, partials, arrived, out, n);                                                          \
+    box_sum<V>(a, b, partials, arrived, out, n);                                                           \
   }
 BOXES(boxes_float, float)
 BOXES(boxes_double, double)

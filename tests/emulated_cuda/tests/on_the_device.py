@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-
 from emulated_cuda import device
 
 library = ctypes.CDLL(os.environ["LAUNCHERS"])
@@ -75,12 +74,12 @@ def test_operators_give_what_the_host_gives() -> None:
 
 
 def test_read_past_a_tensor_is_an_error(x: torch.Tensor) -> None:
-    with pytest.raises(CudaError, match="illegal 4-byte access .* 796 bytes into an allocation of 796"):
+    with pytest.raises(CudaError, match=r"illegal 4-byte access .* 796 bytes into an allocation of 796"):
         call("scale", x[:199].clone(), x, 200, stream())
 
 
 def test_read_of_an_empty_tensor_is_an_error(x: torch.Tensor) -> None:
-    with pytest.raises(CudaError, match="700: .*scale_kernel.*read of global memory that nothing wrote"):
+    with pytest.raises(CudaError, match=r"700: .*scale_kernel.*read of global memory that nothing wrote"):
         scale(torch.empty_like(x), x)
     half = torch.empty_like(x)
     half[:100] = 1
@@ -157,7 +156,7 @@ def test_streams_that_wait(x: torch.Tensor, side: torch.cuda.Stream) -> None:
 
 def test_kernel_before_its_input_is_there(x: torch.Tensor, side: torch.cuda.Stream) -> None:
     y = x + 1
-    with torch.cuda.stream(side), pytest.raises(CudaError, match="used on stream .* after it was written on stream 0"):
+    with torch.cuda.stream(side), pytest.raises(CudaError, match=r"used on stream .* after it was written on stream 0"):
         scale(y, torch.empty_like(y))
 
 
@@ -219,12 +218,12 @@ def test_graph_keeps_its_memory(x: torch.Tensor) -> None:
         y = scale(scale(x, torch.empty_like(x)), torch.empty_like(x))
     graph.replay()
     assert torch.equal(y, 4 * x)
-    count = len(device._allocations())
+    count = len(device.allocations())
     del y
     graph.replay()
-    assert len(device._allocations()) == count
+    assert len(device.allocations()) == count
     graph.reset()
-    assert len(device._allocations()) < count
+    assert len(device.allocations()) < count
 
 
 def test_graph_over_freed_input_is_an_error(x: torch.Tensor) -> None:
@@ -262,11 +261,10 @@ def test_graph_with_a_second_stream(x: torch.Tensor, side: torch.cuda.Stream) ->
     ids=["synchronize", "malloc", "other-stream", "item", "cpu"],
 )
 def test_what_a_capture_forbids(x: torch.Tensor, spoil: object, error: str) -> None:
-    with pytest.raises(RuntimeError, match=error):
-        with torch.cuda.graph(torch.cuda.CUDAGraph()):
-            scale(x, torch.empty_like(x))
-            with pytest.raises(RuntimeError, match=error) as first:
-                spoil(x)
-            raise first.value
+    with pytest.raises(RuntimeError, match=error), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        scale(x, torch.empty_like(x))
+        with pytest.raises(RuntimeError, match=error) as first:
+            spoil(x)
+        raise first.value
     torch.cuda.synchronize()
     assert torch.equal(scale(x, torch.empty_like(x)), doubled(x)), "and all is well again"

@@ -9,7 +9,6 @@ import tempfile
 from typing import Any
 
 import numpy as np
-
 from emulated_cuda.executor import INSTRUCTION_BUDGET, Allocation, Program, Shape
 from emulated_cuda.ptx import Module
 from emulated_cuda.statistics import Stats
@@ -67,6 +66,6 @@ def run(
         np.uint64(a.array.ctypes.data).tobytes() if isinstance(a, DeviceArray) else int(a).to_bytes(p.size, "little")
         for p, a in zip(kernel.params, args, strict=True)
     ]
-    params = {p.name: v for p, v in zip(kernel.params, values)}
+    params = {p.name: v for p, v in zip(kernel.params, values, strict=True)}
     shape = Shape((grid, 1, 1), (block, 1, 1), dynamic_shared)
     return kernel.launch(shape, params, {id(a): a.allocation() for a in arrays}.values(), seed, budget=budget)

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from support import DeviceArray, compiled, fresh, run, zeros
-
 from emulated_cuda.executor import Program
 from emulated_cuda.faults import Fault
+from support import DeviceArray, compiled, fresh, run, zeros
 
 FAULTS = {
     "past_the_end": "illegal 4-byte access at 0x[0-9a-f]+, 1024 bytes into an allocation of 1024",
@@ -81,6 +80,8 @@ def test_memory_of_another_device(program: Program) -> None:
 
 
 def test_fault_names_kernel_instruction_and_place(program: Program) -> None:
-    with pytest.raises(Fault, match=r"two_store: .*thread \(0, 0, 0\) of block \(0, 0, 0\) and then thread \(1, 0, 0\)") as e:
+    with pytest.raises(
+        Fault, match=r"two_store: .*thread \(0, 0, 0\) of block \(0, 0, 0\) and then thread \(1, 0, 0\)"
+    ) as e:
         run(program, "two_store", 1, 128, zeros(128, np.float32), zeros(128, np.float32), zeros(1, np.uint32))
     assert "st.global.f32 [%rd" in str(e.value)

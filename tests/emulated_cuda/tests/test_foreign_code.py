@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
-from support import DeviceArray, compiled, run, zeros
-
 from emulated_cuda.executor import Program
+from support import DeviceArray, compiled, run, zeros
 
 random = np.random.default_rng(0)
 

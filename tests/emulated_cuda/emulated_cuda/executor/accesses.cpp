@@ -43,7 +43,8 @@ std::byte* private_bytes(Warp& warp, const Instruction& instruction, int lane, u
   if (instruction.space == Space::generic) address -= local_window;
   if (address % bytes) throw Fault(text("misaligned %u-byte access to local memory", bytes));
   if (address + bytes > uint64_t(launch.kernel.local_bytes))
-    throw Fault(text("access outside local memory (byte %llu of %d)", (unsigned long long)address, launch.kernel.local_bytes));
+    throw Fault(
+        text("access outside local memory (byte %llu of %d)", (unsigned long long)address, launch.kernel.local_bytes));
   if (local) launch.totals.local_bytes += bytes;
   return warp.local + size_t(lane) * launch.kernel.local_bytes + address;
 }
@@ -119,8 +120,8 @@ void take_access(Decoder& d) {
   i.strong = d.take("relaxed") || d.take("volatile") || i.acquire || i.release;
   i.block_scope = d.take("cta");
   for (const char* scope : {"cluster", "gpu", "sys"}) d.take(scope);
-  for (const char* hint : {"ca", "cg", "cs", "lu", "cv", "wb", "wt", "L1", "L2", "evict_first", "evict_last", "evict_normal",
-                           "evict_unchanged", "no_allocate", "64B", "128B", "256B", "cache_hint"})
+  for (const char* hint : {"ca", "cg", "cs", "lu", "cv", "wb", "wt", "L1", "L2", "evict_first", "evict_last",
+                           "evict_normal", "evict_unchanged", "no_allocate", "64B", "128B", "256B", "cache_hint"})
     d.take(hint);
 }
 
@@ -216,10 +217,11 @@ Handler atom(Decoder& d) {
     bind_all.template operator()<uint32_t>();
     return d.type() == Type::f16x2 ? &atomic<Half, 2, Returns> : &atomic<BFloat16, 2, Returns>;
   }
-  return for_type<uint16_t, uint32_t, int32_t, uint64_t, int64_t, Half, BFloat16, float, double>(d, d.type(), [&]<class T> {
-    bind_all.template operator()<T>();
-    return &atomic<T, 1, Returns>;
-  });
+  return for_type<uint16_t, uint32_t, int32_t, uint64_t, int64_t, Half, BFloat16, float, double>(
+      d, d.type(), [&]<class T> {
+        bind_all.template operator()<T>();
+        return &atomic<T, 1, Returns>;
+      });
 }
 
 // --- Fences. ---

@@ -31,7 +31,7 @@ void run_floats(Warp& warp, const Instruction& instruction, Mask mask) {
   if (Modified) rounding.emplace(instruction.rounding);
   T* out = warp.out<T>(instruction.operand[0]);
   const T* in[] = {warp.in<T>(instruction.operand[I + 1])...};
-  each(mask, [&](int lane) {
+  each_alone(mask, [&](int lane) {
     for (int e = lane * Elements; e < (lane + 1) * Elements; ++e) {
       if constexpr (Modified)
         out[e] = finished(instruction, T(F{}(Wide(prepared(instruction, in[I][e]))...)));
@@ -52,7 +52,8 @@ Handler floats(Decoder& d, F, std::index_sequence<I...>) {
   i.saturate = d.take("sat");
   i.relu = d.take("relu");
   if constexpr (!is_small<T>)  // the plain ones are worth a loop of their own
-    if (i.rounding == FE_TONEAREST && !i.flush && !i.saturate && !i.relu) return run_floats<T, Elements, false, F, I...>;
+    if (i.rounding == FE_TONEAREST && !i.flush && !i.saturate && !i.relu)
+      return run_floats<T, Elements, false, F, I...>;
   return run_floats<T, Elements, true, F, I...>;
 }
 
@@ -90,8 +91,10 @@ constexpr auto greater = [](auto a, auto b) { return -lesser<KeepNaN>(-a, -b); }
 template <int Inputs, class F>
 Handler integer_op(Decoder& d, F f) {
   return for_type<uint16_t, int16_t, uint32_t, int32_t, uint64_t, int64_t>(d, d.type(), [&]<class T> {
-    if constexpr (Inputs == 1) return lanewise<T, T>(d, f);
-    else return lanewise<T, T, T>(d, f);
+    if constexpr (Inputs == 1)
+      return lanewise<T, T>(d, f);
+    else
+      return lanewise<T, T, T>(d, f);
   });
 }
 
@@ -100,22 +103,12 @@ Handler number_op(Decoder& d, F f) {
   return is_float_type(d.type()) ? float_op<Inputs>(d, f) : integer_op<Inputs>(d, f);
 }
 
+template <class T, class Signed, class Unsigned>
+using like = std::conditional_t<std::is_signed_v<T>, Signed, Unsigned>;
 template <class T>
-struct Twice;
-template <>
-struct Twice<uint16_t> { using type = uint32_t; };
-template <>
-struct Twice<int16_t> { using type = int32_t; };
-template <>
-struct Twice<uint32_t> { using type = uint64_t; };
-template <>
-struct Twice<int32_t> { using type = int64_t; };
-template <>
-struct Twice<uint64_t> { using type = unsigned __int128; };
-template <>
-struct Twice<int64_t> { using type = __int128; };
-template <class T>
-using twice = typename Twice<T>::type;
+using twice = std::conditional_t<
+    sizeof(T) == 2, like<T, int32_t, uint32_t>,
+    std::conditional_t<sizeof(T) == 4, like<T, int64_t, uint64_t>, like<T, __int128, unsigned __int128>>>;
 
 constexpr auto high_product = [](auto a, auto b) {
   using T = decltype(a);

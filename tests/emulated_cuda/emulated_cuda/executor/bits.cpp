@@ -10,8 +10,10 @@ namespace {
 template <int Inputs, class F>
 Handler logic(Decoder& d, F f) {
   return for_type<bool, uint16_t, uint32_t, uint64_t>(d, d.type(), [&]<class T> {
-    if constexpr (Inputs == 1) return lanewise<T, T>(d, f);
-    else return lanewise<T, T, T>(d, f);
+    if constexpr (Inputs == 1)
+      return lanewise<T, T>(d, f);
+    else
+      return lanewise<T, T, T>(d, f);
   });
 }
 
@@ -29,9 +31,12 @@ Handler lop3(Decoder& d) {
       d, [](const Instruction& i, uint32_t a, uint32_t b, uint32_t c) { return by_table(i.mode, a, b, c); });
 }
 
-constexpr auto shifted_left = [](auto a, uint32_t by) { return by < 8 * sizeof a ? decltype(a)(a << by) : decltype(a)(0); };
+constexpr auto shifted_left = [](auto a, uint32_t by) {
+  return by < 8 * sizeof a ? decltype(a)(a << by) : decltype(a)(0);
+};
 constexpr auto shifted_right = [](auto a, uint32_t by) {  // of a signed number: its sign comes in
-  return decltype(a)(a >> std::min<uint32_t>(by, 8 * sizeof a - 1)) & (by < 8 * sizeof a || std::is_signed_v<decltype(a)> ? ~decltype(a)(0) : decltype(a)(0));
+  return decltype(a)(a >> std::min<uint32_t>(by, 8 * sizeof a - 1)) &
+         (by < 8 * sizeof a || std::is_signed_v<decltype(a)> ? ~decltype(a)(0) : decltype(a)(0));
 };
 
 template <class F>
@@ -70,7 +75,8 @@ constexpr auto permuted = [](uint32_t a, uint32_t b, uint32_t selector) {
 
 template <class F>
 Handler count(Decoder& d, F f) {
-  return for_type<uint32_t, int32_t, uint64_t, int64_t>(d, d.type(), [&]<class T> { return lanewise<uint32_t, T>(d, f); });
+  return for_type<uint32_t, int32_t, uint64_t, int64_t>(d, d.type(),
+                                                        [&]<class T> { return lanewise<uint32_t, T>(d, f); });
 }
 
 // The index of the highest bit that differs from the sign.
@@ -118,8 +124,8 @@ void add_bit_ops(Table& table) {
   table["xor"] = [](Decoder& d) { return logic<2>(d, [](auto a, auto b) { return a ^ b; }); };
   table["not"] = [](Decoder& d) {
     if (d.type() == Type::pred) return lanewise<bool, bool>(d, [](bool a) { return !a; });
-    return for_type<uint16_t, uint32_t, uint64_t>(
-        d, d.type(), [&]<class T> { return lanewise<T, T>(d, [](T a) { return ~a; }); });
+    return for_type<uint16_t, uint32_t, uint64_t>(d, d.type(),
+                                                  [&]<class T> { return lanewise<T, T>(d, [](T a) { return ~a; }); });
   };
   table["cnot"] = [](Decoder& d) { return logic<1>(d, [](auto a) { return a == 0; }); };
   table["lop3"] = lop3;
@@ -135,15 +141,16 @@ void add_bit_ops(Table& table) {
   };
   table["bfind"] = [](Decoder& d) { return count(d, highest_bit); };
   table["brev"] = [](Decoder& d) {
-    return for_type<uint32_t, uint64_t>(d, d.type(), [&]<class T> { return lanewise<T, T>(d, [](T a) { return reversed(a); }); });
+    return for_type<uint32_t, uint64_t>(d, d.type(),
+                                        [&]<class T> { return lanewise<T, T>(d, [](T a) { return reversed(a); }); });
   };
   table["bfe"] = [](Decoder& d) {
     return for_type<uint32_t, int32_t, uint64_t, int64_t>(
         d, d.type(), [&]<class T> { return lanewise<T, T, uint32_t, uint32_t>(d, extracted); });
   };
   table["bfi"] = [](Decoder& d) {
-    return for_type<uint32_t, uint64_t>(
-        d, d.type(), [&]<class T> { return lanewise<T, T, T, uint32_t, uint32_t>(d, inserted); });
+    return for_type<uint32_t, uint64_t>(d, d.type(),
+                                        [&]<class T> { return lanewise<T, T, T, uint32_t, uint32_t>(d, inserted); });
   };
   table["bmsk"] = [](Decoder& d) {
     d.instruction.wrap = d.take("wrap");

@@ -15,12 +15,18 @@ uint32_t special_value(const Launch& launch, const Block& block, Special which, 
     case Special::tid_x: return thread % size[0];
     case Special::tid_y: return thread / size[0] % size[1];
     case Special::tid_z: return thread / (size[0] * size[1]);
-    case Special::ntid_x: case Special::ntid_y: case Special::ntid_z: return size[axis];
-    case Special::ctaid_x: case Special::ctaid_y: case Special::ctaid_z: return block.index[axis];
-    case Special::nctaid_x: case Special::nctaid_y: case Special::nctaid_z: return launch.grid[axis];
+    case Special::ntid_x:
+    case Special::ntid_y:
+    case Special::ntid_z: return size[axis];
+    case Special::ctaid_x:
+    case Special::ctaid_y:
+    case Special::ctaid_z: return block.index[axis];
+    case Special::nctaid_x:
+    case Special::nctaid_y:
+    case Special::nctaid_z: return launch.grid[axis];
     case Special::laneid: return lane;
     case Special::warpid: return warp;
-    case Special::nwarpid: return launch.warps_per_block();
+    case Special::nwarpid: return launch.warps_per_block;
     case Special::lanemask_eq: return 1u << lane;
     case Special::lanemask_lt: return (1u << lane) - 1;
     case Special::lanemask_le: return (2u << lane) - 1;
@@ -53,13 +59,13 @@ ThreadId Warp::thread(int lane) const {
   return (block->number * uint32_t(block->warps.size()) + index) * warp_size + lane;
 }
 
-Block::Block(Launch& launch) : launch(launch), warps(launch.warps_per_block()) {
+Block::Block(Launch& launch) : launch(launch), warps(launch.warps_per_block) {
   const Kernel& kernel = launch.kernel;
   registers_ = std::make_unique<std::byte[]>(warps.size() * kernel.register_file);
   local_ = std::make_unique<std::byte[]>(warps.size() * warp_size * kernel.local_bytes);
-  shared_ = std::make_unique<std::byte[]>(launch.shared_bytes());
-  shared_written_ = std::make_unique<uint8_t[]>(launch.shared_bytes());
-  shared.size = launch.shared_bytes();
+  shared_ = std::make_unique<std::byte[]>(launch.shared_bytes);
+  shared_written_ = std::make_unique<uint8_t[]>(launch.shared_bytes);
+  shared.size = launch.shared_bytes;
   shared.bytes = shared_.get();
   shared.written = shared_written_.get();
   shared.shared = true;
@@ -85,7 +91,7 @@ void Block::start(uint32_t number_) {
     warp.constants = kernel.constants.data();
     warp.local = local_.get() + size_t(w) * warp_size * kernel.local_bytes;
     warp.pc.fill(kernel.entry);
-    int threads = std::min(launch.threads_per_block() - w * warp_size, warp_size);
+    int threads = std::min(launch.threads_per_block - w * warp_size, warp_size);
     warp.live = threads == warp_size ? all_lanes : (1u << threads) - 1;
     for (auto [which, offset] : kernel.specials)
       for (int lane = 0; lane < warp_size; ++lane)
@@ -104,9 +110,9 @@ bool Block::ended() const {
 void Block::pass_barrier() {
   int waiting = 0;
   for (const Warp& warp : warps) waiting += std::popcount(warp.waiting);
-  if (waiting < launch.threads_per_block())
+  if (waiting < launch.threads_per_block)
     throw Fault(text("%s: %d threads of block %u wait at a barrier that its other %d never reach: they have ended",
-                     launch.kernel.name.c_str(), waiting, number, launch.threads_per_block() - waiting));
+                     launch.kernel.name.c_str(), waiting, number, launch.threads_per_block - waiting));
   const Instruction& first = launch.kernel.code[warps[0].pc[0]];
   const uint32_t result = first.mode ? vote(*this, first) : 0;
   for (Warp& warp : warps) {

@@ -43,8 +43,8 @@ Handler bar(Decoder& d) {
 }
 
 Handler no_op(Decoder& d) {
-  for (const char* word : {"L1", "L2", "global", "local", "evict_last", "evict_normal", "fractional", "range", "evict_first",
-                           "evict_unchanged", "launch_dependents", "wait"})
+  for (const char* word : {"L1", "L2", "global", "local", "evict_last", "evict_normal", "fractional", "range",
+                           "evict_first", "evict_unchanged", "launch_dependents", "wait"})
     d.take(word);
   return nothing;
 }
@@ -87,7 +87,8 @@ void add_control_ops(Table& table) {
   table["trap"] = trap;
   table["assertfail"] = assertion;
   table["copy_parameter"] = copy_parameter;
-  for (const char* name : {"prefetch", "prefetchu", "createpolicy", "nanosleep", "griddepcontrol", "brkpt", "pmevent", "nop"})
+  for (const char* name :
+       {"prefetch", "prefetchu", "createpolicy", "nanosleep", "griddepcontrol", "brkpt", "pmevent", "nop"})
     table[name] = no_op;
 }
 

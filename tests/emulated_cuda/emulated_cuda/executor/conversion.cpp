@@ -31,7 +31,8 @@ double to_integer(ToInteger rounding, double x) {
 template <class To>
 To clamped(double x, bool from_or_to_64_bits) {
   using Limits = std::numeric_limits<To>;
-  if (std::isnan(x)) return !from_or_to_64_bits ? To(0) : std::is_signed_v<To> ? Limits::min() : To(To(1) << (Limits::digits - 1));
+  if (std::isnan(x))
+    return !from_or_to_64_bits ? To(0) : std::is_signed_v<To> ? Limits::min() : To(To(1) << (Limits::digits - 1));
   if (x >= std::ldexp(1.0, Limits::digits)) return Limits::max();
   return x <= double(Limits::min()) ? Limits::min() : To(x);
 }
@@ -53,7 +54,8 @@ To converted(const Instruction& i, From x) {
   } else if constexpr (is_float<To>) {
     return To(x);
   } else {
-    return i.saturate ? To(std::clamp<__int128>(x, std::numeric_limits<To>::min(), std::numeric_limits<To>::max())) : To(x);
+    return i.saturate ? To(std::clamp<__int128>(x, std::numeric_limits<To>::min(), std::numeric_limits<To>::max()))
+                      : To(x);
   }
 }
 
@@ -140,9 +142,16 @@ Handler cvt(Decoder& d) {
 
 size_t bytes_of(Type type) {
   switch (type) {
-    case Type::pred: case Type::u8: case Type::s8: return 1;
-    case Type::u16: case Type::s16: case Type::f16: case Type::bf16: return 2;
-    case Type::u64: case Type::s64: case Type::f64: return 8;
+    case Type::pred:
+    case Type::u8:
+    case Type::s8: return 1;
+    case Type::u16:
+    case Type::s16:
+    case Type::f16:
+    case Type::bf16: return 2;
+    case Type::u64:
+    case Type::s64:
+    case Type::f64: return 8;
     default: return 4;
   }
 }
@@ -155,7 +164,7 @@ template <class T>
 void move_as(Warp& warp, const Instruction& instruction, Mask mask) {
   T* out = warp.out<T>(instruction.operand[0]);
   const T* in = warp.in<T>(instruction.operand[1]);
-  each(mask, [&](int lane) { out[lane] = in[lane]; });
+  each_alone(mask, [&](int lane) { out[lane] = in[lane]; });
 }
 
 // mov d, {a, b, ...}: the first part is the lowest.
@@ -197,7 +206,10 @@ Handler mov(Decoder& d) {
 }
 
 uint64_t window_of(Decoder& d) {
-  return d.take("shared") ? shared_window : d.take("local") ? local_window : d.take("global") || d.take("const") ? 0 : d.unsupported();
+  return d.take("shared")                      ? shared_window
+         : d.take("local")                     ? local_window
+         : d.take("global") || d.take("const") ? 0
+                                               : d.unsupported();
 }
 
 Handler cvta(Decoder& d) {

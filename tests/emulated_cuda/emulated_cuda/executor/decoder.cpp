@@ -8,9 +8,9 @@ namespace {
 
 Type type_named(std::string_view word) {
   static const std::unordered_map<std::string_view, Type> types{
-      {"pred", Type::pred}, {"b8", Type::u8},   {"u8", Type::u8},     {"s8", Type::s8},         {"b16", Type::u16},
-      {"u16", Type::u16},   {"s16", Type::s16}, {"b32", Type::u32},   {"u32", Type::u32},       {"s32", Type::s32},
-      {"b64", Type::u64},   {"u64", Type::u64}, {"s64", Type::s64},   {"f16", Type::f16},       {"bf16", Type::bf16},
+      {"pred", Type::pred}, {"b8", Type::u8},   {"u8", Type::u8},       {"s8", Type::s8},         {"b16", Type::u16},
+      {"u16", Type::u16},   {"s16", Type::s16}, {"b32", Type::u32},     {"u32", Type::u32},       {"s32", Type::s32},
+      {"b64", Type::u64},   {"u64", Type::u64}, {"s64", Type::s64},     {"f16", Type::f16},       {"bf16", Type::bf16},
       {"f32", Type::f32},   {"f64", Type::f64}, {"f16x2", Type::f16x2}, {"bf16x2", Type::bf16x2},
   };
   auto found = types.find(word);
@@ -47,7 +47,10 @@ const Table& table() {
 
 Decoder::Decoder(Kernel& kernel, const EncodedInstruction& encoded, const char* strings,
                  const std::vector<Operand>& registers)
-    : kernel_(kernel), encoded_(encoded), text_(strings + encoded.text), registers_(registers),
+    : kernel_(kernel),
+      encoded_(encoded),
+      text_(strings + encoded.text),
+      registers_(registers),
       words_(words(strings + encoded.op)) {
   for (std::string_view word : words_) {
     Type type = type_named(word);

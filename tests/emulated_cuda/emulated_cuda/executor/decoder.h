@@ -23,37 +23,20 @@ inline bool is_signed_type(Type type) {
 }
 
 template <class T>
-inline constexpr Type type_of = Type::none;
-template <>
-inline constexpr Type type_of<bool> = Type::pred;
-template <>
-inline constexpr Type type_of<uint8_t> = Type::u8;
-template <>
-inline constexpr Type type_of<int8_t> = Type::s8;
-template <>
-inline constexpr Type type_of<uint16_t> = Type::u16;
-template <>
-inline constexpr Type type_of<int16_t> = Type::s16;
-template <>
-inline constexpr Type type_of<uint32_t> = Type::u32;
-template <>
-inline constexpr Type type_of<int32_t> = Type::s32;
-template <>
-inline constexpr Type type_of<uint64_t> = Type::u64;
-template <>
-inline constexpr Type type_of<int64_t> = Type::s64;
-template <>
-inline constexpr Type type_of<Half> = Type::f16;
-template <>
-inline constexpr Type type_of<BFloat16> = Type::bf16;
-template <>
-inline constexpr Type type_of<float> = Type::f32;
-template <>
-inline constexpr Type type_of<double> = Type::f64;
+constexpr Type type_of() {
+  if constexpr (std::is_same_v<T, bool>) return Type::pred;
+  if constexpr (std::is_same_v<T, Half>) return Type::f16;
+  if constexpr (std::is_same_v<T, BFloat16>) return Type::bf16;
+  if constexpr (std::is_floating_point_v<T>) return sizeof(T) == 4 ? Type::f32 : Type::f64;
+  constexpr Type unsigned_types[] = {Type::u8, Type::u16, Type::u32, Type::u64};
+  Type type = unsigned_types[std::countr_zero(sizeof(T))];
+  return std::is_signed_v<T> ? Type(int(type) + 1) : type;  // each is followed by its signed one
+}
 
 class Decoder {
  public:
-  Decoder(Kernel& kernel, const EncodedInstruction& encoded, const char* strings, const std::vector<Operand>& registers);
+  Decoder(Kernel& kernel, const EncodedInstruction& encoded, const char* strings,
+          const std::vector<Operand>& registers);
 
   Instruction instruction;
 
@@ -104,7 +87,8 @@ template <class T>
 uint64_t Decoder::literal_as(int k) const {
   auto [value, kind, _] = encoded_.operand[k];
   if (kind != OperandKind::f32 && kind != OperandKind::f64) return value;
-  double number = kind == OperandKind::f32 ? double(std::bit_cast<float>(uint32_t(value))) : std::bit_cast<double>(value);
+  double number =
+      kind == OperandKind::f32 ? double(std::bit_cast<float>(uint32_t(value))) : std::bit_cast<double>(value);
   if constexpr (std::is_same_v<T, float>) return std::bit_cast<uint32_t>(float(number));
   if constexpr (std::is_same_v<T, double>) return std::bit_cast<uint64_t>(number);
   if constexpr (is_small<T>) return T(number).bits;
@@ -132,7 +116,7 @@ void add_control_ops(Table& table);
 template <class... Ts, class Make>
 Handler for_type(Decoder& decoder, Type type, Make make) {
   Handler handler = nullptr;
-  ((type_of<Ts> == type ? void(handler = make.template operator()<Ts>()) : void()), ...);
+  ((type_of<Ts>() == type ? void(handler = make.template operator()<Ts>()) : void()), ...);
   return handler ? handler : (decoder.unsupported(), nullptr);
 }
 
@@ -147,7 +131,7 @@ Handler lanewise_of(Decoder& decoder, F) {
     [&]<size_t... I>(std::index_sequence<I...>) {
       Result* out = warp.out<Result>(instruction.operand[0]);
       std::tuple in{warp.in<Inputs>(instruction.operand[I + 1])...};
-      each(mask, [&](int lane) { out[lane] = Result(F{}(instruction, std::get<I>(in)[lane]...)); });
+      each_alone(mask, [&](int lane) { out[lane] = Result(F{}(instruction, std::get<I>(in)[lane]...)); });
     }(std::index_sequence_for<Inputs...>{});
   };
 }

@@ -25,20 +25,39 @@ struct EncodedOperand {
 };
 
 struct EncodedInstruction {
-  int64_t offset;         // of [register + offset]
-  uint32_t op, text;      // where in the strings: the op with its modifiers, and the statement
-  int32_t guard;          // the number of the predicate's register, or -1
+  int64_t offset;     // of [register + offset]
+  uint32_t op, text;  // where in the strings: the op with its modifiers, and the statement
+  int32_t guard;      // the number of the predicate's register, or -1
   int32_t guard_negated;
-  int32_t target;         // of a branch or a call: an index into the code
+  int32_t target;  // of a branch or a call: an index into the code
   int32_t operands;
   EncodedOperand operand[max_operands];
 };
 
 // The registers that the machine fills in, in the order of encode.py.
 enum class Special : int32_t {
-  tid_x, tid_y, tid_z, ntid_x, ntid_y, ntid_z, ctaid_x, ctaid_y, ctaid_z, nctaid_x, nctaid_y, nctaid_z,
-  laneid, warpid, nwarpid, lanemask_eq, lanemask_lt, lanemask_le, lanemask_gt, lanemask_ge, dynamic_smem_size,
-  total_smem_size,
+  tid_x,
+  tid_y,
+  tid_z,
+  ntid_x,
+  ntid_y,
+  ntid_z,
+  ctaid_x,
+  ctaid_y,
+  ctaid_z,
+  nctaid_x,
+  nctaid_y,
+  nctaid_z,
+  laneid,
+  warpid,
+  nwarpid,
+  lanemask_eq,
+  lanemask_lt,
+  lanemask_le,
+  lanemask_gt,
+  lanemask_ge,
+  dynamic_smem_size,
+  total_smem_size
 };
 
 struct EncodedSpecial {
@@ -84,18 +103,20 @@ struct Instruction {
   Operand operand[max_operands];
   uint8_t operands = 0;
 
-  // What the modifiers say and the choice of the handler does not.
-  int rounding = 0;                                               // of <cfenv>
-  bool flush = false, saturate = false, relu = false;             // of numbers
-  bool wrap = false, is_signed = false;                           // of integers
-  uint8_t mode = 0;                                               // a handler's own: a table, a comparison
-  uint8_t source = 0;                                             // the type that is converted
-  Combine combine = Combine::none;                                // a comparison with a predicate
-  uint32_t barrier = 0;                                           // its number
-  uint8_t vector = 1;                                             // elements of an access
-  Space space = Space::generic;                                   // of an access
-  bool read_only = false;                                         // ld.global.nc
-  bool strong = false, acquire = false, release = false, block_scope = false;  // its place in the memory model
+  // What modifiers say and the choice of the handler does not.
+  uint8_t mode = 0;  // a handler's own: a table, the relations of a comparison, a vote
+  // of arithmetic
+  int rounding = 0;  // a mode of <cfenv>
+  bool flush = false, saturate = false, relu = false, wrap = false;
+  uint8_t source = 0;  // the type that is converted
+  Combine combine = Combine::none;
+  // of barriers
+  uint32_t barrier = 0;  // its number
+  // of accesses to memory
+  Space space = Space::generic;
+  uint8_t vector = 1;      // elements
+  bool read_only = false;  // ld.global.nc
+  bool strong = false, acquire = false, release = false, block_scope = false;
 };
 
 struct Kernel {

@@ -98,35 +98,55 @@ struct InstructionCount {
   uint64_t threads, warps;
 };
 
-struct Launch {
-  const Kernel& kernel;
-  std::array<uint32_t, 3> grid, block_size;
-  uint32_t dynamic_shared;
+// As Python hands it over.
+struct LaunchRequest {
+  const Kernel* kernel;
+  uint32_t grid[3], block[3];
   const std::byte* params;
-  size_t param_bytes;
-  Memory memory;
-  Order order;
+  Allocation* allocations;
   InstructionCount* counts;  // per instruction
-  Totals& totals;
-  uint64_t random;
+  Totals* totals;
+  char* error;
+  uint64_t param_bytes, allocation_count, error_bytes, seed, budget;
+  uint32_t dynamic_shared;
+  int32_t device;
+};
 
-  int threads_per_block() const { return int(block_size[0] * block_size[1] * block_size[2]); }
-  int warps_per_block() const { return (threads_per_block() + warp_size - 1) / warp_size; }
-  size_t shared_bytes() const { return (size_t(kernel.static_shared) + dynamic_shared + 15) / 16 * 16; }
+struct Launch {
+  explicit Launch(const LaunchRequest& request);
+  void run();
   uint32_t below(uint32_t limit);  // a random number
   std::string describe(ThreadId thread) const;
-  void run(int64_t budget);  // of instructions of its warps
+
+  const Kernel& kernel;
+  const std::array<uint32_t, 3> grid, block_size;
+  const int threads_per_block, warps_per_block;
+  const uint32_t dynamic_shared;
+  const size_t shared_bytes;  // of a block
+  const std::byte* params;
+  const size_t param_bytes;
+  Memory memory;
+  Order order;
+  InstructionCount* counts;
+  Totals& totals;
+
+ private:
+  uint64_t random_;
+  int64_t budget_;  // of instructions of the warps
 };
 
 // Calls f with each lane of the mask.
 template <class F>
 inline void each(Mask mask, F f) {
-  if (mask == all_lanes) {
+  for (; mask; mask &= mask - 1) f(std::countr_zero(mask));
+}
+
+// The same where no lane's part touches what another one's does: all lanes may go at once.
+template <class F>
+inline void each_alone(Mask mask, F f) {
+  if (mask != all_lanes) return each(mask, f);
 #pragma GCC ivdep
-    for (int lane = 0; lane < warp_size; ++lane) f(lane);
-  } else {
-    for (; mask; mask &= mask - 1) f(std::countr_zero(mask));
-  }
+  for (int lane = 0; lane < warp_size; ++lane) f(lane);
 }
 
 }  // namespace emulated

@@ -92,7 +92,8 @@ void Memory::load(Warp& warp, int lane, const Instruction& instruction, Place pl
   std::memcpy(to, place.bytes(), bytes);
 }
 
-void Memory::store(Warp& warp, int lane, const Instruction& instruction, Place place, const void* from, unsigned bytes) {
+void Memory::store(Warp& warp, int lane, const Instruction& instruction, Place place, const void* from,
+                   unsigned bytes) {
   bool strong = instruction.strong && !place.region->shared;
   // In shared memory, threads may agree: a store of the value that is there already is no race.
   if (place.region->shared && is_written(place, bytes) && !std::memcmp(place.bytes(), from, bytes)) return;

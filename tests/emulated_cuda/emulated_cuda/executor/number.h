@@ -43,10 +43,11 @@ struct SmallFloat {
 
   operator double() const {
     int exponent = (bits & 0x7FFF) >> Fraction, fraction = bits & ((1 << Fraction) - 1);
-    double magnitude = exponent == 0                      ? std::ldexp(fraction, 1 - bias - Fraction)
-                       : exponent < (1 << Exponent) - 1 ? std::ldexp(fraction + (1 << Fraction), exponent - bias - Fraction)
-                       : fraction                         ? std::numeric_limits<double>::quiet_NaN()
-                                                          : std::numeric_limits<double>::infinity();
+    double magnitude = exponent == 0 ? std::ldexp(fraction, 1 - bias - Fraction)
+                       : exponent < (1 << Exponent) - 1
+                           ? std::ldexp(fraction + (1 << Fraction), exponent - bias - Fraction)
+                       : fraction ? std::numeric_limits<double>::quiet_NaN()
+                                  : std::numeric_limits<double>::infinity();
     return bits & 0x8000 ? -magnitude : magnitude;
   }
 
@@ -89,7 +90,8 @@ class Rounding {
 // .ftz: subnormal numbers become zeros of their sign.
 template <class T>
 T flushed(T x) {
-  if constexpr (std::is_floating_point_v<T>) return std::fabs(x) < std::numeric_limits<T>::min() ? std::copysign(T(0), x) : x;
+  if constexpr (std::is_floating_point_v<T>)
+    return std::fabs(x) < std::numeric_limits<T>::min() ? std::copysign(T(0), x) : x;
   return x;
 }
 

@@ -11,8 +11,10 @@ namespace {
 void learn(Knowledge& known, const Knowledge& more) {
   for (const Acquired& a : more) {
     auto same = std::ranges::find(known, a.location, &Acquired::location);
-    if (same == known.end()) known.push_back(a);
-    else same->count = std::max(same->count, a.count);
+    if (same == known.end())
+      known.push_back(a);
+    else
+      same->count = std::max(same->count, a.count);
   }
 }
 
@@ -110,7 +112,8 @@ bool Order::before(Access past, const Warp& warp, int lane) const {
   if (past.thread == me) return true;
   const BlockClock& block = warp.block->clock;
   if (block_of(past.thread) == warp.block->number && past.epoch < block.barrier) return true;
-  if (past.thread / warp_size == me / warp_size && past.epoch < warp.clock.seen(lane, past.thread % warp_size)) return true;
+  if (past.thread / warp_size == me / warp_size && past.epoch < warp.clock.seen(lane, past.thread % warp_size))
+    return true;
   auto thread = block.threads.find(me);
   Knowledge visited;
   return covered(block.known, past, warp.block->number, visited) ||
@@ -133,7 +136,8 @@ bool Order::before_of_block(Access last, const Warp& warp, int lane) const {
 bool Order::before_of_grid(const Warp& warp, int lane) const {
   auto hears_of_all = [&](const Knowledge& known) {
     return std::ranges::any_of(known, [&](const Acquired& a) {
-      auto heard = std::ranges::count_if(a.location->of_block, [&](auto& entry) { return entry.second.front() < a.count; });
+      auto heard =
+          std::ranges::count_if(a.location->of_block, [&](auto& entry) { return entry.second.front() < a.count; });
       return uint64_t(heard) + !a.location->of_block.contains(warp.block->number) >= blocks_;
     });
   };

@@ -74,7 +74,6 @@ struct Block;
 
 class Order {
  public:
-  Order() = default;
   Order(uint32_t lanes_per_block, uint64_t blocks) : lanes_per_block_(lanes_per_block), blocks_(blocks) {}
 
   uint32_t block_of(ThreadId thread) const { return thread / lanes_per_block_; }
@@ -95,8 +94,8 @@ class Order {
  private:
   bool covered(const Knowledge& known, Access past, uint32_t by_block, Knowledge& visited) const;
 
-  uint32_t lanes_per_block_ = 0;
-  uint64_t blocks_ = 0;
+  const uint32_t lanes_per_block_;
+  const uint64_t blocks_;
   std::unordered_map<const std::byte*, SyncLocation> locations_;  // its nodes stay in place
 };
 

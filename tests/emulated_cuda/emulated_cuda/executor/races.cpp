@@ -9,8 +9,8 @@ namespace {
 
 [[noreturn]] void race(const char* what, Access past, const Use& use) {
   const Launch& launch = *use.warp.launch;
-  throw Fault(text("%s: %s and then %s, and nothing orders them (a barrier, __syncwarp, or fences around atomics)", what,
-                   launch.describe(past.thread).c_str(), launch.describe(use.warp.thread(use.lane)).c_str()));
+  throw Fault(text("%s: %s and then %s, and nothing orders them (a barrier, __syncwarp, or fences around atomics)",
+                   what, launch.describe(past.thread).c_str(), launch.describe(use.warp.thread(use.lane)).c_str()));
 }
 
 [[noreturn]] void not_read_only() {

@@ -13,8 +13,8 @@ enum class Readers : uint8_t { none, one_thread, one_warp, one_block, grid };
 
 // The history of a few bytes.
 struct Cell {
-  Access write;         // the last one
-  Access read;          // the one read since, or the latest of several and then by any thread of `readers`
+  Access write;  // the last one
+  Access read;   // the one read since, or the latest of several and then by any thread of `readers`
   Readers readers;
   bool strong_write, strong_reads;  // atomics and the like, that do not race with each other
   bool read_only;                   // loaded as memory that the launch does not write
@@ -24,7 +24,8 @@ struct Cell {
 class Shadow {
  public:
   Shadow() = default;
-  Shadow(uint64_t base, size_t bytes) : first_page_(base / page_bytes), pages_((base + bytes) / page_bytes - first_page_ + 1) {}
+  Shadow(uint64_t base, size_t bytes)
+      : first_page_(base / page_bytes), pages_((base + bytes) / page_bytes - first_page_ + 1) {}
 
   bool empty() const { return pages_.empty(); }
   void clear() {

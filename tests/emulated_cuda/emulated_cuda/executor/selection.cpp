@@ -56,7 +56,7 @@ void compare(Warp& warp, const Instruction& instruction, Mask mask) {
   bool* out = warp.out<bool>(operand[0]);
   const T *a = warp.in<T>(rest[0]), *b = warp.in<T>(rest[1]);
   if (!with_predicate && !two_results)
-    return each(mask, [&](int lane) { out[lane] = holds(instruction, +a[lane], +b[lane]); });
+    return each_alone(mask, [&](int lane) { out[lane] = holds(instruction, +a[lane], +b[lane]); });
   each(mask, [&](int lane) {
     bool r = holds(instruction, +a[lane], +b[lane]), with = with_predicate && warp.predicate(rest[2], lane);
     out[lane] = combined(instruction.combine, r, with);
@@ -68,8 +68,8 @@ Handler setp(Decoder& d) {
   Instruction& i = d.instruction;
   take_comparison(d);
   i.flush = d.take("ftz");
-  i.combine = d.take("and")  ? Combine::conjunction
-              : d.take("or") ? Combine::disjunction
+  i.combine = d.take("and")   ? Combine::conjunction
+              : d.take("or")  ? Combine::disjunction
               : d.take("xor") ? Combine::exclusive
                               : Combine::none;
   const bool with_predicate = i.combine != Combine::none;
@@ -96,16 +96,19 @@ Handler set_as(Decoder& d) {
 Handler set(Decoder& d) {
   take_comparison(d);
   d.instruction.flush = d.take("ftz");
-  return for_type<uint32_t, int32_t, float>(d, d.type(1), [&]<class T> {
-    return d.type(0) == Type::f32 ? set_as<float, T>(d) : set_as<uint32_t, T>(d);
-  });
+  return for_type<uint32_t, int32_t, float>(
+      d, d.type(1), [&]<class T> { return d.type(0) == Type::f32 ? set_as<float, T>(d) : set_as<uint32_t, T>(d); });
 }
 
 template <class F>
 Handler by_width(Decoder& d, F f) {
   switch (d.type(0)) {
-    case Type::u16: case Type::s16: case Type::f16: case Type::bf16: return f.template operator()<uint16_t>();
-    case Type::u64: case Type::s64: return f.template operator()<uint64_t>();
+    case Type::u16:
+    case Type::s16:
+    case Type::f16:
+    case Type::bf16: return f.template operator()<uint16_t>();
+    case Type::u64:
+    case Type::s64: return f.template operator()<uint64_t>();
     case Type::f32: return f.template operator()<float>();
     case Type::f64: return f.template operator()<double>();
     default: return f.template operator()<uint32_t>();
@@ -134,9 +137,7 @@ void add_selection_ops(Table& table) {
   table["set"] = set;
   table["testp"] = testp;
   table["selp"] = [](Decoder& d) {
-    return by_width(d, [&]<class T> {
-      return lanewise<T, T, T, bool>(d, [](T a, T b, bool p) { return p ? a : b; });
-    });
+    return by_width(d, [&]<class T> { return lanewise<T, T, T, bool>(d, [](T a, T b, bool p) { return p ? a : b; }); });
   };
   table["slct"] = [](Decoder& d) {
     return by_width(d, [&]<class T> {

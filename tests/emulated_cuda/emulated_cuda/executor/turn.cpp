@@ -58,8 +58,10 @@ class Turn {
     pc_ = next_ = nowhere, lanes_ = 0;
     each(warp_.live & ~warp_.waiting & ~warp_.stalled, [&](int lane) { pc_ = std::min(pc_, warp_.pc[lane]); });
     each(warp_.live & ~warp_.waiting, [&](int lane) {
-      if (warp_.pc[lane] == pc_) lanes_ |= 1u << lane;
-      else if (warp_.pc[lane] > pc_) next_ = std::min(next_, warp_.pc[lane]);
+      if (warp_.pc[lane] == pc_)
+        lanes_ |= 1u << lane;
+      else if (warp_.pc[lane] > pc_)
+        next_ = std::min(next_, warp_.pc[lane]);
     });
     warp_.stalled &= ~lanes_;
     return lanes_;
@@ -94,11 +96,10 @@ class Turn {
       case Control::call:
         each(active, [&](int lane) { warp_.out<int32_t>(instruction.operand[0])[lane] = pc_ + 1; });
         [[fallthrough]];
-      case Control::branch:
-        return branch(active, instruction.target);
+      case Control::branch: return branch(active, instruction.target);
       case Control::leave:
         part(active, pc_);
-        each(active, [&](int lane) { 
+        each(active, [&](int lane) {
           warp_.pc[lane] = warp_.in<int32_t>(instruction.operand[0])[lane];
           next_ = std::min(next_, warp_.pc[lane]);
         });
@@ -108,9 +109,7 @@ class Turn {
         warp_.live &= ~active;
         warp_.stalled = 0;  // some may have waited for these
         break;
-      default:
-        part(active, pc_);
-        warp_.waiting |= active;
+      default: part(active, pc_); warp_.waiting |= active;
     }
     ++pc_;
   }
@@ -148,9 +147,9 @@ class Turn {
   Launch& launch_;
   const int longest_;
   int taken_ = 0;
-  Mask lanes_ = 0;                      // that go now
-  int32_t pc_ = nowhere;                // where they are
-  int32_t next_ = nowhere;              // the nearest place ahead where others are
+  Mask lanes_ = 0;          // that go now
+  int32_t pc_ = nowhere;    // where they are
+  int32_t next_ = nowhere;  // the nearest place ahead where others are
 };
 
 }  // namespace

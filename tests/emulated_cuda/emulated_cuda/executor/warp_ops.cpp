@@ -80,7 +80,8 @@ void match(Warp& warp, const Instruction& instruction, Mask mask) {
   const bool all = instruction.mode, two_results = instruction.operands == 4;
   const T* values = warp.in<T>(instruction.operand[1 + two_results]);
   std::array<Mask, warp_size> equal{};
-  each(mask, [&](int lane) { each(mask, [&](int other) { equal[lane] |= Mask(values[other] == values[lane]) << other; }); });
+  each(mask,
+       [&](int lane) { each(mask, [&](int other) { equal[lane] |= Mask(values[other] == values[lane]) << other; }); });
   each(mask, [&](int lane) {
     const bool agree = equal[lane] == mask;
     warp.out<uint32_t>(instruction.operand[0])[lane] = all && !agree ? 0 : equal[lane];

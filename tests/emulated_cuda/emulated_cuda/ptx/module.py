@@ -45,7 +45,7 @@ class Function:
     def body(self) -> Body:
         body, label = Body(), ""
         for statement in self._text.split(";"):
-            # Braces around statements are scopes, of calls and inline assembly; their names are taken as the function's.
+            # Braces around statements are scopes, of calls and of inline assembly: their names count as the function's.
             statement = statement.lstrip("{} \t\n")
             while m := _LABEL.match(statement):
                 label = m[1]
@@ -64,7 +64,9 @@ class Function:
             body.registers.update(syntax.parse_registers(statement))
         elif re.match(r"\.(shared|local|param)\b", statement):
             variable = syntax.parse_variable(statement)
-            body.variables[variable.name] = variable
+            # The parameters of calls have the same names in each call.
+            other = body.variables.get(variable.name, variable)
+            body.variables[variable.name] = max(variable, other, key=lambda v: (v.size, v.align))
         elif m := _BRANCH_TARGETS.match(statement):
             body.branch_targets[label] = syntax.split_args(m[1])
 

@@ -11,7 +11,9 @@ from ..faults import Fault
 BYTES = {f"{kind}{bits}": bits // 8 for kind in "sub" for bits in (8, 16, 32, 64)}
 BYTES |= {"f16": 2, "bf16": 2, "f16x2": 4, "bf16x2": 4, "f32": 4, "f64": 8, "pred": 1}
 
-_NO_STATEMENT = re.compile(r"/\*.*?\*/|//[^\n]*|^[ \t]*\.(?:version|target|address_size|file|loc|section)\b[^\n]*", re.S | re.M)
+_NO_STATEMENT = re.compile(
+    r"/\*.*?\*/|//[^\n]*|^[ \t]*\.(?:version|target|address_size|file|loc|section)\b[^\n]*", re.S | re.M
+)
 _VARIABLE = re.compile(
     r"(?:\.(?:visible|extern|weak|common)\s+)*\.(?P<space>global|const|shared|local|param)\s+(?:\.attribute\([^)]*\)\s*)?"
     r"(?:\.align\s+(?P<align>\d+)\s+)?(?:\.ptr[^,\s]*\s+)?\.(?P<type>\w+)\s+(?:\.ptr\s+)?"

@@ -10,11 +10,11 @@ static cudaError_t checked(int device) {
   return device >= 0 && device < DEVICES ? cudaSuccess : fail(cudaErrorInvalidDevice, "there is no device %d", device);
 }
 
-EXPORT cudaError_t cudaGetDeviceCount(int *count) {
+EXPORT cudaError_t cudaGetDeviceCount(int* count) {
   *count = DEVICES;
   return cudaSuccess;
 }
-EXPORT cudaError_t cudaGetDevice(int *device) {
+EXPORT cudaError_t cudaGetDevice(int* device) {
   *device = t_device;
   return cudaSuccess;
 }
@@ -22,16 +22,16 @@ EXPORT cudaError_t cudaSetDevice(int device) {
   if (!checked(device)) t_device = device;
   return checked(device);
 }
-EXPORT cudaError_t cudaDriverGetVersion(int *version) {
+EXPORT cudaError_t cudaDriverGetVersion(int* version) {
   *version = 13000;
   return cudaSuccess;
 }
-EXPORT cudaError_t cudaRuntimeGetVersion(int *version) {
+EXPORT cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = 13000;
   return cudaSuccess;
 }
 
-EXPORT cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device) {
+EXPORT cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp* p, int device) {
   if (checked(device)) return cudaErrorInvalidDevice;
   *p = (struct cudaDeviceProp){
       .name = "Emulated CUDA device (PTX on the host)",
@@ -60,7 +60,7 @@ EXPORT cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *p, int device)
   return cudaSuccess;
 }
 
-EXPORT cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device) {
+EXPORT cudaError_t cudaDeviceGetAttribute(int* value, enum cudaDeviceAttr attribute, int device) {
   switch (attribute) {
     case cudaDevAttrComputeCapabilityMajor: *value = 9; break;
     case cudaDevAttrMultiProcessorCount: *value = MULTIPROCESSORS; break;
@@ -82,41 +82,44 @@ EXPORT cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attrib
   return cudaSuccess;
 }
 
-EXPORT cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+EXPORT cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
   *least = 0;
   *greatest = -5;
   return cudaSuccess;
 }
-EXPORT cudaError_t cudaDeviceCanAccessPeer(int *can, int device, int peer) {
+EXPORT cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int peer) {
   *can = 0;
   return cudaSuccess;
 }
 EXPORT cudaError_t cudaDeviceEnablePeerAccess(int peer, unsigned flags) {
   return fail(cudaErrorPeerAccessUnsupported, "the emulated devices do not share memory");
 }
-EXPORT cudaError_t cudaDeviceGetPCIBusId(char *out, int bytes, int device) {
+EXPORT cudaError_t cudaDeviceGetPCIBusId(char* out, int bytes, int device) {
   snprintf(out, bytes, "0000:%02x:00.0", device);
   return cudaSuccess;
 }
-EXPORT cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **function, unsigned version,
-                                                    unsigned long long flags, enum cudaDriverEntryPointQueryResult *status) {
+EXPORT cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** function, unsigned version,
+                                                    unsigned long long flags,
+                                                    enum cudaDriverEntryPointQueryResult* status) {
   *function = NULL;
   if (status) *status = cudaDriverEntryPointSymbolNotFound;
   return cudaSuccess;
 }
 
-EXPORT cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes *attributes, const void *function) {
-  *attributes = (struct cudaFuncAttributes){.maxThreadsPerBlock = 1024, .numRegs = 32, .ptxVersion = 90, .binaryVersion = 90};
+EXPORT cudaError_t cudaFuncGetAttributes(struct cudaFuncAttributes* attributes, const void* function) {
+  *attributes =
+      (struct cudaFuncAttributes){.maxThreadsPerBlock = 1024, .numRegs = 32, .ptxVersion = 90, .binaryVersion = 90};
   return cudaSuccess;
 }
-EXPORT cudaError_t cudaFuncSetAttribute(const void *function, enum cudaFuncAttribute attribute, int value) {
+EXPORT cudaError_t cudaFuncSetAttribute(const void* function, enum cudaFuncAttribute attribute, int value) {
   return cudaSuccess;
 }
-EXPORT cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int *blocks, const void *function, int block,
+EXPORT cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* function, int block,
                                                                           size_t shared, unsigned flags) {
   *blocks = 2048 / block < 32 ? 2048 / block : 32;
   return cudaSuccess;
 }
-EXPORT cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, const void *function, int block, size_t shared) {
+EXPORT cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void* function, int block,
+                                                                 size_t shared) {
   return cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(blocks, function, block, shared, 0);
 }

@@ -1,0 +1,40 @@
+"""The compiled CUDA kernels keep to their registers and load by the vector, on every architecture: no GPU needed."""
+
+import re
+from pathlib import Path
+
+import cuda_static
+import pytest
+
+nvcc = cuda_static.find_nvcc()
+pytestmark = pytest.mark.skipif(nvcc is None, reason="no nvcc, in CUDA_HOME or on the PATH")
+
+
+def test_no_kernel_breaks_a_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    status = cuda_static.main([])
+    assert status == 0, capsys.readouterr().out
+
+
+def test_a_bad_kernel_is_found(tmp_path: Path) -> None:
+    source = tmp_path / "bad.cu"
+    source.write_text("""
+        template <class Formula, class T>
+        __global__ void __launch_bounds__(1024, 2) bad(T* sum, const T* values, int n) {
+          T kept[64];
+        #pragma unroll
+          for (int i = 0; i < 64; ++i) kept[i] = values[i * blockDim.x + threadIdx.x];
+          for (int k = 0; k < n; ++k)
+        #pragma unroll
+            for (int i = 0; i < 64; ++i) kept[i] += kept[(i + 1) % 64] * kept[i];
+        #pragma unroll
+          for (int i = 0; i < 64; ++i) atomicAdd(sum + i, kept[i]);
+        }
+        struct Formula;
+        template __global__ void bad<Formula, float>(float*, const float*, int);
+    """)
+    assert nvcc is not None
+    (kernel,) = cuda_static.compile_kernels(nvcc, source, "9.0")
+    found = "\n".join(kernel.violations())
+    assert all(re.search(f"sm_90 bad<Formula, float> {what}", found) for what in ("spills", "has a stack frame"))
+    assert "16-byte loads" in found
+    assert re.search(r"has (atom|red)\.global\.add\.f32", found)
