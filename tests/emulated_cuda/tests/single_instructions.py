@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from emulated_cuda.executor import Program
 from emulated_cuda.ptx import Module
-from support import DeviceArray, run, zeros
+
+from .support import DeviceArray, run, zeros
 
 REGISTER_BITS = {"u8": 16, "s8": 16, "u16": 16, "s16": 16, "f16": 16, "bf16": 16, "u32": 32, "s32": 32, "f32": 32}
 REGISTER_BITS |= {"f16x2": 32, "u64": 64, "s64": 64, "f64": 64}

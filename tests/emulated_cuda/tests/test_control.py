@@ -8,8 +8,9 @@ import pytest
 from emulated_cuda.executor import Program
 from emulated_cuda.faults import Fault
 from emulated_cuda.ptx import Module
-from single_instructions import evaluate, pairs
-from support import run, zeros
+
+from .single_instructions import evaluate, pairs
+from .support import run, zeros
 
 NAN, INF = math.nan, math.inf
 

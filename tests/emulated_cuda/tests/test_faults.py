@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from emulated_cuda.executor import Program
 from emulated_cuda.faults import Fault
-from support import DeviceArray, compiled, fresh, run, zeros
+
+from .support import DeviceArray, compiled, fresh, run, zeros
 
 FAULTS = {
     "past_the_end": "illegal 4-byte access at 0x[0-9a-f]+, 1024 bytes into an allocation of 1024",

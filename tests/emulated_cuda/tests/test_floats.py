@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from single_instructions import evaluate, pairs
+
+from .single_instructions import evaluate, pairs
 
 random = np.random.default_rng(0)
 NAN, INF = math.nan, math.inf

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from emulated_cuda.executor import Program
-from support import DeviceArray, compiled, run, zeros
+
+from .support import DeviceArray, compiled, run, zeros
 
 random = np.random.default_rng(0)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from single_instructions import DTYPE, evaluate, pairs
+
+from .single_instructions import DTYPE, evaluate, pairs
 
 random = np.random.default_rng(0)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from emulated_cuda.executor import Program, Shape
 from emulated_cuda.faults import Fault
-from support import DeviceArray, compiled, fresh, run, zeros
+
+from .support import DeviceArray, compiled, fresh, run, zeros
 
 t = np.arange(96)
 lane, warp = t % 32, t // 32

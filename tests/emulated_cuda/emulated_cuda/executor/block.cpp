@@ -39,14 +39,15 @@ uint32_t special_value(const Launch& launch, const Block& block, Special which, 
 }
 
 // What bar.red gives the threads: how many predicates are true, or whether all or any are.
-uint32_t vote(const Block& block, const Instruction& instruction) {
+uint32_t vote(const Block& block, BarrierVote of) {
   uint32_t yes = 0, threads = 0;
   for (const Warp& warp : block.warps)
     each(warp.waiting, [&](int lane) {
+      const Instruction& barrier = block.launch.kernel.code[warp.pc[lane]];
       ++threads;
-      yes += warp.predicate(instruction.operand[instruction.operands - 1], lane);
+      yes += warp.predicate(barrier.operand[barrier.operands - 1], lane);
     });
-  switch (BarrierVote(instruction.mode)) {
+  switch (of) {
     case BarrierVote::all: return yes == threads;
     case BarrierVote::any: return yes > 0;
     default: return yes;
@@ -114,14 +115,18 @@ void Block::pass_barrier() {
     throw Fault(text("%s: %d threads of block %u wait at a barrier that its other %d never reach: they have ended",
                      launch.kernel.name.c_str(), waiting, number, launch.threads_per_block - waiting));
   const Instruction& first = launch.kernel.code[warps[0].pc[0]];
-  const uint32_t result = first.mode ? vote(*this, first) : 0;
+  for (const Warp& warp : warps) {
+    const Instruction& barrier = launch.kernel.code[warp.pc[0]];
+    bool same = barrier.mode == first.mode && barrier.barrier == first.barrier;
+    each(warp.waiting, [&](int lane) { same &= warp.pc[lane] == warp.pc[0]; });  // a warp's lanes arrive together
+    if (!same)
+      throw Fault(text("%s: threads of block %u wait at different barriers, none of which all reach",
+                       launch.kernel.name.c_str(), number));
+  }
+  const uint32_t result = first.mode ? vote(*this, BarrierVote(first.mode)) : 0;
   for (Warp& warp : warps) {
-    const int32_t pc = warp.pc[0];
-    const Instruction& barrier = launch.kernel.code[pc];
+    const Instruction& barrier = launch.kernel.code[warp.pc[0]];
     each(warp.waiting, [&](int lane) {
-      if (warp.pc[lane] != pc || barrier.mode != first.mode || barrier.barrier != first.barrier)
-        throw Fault(text("%s: threads of block %u wait at different barriers, none of which all reach",
-                         launch.kernel.name.c_str(), number));
       if (barrier.mode) warp.set_bits(barrier.operand[0], lane, result);
       ++warp.pc[lane];
     });

@@ -1,4 +1,4 @@
-// Branches, calls and barriers; the scheduler does what they say. And what does nothing here.
+// Branches, calls and barriers: turn.cpp and block.cpp do what they say. And what does nothing here.
 #include "decoder.h"
 
 namespace emulated {
@@ -17,7 +17,7 @@ Handler jump(Decoder& d) {
 
 constexpr std::string_view vote_names[] = {"popc", "and", "or"};  // as BarrierVote
 
-// bar.sync number[, threads]; bar.red.vote d, number[, threads], {!}p
+// bar.sync number; bar.red.vote d, number, {!}p. A barrier of a part of the block is not implemented.
 Handler bar(Decoder& d) {
   Instruction& i = d.instruction;
   if (d.take("warp")) {  // __syncwarp
@@ -36,12 +36,12 @@ Handler bar(Decoder& d) {
   } else if (!d.take("sync")) {
     d.unsupported();
   }
-  // A barrier of some of the block's threads is not implemented.
   if (d.operands() != (votes ? 3 : 1)) d.unsupported();
   i.barrier = uint32_t(d.literal(votes));
   return nothing;
 }
 
+// Hints to the caches, and waits that have nothing to wait for.
 Handler no_op(Decoder& d) {
   for (const char* word : {"L1", "L2", "global", "local", "evict_last", "evict_normal", "fractional", "range",
                            "evict_first", "evict_unchanged", "launch_dependents", "wait"})
@@ -53,13 +53,11 @@ Handler trap(Decoder&) {
   return [](Warp&, const Instruction&, Mask) { throw Fault("trap"); };
 }
 
-// The call of __assertfail(message, file, line, function): encode.py gives where its parameters are.
-Handler assertion(Decoder& d) {
+// The call of __assertfail(message, file, line, function): encode.py gives where its first parameter is.
+Handler assertion(Decoder&) {
   return [](Warp& warp, const Instruction& instruction, Mask mask) {
-    int lane = std::countr_zero(mask);
-    const char* words[2];
-    std::memcpy(words, warp.local + size_t(lane) * warp.launch->kernel.local_bytes + instruction.offset, sizeof words);
-    throw Fault(text("device assertion failed: %s", words[0]));
+    size_t local = std::countr_zero(mask) * size_t(warp.launch->kernel.local_bytes);
+    throw Fault(text("device assertion failed: %s", copied<const char*>(warp.local + local + instruction.offset)));
   };
 }
 

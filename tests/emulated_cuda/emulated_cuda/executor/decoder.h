@@ -68,6 +68,7 @@ class Decoder {
 
   // Raises if a modifier was not understood.
   Instruction finish(Handler handler);
+  // Raises; it has a type so that it may stand in a conditional expression.
   [[noreturn]] uint64_t unsupported() const;
 
  private:

@@ -7,8 +7,8 @@ namespace emulated {
 
 namespace {
 
-constexpr size_t resident_blocks = 8;
-constexpr int longest_turn = 8192;  // instructions
+constexpr size_t resident_blocks = 4;
+constexpr int longest_turn = 1024;  // instructions
 
 }  // namespace
 
