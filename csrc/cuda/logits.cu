@@ -94,7 +94,7 @@ __device__ __forceinline__ void store_some(const Output& out, int64_t first, int
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads) focal_forward(const FocalLaunch l, const Delivery to) {
+__global__ void __launch_bounds__(threads, min_blocks<T>) focal_forward(const FocalLaunch l, const Delivery to) {
   T sum = 0;
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
   for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(threads) focal_forward(const FocalLaunch l, co
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads)
+__global__ void __launch_bounds__(threads, min_blocks<T>)
     focal_backward(const FocalLaunch l, const Values upstream, const DeviceScale scale, const Output grad) {
   const int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread;
   if (i >= l.a.n) return;

@@ -11,6 +11,11 @@ inline namespace IOULOSS_ARCH {
 // the smallest supported multiprocessor (1024 threads, 64 K registers) leaves to a thread.
 inline constexpr int threads = 256;
 
+// Blocks that must fit on a multiprocessor: 80 registers a thread for float32, 128 for float64. Left alone, the
+// compiler takes up to 200 on some architectures and spills on others to get below 64.
+template <class T>
+inline constexpr int min_blocks = sizeof(T) == 8 ? 2 : 3;
+
 // Blocks of a reduced launch for each multiprocessor: 8 of 256 threads fill one of 2048. More would only leave more
 // partial sums.
 inline constexpr int blocks_per_multiprocessor = 8;

@@ -2,7 +2,6 @@
 // of boxes or logits around the size of a tile, and part of a batch; and that they write that part alone.
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <random>
 #include <vector>
 
@@ -21,7 +20,7 @@ double uniform(double low, double high) {
   return std::uniform_real_distribution(low, high)(engine);
 }
 
-// Numbers of any dtype, in memory of just their size: a sanitizer sees what reads or writes beside them.
+// Numbers of any dtype, in memory of just their size: a sanitizer sees what reads beside them.
 class Array {
  public:
   Array(Dtype dtype, int64_t size) : dtype_(dtype), bytes_(size * bytes_of(dtype), sentinel) {}
@@ -48,10 +47,13 @@ class Array {
 
 // What rounding a result x to its dtype may add to its error.
 double rounding(Dtype dtype, double x) {
-  return dtype == Dtype::bfloat16  ? 0x1p-8 * std::fabs(x)
-         : dtype == Dtype::float16 ? 0x1p-11 * std::fabs(x) + 0x1p-25
-                                   : 0;
+  if (dtype == Dtype::bfloat16) return 0x1p-8 * std::fabs(x);
+  if (dtype == Dtype::float16) return 0x1p-11 * std::fabs(x) + 0x1p-25;
+  return 0;
 }
+
+// What an output has beyond its end, to see that it is left alone.
+constexpr int64_t margin = 64;
 
 // The part of a batch that a kernel is given.
 struct Range {
@@ -104,9 +106,9 @@ class Boxes {
  public:
   enum Layout { rows, columns, apart };  // contiguous; transposed; a row every five values
   Boxes(Dtype dtype, Layout layout, int64_t n)
-      : row_stride_(layout == rows      ? 4
-                    : layout == columns ? 1
-                                        : 5),
+      : row_stride_(layout == columns ? 1
+                    : layout == rows  ? 4
+                                      : 5),
         column_stride_(layout == columns ? n : 1),
         array_(dtype, n == 0 ? 0 : (n - 1) * row_stride_ + 3 * column_stride_ + 1) {}
   void set(int64_t i, const Row4<double>& box) {
@@ -154,7 +156,7 @@ void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
   const BoxArguments a{c.formula, float64, c.n, pred.rows_of(), target.rows_of(), weight.values(), c.format, 1e-7, 0.7};
   const double scale = 0.25, tolerance = float64 ? 1e-12 : 2e-6;
   for (const Range& r : ranges(c.n)) {
-    Array losses(float64 ? Dtype::float64 : Dtype::float32, c.n), grad(c.dtype, 4 * c.n);
+    Array losses(float64 ? Dtype::float64 : Dtype::float32, c.n + margin), grad(c.dtype, 4 * c.n + margin);
     check(kernels.box_forward(a, losses.data(), r.begin, r.end) == 0, "%s: a sum beside the losses", name);
     kernels.box_backward(a, upstream.values(), scale, {grad.data(), c.dtype}, r.begin, r.end);
 
@@ -183,8 +185,8 @@ void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
     }
     check(std::fabs(kernels.box_forward(a, nullptr, r.begin, r.end) - sum) <= 1e-12 * std::fabs(sum),
           "%s: the sum is not that of the losses", name);
-    check(losses.is_untouched(0, r.begin) && losses.is_untouched(r.end, c.n) && grad.is_untouched(0, 4 * r.begin) &&
-              grad.is_untouched(4 * r.end, 4 * c.n),
+    check(losses.is_untouched(0, r.begin) && losses.is_untouched(r.end, c.n + margin) &&
+              grad.is_untouched(0, 4 * r.begin) && grad.is_untouched(4 * r.end, 4 * c.n + margin),
           "%s wrote outside [%d, %d) of %d", name, int(r.begin), int(r.end), int(c.n));
   }
 }
@@ -245,7 +247,7 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
 
   const double scale = 0.25, tolerance = float64 ? 1e-12 : 1e-5;
   for (const Range& r : ranges(n)) {
-    Array losses(float64 ? Dtype::float64 : Dtype::float32, n), grad(c.dtype, n);
+    Array losses(float64 ? Dtype::float64 : Dtype::float32, n + margin), grad(c.dtype, n + margin);
     check(kernels.focal_forward(a, losses.data(), r.begin, r.end) == 0, "focal: a sum beside the losses");
     kernels.focal_backward(a, upstream.values(), scale, {grad.data(), c.dtype}, r.begin, r.end);
     double sum = 0;
@@ -269,8 +271,8 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
     }
     check(std::fabs(kernels.focal_forward(a, nullptr, r.begin, r.end) - sum) <= 1e-12 * std::fabs(sum),
           "focal: the sum is not that of the losses");
-    check(losses.is_untouched(0, r.begin) && losses.is_untouched(r.end, n) && grad.is_untouched(0, r.begin) &&
-              grad.is_untouched(r.end, n),
+    check(losses.is_untouched(0, r.begin) && losses.is_untouched(r.end, n + margin) && grad.is_untouched(0, r.begin) &&
+              grad.is_untouched(r.end, n + margin),
           "focal wrote outside [%d, %d) of %d", int(r.begin), int(r.end), int(n));
   }
 }

@@ -4,7 +4,3 @@
 extension's kernels run from their compiled PTX (executor/); torch's own CUDA operators run on the CPU over the same
 memory (aten_on_host.py). Nothing here measures time.
 """
-
-import os
-
-ACTIVE = os.environ.get("EMULATED_CUDA") == "1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import os
 import pathlib
 import re
 import shutil
@@ -63,7 +64,8 @@ def _unpacked_ptx(path: str, name: str) -> str:
 
 
 def _cuobjdump() -> str:
-    places = [pathlib.Path(p, "nvidia/cu13/bin/cuobjdump") for p in sys.path]
+    places = [pathlib.Path(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "bin/cuobjdump")]
+    places += [pathlib.Path(p, "nvidia/cu13/bin/cuobjdump") for p in sys.path]
     for place in (shutil.which("cuobjdump"), *places):
         if place and pathlib.Path(place).exists():
             return str(place)
