@@ -280,3 +280,17 @@ def test_the_number_of_threads_changes_nothing(backend: Backend) -> None:
     torch.set_num_threads(threads)
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_ignored_rows_count_for_nothing_whatever_is_in_them(backend: Backend) -> None:
+    logits, weight = torch.zeros(2, 3), torch.ones(2, 3)
+    logits[0], weight[0] = math.inf, math.nan
+    targets = torch.tensor([-100, 1])
+    logits, weight, targets = backend.put(logits, weight, targets)
+    logits.requires_grad_()
+    upstream = torch.ones_like(weight)
+    upstream[0] = math.inf
+    loss = sigmoid_focal_loss(logits, targets, weight=weight, reduction="none")
+    (grad,) = torch.autograd.grad(loss, logits, upstream)
+    assert not loss[0].any() and loss[1].all()
+    assert not grad[0].any() and grad[1].all()

@@ -49,7 +49,7 @@ struct LoadedPair {
 };
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, min_blocks<T>) box_forward(const BoxLaunch l, const Delivery to) {
+__global__ void __launch_bounds__(threads, resident_blocks<T>) box_forward(const BoxLaunch l, const Delivery to) {
   T sum = 0;
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
     const LoadedPair<T> pair(l, i);
@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(threads, min_blocks<T>) box_forward(const BoxL
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, min_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_blocks<T>)
     box_backward(const BoxLaunch l, const Values upstream, const DeviceScale scale, const Output grad) {
   const int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
   if (i >= l.a.n) return;

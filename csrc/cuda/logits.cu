@@ -19,8 +19,10 @@ struct FocalLaunch {
 template <class T>
 struct Quad {
   int64_t first;
-  int count;  // those that exist
-  T logits[per_thread], targets[per_thread], factors[per_thread], alpha1[per_thread], alpha0[per_thread];
+  int count;             // those that exist
+  unsigned ignored = 0;  // a bit for each
+  T logits[per_thread], targets[per_thread];
+  T alpha1[per_thread], alpha0[per_thread];  // of the targets 1 and 0, times the weight
 
   __device__ __forceinline__ Quad(const FocalLaunch& l, int64_t first_) : first(first_) {
     const FocalArguments& a = l.a;
@@ -29,15 +31,10 @@ struct Quad {
     if (a.targets.data) load_values(l, a.targets, targets);
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
-      factors[k] = T(1);
       alpha1[k] = T(a.alpha1);
       alpha0[k] = T(a.alpha0);
     }
-    if (a.class_index || a.weight_per_row || a.alpha_per_class.data) load_rows(l);
-    if (a.weight.data && !a.weight_per_row)
-#pragma unroll
-      for (int k = 0; k < per_thread; ++k)
-        if (k < count) factors[k] *= load<T>(a.weight, first + k);
+    if (a.class_index || a.weight.data || a.alpha_per_class.data) load_what_varies(l);
   }
 
   __device__ __forceinline__ void load_values(const FocalLaunch& l, const Values& values, T (&out)[per_thread]) const {
@@ -51,13 +48,12 @@ struct Quad {
   }
 
   // What depends on the row or the column of a logit. An index outside [0, classes) is background; a row to ignore
-  // gets logits and factors of 0, so that it counts for nothing whatever is in it.
-  __device__ __forceinline__ void load_rows(const FocalLaunch& l) {
+  // gets logits and weights of 0, so that it counts for nothing whatever is in it.
+  __device__ __forceinline__ void load_what_varies(const FocalLaunch& l) {
     const FocalArguments& a = l.a;
     int64_t row = l.inverse ? int64_t(__umul64hi(first, l.inverse)) : first / a.classes;
     int64_t column = first - row * a.classes;
     int64_t index = -1;
-    T weight = T(1);
 #pragma unroll  // an array indexed by a loop that stays a loop would live in local memory
     for (int k = 0; k < per_thread; ++k, ++column) {
       if (k >= count) break;
@@ -65,19 +61,21 @@ struct Quad {
         column = 0;
         ++row;
       }
-      if (k == 0 || column == 0) {
-        if (a.class_index) index = a.class_index[row];
-        if (a.weight_per_row) weight = load<T>(a.weight, row);
-      }
-      factors[k] = weight;
       if (a.alpha_per_class.data) {
         alpha1[k] = load<T>(a.alpha_per_class, column);
         alpha0[k] = T(1) - alpha1[k];
       }
+      T weight = a.weight.data ? load<T>(a.weight, a.weight_per_row ? row : first + k) : T(1);
       if (a.class_index) {
+        if (k == 0 || column == 0) index = a.class_index[row];
         targets[k] = column == index ? T(1) : T(0);
-        if (index == a.ignore_index) logits[k] = factors[k] = T(0);
+        if (index == a.ignore_index) {
+          logits[k] = weight = T(0);
+          ignored |= 1u << k;
+        }
       }
+      alpha1[k] *= weight;
+      alpha0[k] *= weight;
     }
   }
 
@@ -94,15 +92,15 @@ __device__ __forceinline__ void store_some(const Output& out, int64_t first, int
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, min_blocks<T>) focal_forward(const FocalLaunch l, const Delivery to) {
+__global__ void __launch_bounds__(threads, resident_blocks<T>) focal_forward(const FocalLaunch l, const Delivery to) {
   T sum = 0;
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
   for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
-    const Quad<T> quad(l, i);
+    const Quad<T> quad(l, opaque(i));
     T loss[per_thread];
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
-      loss[k] = quad.factors[k] * Formula::value(quad.logits[k], quad.targets[k], quad.parameters(l, k));
+      loss[k] = Formula::value(quad.logits[k], quad.targets[k], quad.parameters(l, k));
       if (to.reduced && k < quad.count) sum += loss[k];
     }
     if (to.reduced) continue;
@@ -116,7 +114,7 @@ __global__ void __launch_bounds__(threads, min_blocks<T>) focal_forward(const Fo
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, min_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_blocks<T>)
     focal_backward(const FocalLaunch l, const Values upstream, const DeviceScale scale, const Output grad) {
   const int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread;
   if (i >= l.a.n) return;
@@ -125,7 +123,8 @@ __global__ void __launch_bounds__(threads, min_blocks<T>)
   T g[per_thread];
 #pragma unroll
   for (int k = 0; k < per_thread; ++k) {
-    const T factor = k < quad.count ? quad.factors[k] * common * load<T>(upstream, i + k) : T(0);
+    const bool counts = k < quad.count && !(quad.ignored >> k & 1);
+    const T factor = counts ? common * load<T>(upstream, i + k) : T(0);
     g[k] = factor * Formula::gradient(quad.logits[k], quad.targets[k], quad.parameters(l, k));
   }
   if (quad.count == per_thread)

@@ -32,6 +32,13 @@ __device__ __forceinline__ unsigned pack(float low, float high, Dtype dtype) {
   return __half_as_ushort(__float2half_rn(low)) | unsigned(__half_as_ushort(__float2half_rn(high))) << 16;
 }
 
+// An index that the compiler does not follow from one pass of a loop to the next: from sm_100 on it keeps a running
+// address for every load in the loop, in some 60 registers.
+__device__ __forceinline__ int64_t opaque(int64_t i) {
+  asm("" : "+l"(i));
+  return i;
+}
+
 // One value. Weights may be wider than the computation.
 template <class T>
 __device__ __forceinline__ T load(const void* data, Dtype dtype, int64_t i) {

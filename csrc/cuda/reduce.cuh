@@ -11,10 +11,10 @@ inline namespace IOULOSS_ARCH {
 // the smallest supported multiprocessor (1024 threads, 64 K registers) leaves to a thread.
 inline constexpr int threads = 256;
 
-// Blocks that must fit on a multiprocessor: 80 registers a thread for float32, 128 for float64. Left alone, the
-// compiler takes up to 200 on some architectures and spills on others to get below 64.
+// Blocks that a multiprocessor is to hold at least. Where nothing is asked of it (0), ptxas stops at 48 or 64
+// registers: enough for the float32 kernels, while float64 kernels spill. 3 blocks leave these 80.
 template <class T>
-inline constexpr int min_blocks = sizeof(T) == 8 ? 2 : 3;
+inline constexpr int resident_blocks = sizeof(T) == 8 ? 3 : 0;
 
 // Blocks of a reduced launch for each multiprocessor: 8 of 256 threads fill one of 2048. More would only leave more
 // partial sums.

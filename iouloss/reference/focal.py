@@ -60,8 +60,9 @@ def sigmoid_focal_loss(
     if alpha is not None:
         a = alpha.to(dtype) if isinstance(alpha, Tensor) else alpha
         loss = (a * z + (1 - a) * (1 - z)) * loss
-    if not dense:
-        loss = torch.where(kept, loss, 0.0)
     if weight is not None and weight.shape != logits.shape:
         weight = weight[..., None]
+    if not dense:
+        loss = torch.where(kept, loss, 0.0)
+        weight = None if weight is None else torch.where(kept, weight, 0.0)
     return reduce_loss(loss, weight, avg_factor, reduction)
