@@ -22,7 +22,7 @@ from .photos import Photo
 from .training import Training
 
 FOCAL, BOX, TRUTH, RIGHT, WRONG = "#0b6e99", "#c8553d", "#ffe14d", "#2ee6ff", "#ff5a36"
-SHOWN_SCORE = 0.3
+SHOWN_SCORE = 0.4
 SHOWN_PHOTOS = 4
 SHOWN_PIXELS = 700
 
