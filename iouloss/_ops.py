@@ -1,7 +1,7 @@
 """The two operators, each served by the fastest backend that can serve the call.
 
 - pure PyTorch (``iouloss.reference``): where the extension is missing or has no kernel for the device, inside a
-  ``torch.func`` transform, or where a gradient is wanted that the kernels do not give;
+  ``torch.func`` transform, or where something is wanted that the kernels do not give: a gradient, another eps_mode;
 - ``torch.ops.iouloss``: while ``torch.compile`` or ``torch.export`` traces;
 - ``iouloss._C``: else. It enters the same C++ dispatcher without the cost of ``torch.ops``.
 """
@@ -62,11 +62,12 @@ def box_loss(
     reduction: str,
     fmt: str,
     eps: float,
+    eps_mode: str,
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
     loss: Tensor
-    if not _fused(pred, weight, avg_factor):
-        return reference.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
+    if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
+        return reference.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode)
     if _is_compiling():
         by = _traced(avg_factor, pred.device)
         loss = torch.ops.iouloss.box_loss(pred, target, weight, by, None, formula, parameter, reduction, fmt, eps)

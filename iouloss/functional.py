@@ -33,6 +33,7 @@ def box_loss(
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
     eps: float = 1e-7,
+    eps_mode: str = "torchvision",
     **parameters: str | float,
 ) -> Tensor:
     """Loss of paired boxes, by name. What is said here holds for every box loss.
@@ -54,6 +55,7 @@ def box_loss(
             top-left corner and the size, ``"cxcywh"`` the centre and the size. Gradients come in the same form.
         eps: a number >= 0 that is added to the denominators, as torchvision places it: to the union, the enclosing
             area and the squared lengths (so it is an area), and to the denominator of CIoU's alpha.
+        eps_mode: whose placement of ``eps`` it is, for numbers that match a library's (below).
         **parameters: those of the loss: ``mode`` of :func:`iou_loss`, ``gamma`` of :func:`focal_eiou_loss`, ``base``
             and ``lambda_`` of :func:`cdiou_loss`.
 
@@ -74,6 +76,18 @@ def box_loss(
     gradient of every loss but CDIoU's distance is 0 at ``pred == target`` up to ``eps``. Boxes that only touch do
     not intersect: their IoU is 0 with gradient 0.
 
+    **Placement of eps.** ``"torchvision"``, also that of detectron2, fvcore and MONAI, is what the kernels compute and
+    every loss has. Models trained elsewhere find theirs under another name, served by pure PyTorch on any device:
+
+    - ``"torchvision_exact"``: CIoU takes 1e-7 for ``eps`` but in alpha, as torchvision's does.
+    - ``"mmdet"`` (IoU, GIoU, DIoU, CIoU): IoU is raised to ``eps``, its union to 1e-6; GIoU's areas are raised to
+      ``eps``; CIoU has ``h + eps`` in its angles, no ``eps`` in alpha, alpha 0 where IoU <= 1/2, and ends at 2.
+    - ``"mmyolo"`` (linear IoU, GIoU, CIoU): CIoU has ``h + eps`` in its angles, and every loss ends at 2.
+    - ``"ultralytics"`` (linear IoU, GIoU, DIoU, CIoU), also that of YOLOv5 and YOLOv6: with ``fmt="xyxy"``, ``eps``
+      is added to the boxes' heights, so to their areas and angles, as well as to the union.
+
+    Where a library gives NaN (CIoU of equal boxes in mmdet), 0/0 is 0 here too.
+
     **Determinism.** Equal inputs give equal bits from run to run on the same device. Nothing synchronises with the
     host; calls can be captured in a CUDA graph and compiled by ``torch.compile`` as a whole.
 
@@ -87,7 +101,8 @@ def box_loss(
     for name in parameters:
         if name not in names:
             raise TypeError(f"box_loss(kind={kind!r}): got an unexpected parameter {name!r}")
-    return loss(pred, target, weight, reduction=reduction, avg_factor=avg_factor, fmt=fmt, eps=eps, **parameters)
+    options = {"reduction": reduction, "avg_factor": avg_factor, "fmt": fmt, "eps": eps, "eps_mode": eps_mode}
+    return loss(pred, target, weight, **options, **parameters)
 
 
 def iou_loss(
@@ -100,6 +115,7 @@ def iou_loss(
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
     eps: float = 1e-7,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """IoU loss of paired boxes; ``IoU = intersection / (union + eps)``.
 
@@ -120,7 +136,7 @@ def iou_loss(
     """
     if mode not in _MODES:
         check_choice("mode", mode, _MODES)
-    return _ops.box_loss(pred, target, weight, avg_factor, _MODES[mode], 0.0, reduction, fmt, eps)
+    return _ops.box_loss(pred, target, weight, avg_factor, _MODES[mode], 0.0, reduction, fmt, eps, eps_mode)
 
 
 def giou_loss(
@@ -132,6 +148,7 @@ def giou_loss(
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
     eps: float = 1e-7,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """Generalised IoU loss of paired boxes: ``1 - IoU + (C - U) / (C + eps)``.
 
@@ -142,7 +159,7 @@ def giou_loss(
 
     Paper: Rezatofighi et al., *Generalized Intersection over Union*, arXiv:1902.09630.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "giou", 0.0, reduction, fmt, eps)
+    return _ops.box_loss(pred, target, weight, avg_factor, "giou", 0.0, reduction, fmt, eps, eps_mode)
 
 
 def diou_loss(
@@ -154,6 +171,7 @@ def diou_loss(
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
     eps: float = 1e-7,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """Distance-IoU loss of paired boxes: ``1 - IoU + d**2 / (c**2 + eps)``.
 
@@ -164,7 +182,7 @@ def diou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "diou", 0.0, reduction, fmt, eps)
+    return _ops.box_loss(pred, target, weight, avg_factor, "diou", 0.0, reduction, fmt, eps, eps_mode)
 
 
 def ciou_loss(
@@ -176,6 +194,7 @@ def ciou_loss(
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
     eps: float = 1e-7,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """Complete-IoU loss of paired boxes: ``1 - IoU + d**2 / (c**2 + eps) + alpha * v``.
 
@@ -190,7 +209,7 @@ def ciou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287, and *Enhancing Geometric Factors*, arXiv:2005.03572.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "ciou", 0.0, reduction, fmt, eps)
+    return _ops.box_loss(pred, target, weight, avg_factor, "ciou", 0.0, reduction, fmt, eps, eps_mode)
 
 
 def eiou_loss(
@@ -202,6 +221,7 @@ def eiou_loss(
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
     eps: float = 1e-7,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """Efficient-IoU loss of paired boxes: DIoU's, and the differences of the sides.
 
@@ -212,7 +232,7 @@ def eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "eiou", 0.0, reduction, fmt, eps)
+    return _ops.box_loss(pred, target, weight, avg_factor, "eiou", 0.0, reduction, fmt, eps, eps_mode)
 
 
 def focal_eiou_loss(
@@ -225,6 +245,7 @@ def focal_eiou_loss(
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
     eps: float = 1e-7,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """Focal Efficient-IoU loss of paired boxes: ``IoU**gamma`` times the loss of :func:`eiou_loss`.
 
@@ -235,7 +256,7 @@ def focal_eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "focal_eiou", gamma, reduction, fmt, eps)
+    return _ops.box_loss(pred, target, weight, avg_factor, "focal_eiou", gamma, reduction, fmt, eps, eps_mode)
 
 
 def cdiou_loss(
@@ -249,6 +270,7 @@ def cdiou_loss(
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
     eps: float = 1e-7,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """Control-distance IoU loss of paired boxes: ``base + lambda_ * S / (4 * c)``.
 
@@ -265,7 +287,7 @@ def cdiou_loss(
     """
     if base not in _BASES:
         check_choice("base", base, _BASES)
-    return _ops.box_loss(pred, target, weight, avg_factor, "cdiou_" + base, lambda_, reduction, fmt, eps)
+    return _ops.box_loss(pred, target, weight, avg_factor, "cdiou_" + base, lambda_, reduction, fmt, eps, eps_mode)
 
 
 _LOSSES: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {

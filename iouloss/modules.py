@@ -30,9 +30,15 @@ class _PairedBoxes(_Loss):
     """The options and the arguments that all box losses have."""
 
     def __init__(
-        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, **parameters: str | float
+        self,
+        *,
+        reduction: str = "mean",
+        fmt: str = "xyxy",
+        eps: float = 1e-7,
+        eps_mode: str = "torchvision",
+        **parameters: str | float,
     ) -> None:
-        super().__init__(**parameters, reduction=reduction, fmt=fmt, eps=eps)
+        super().__init__(**parameters, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
     def forward(
         self, pred: Tensor, target: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
@@ -52,9 +58,10 @@ class BoxLoss(_PairedBoxes):
         reduction: str = "mean",
         fmt: str = "xyxy",
         eps: float = 1e-7,
+        eps_mode: str = "torchvision",
         **parameters: str | float,
     ) -> None:
-        super().__init__(kind=kind, **parameters, reduction=reduction, fmt=fmt, eps=eps)
+        super().__init__(kind=kind, **parameters, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class IoULoss(_PairedBoxes):
@@ -62,8 +69,16 @@ class IoULoss(_PairedBoxes):
 
     function = staticmethod(functional.iou_loss)
 
-    def __init__(self, *, mode: str = "linear", reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7) -> None:
-        super().__init__(mode=mode, reduction=reduction, fmt=fmt, eps=eps)
+    def __init__(
+        self,
+        *,
+        mode: str = "linear",
+        reduction: str = "mean",
+        fmt: str = "xyxy",
+        eps: float = 1e-7,
+        eps_mode: str = "torchvision",
+    ) -> None:
+        super().__init__(mode=mode, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class GIoULoss(_PairedBoxes):
@@ -71,8 +86,10 @@ class GIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.giou_loss)
 
-    def __init__(self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7) -> None:
-        super().__init__(reduction=reduction, fmt=fmt, eps=eps)
+    def __init__(
+        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
+    ) -> None:
+        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class DIoULoss(_PairedBoxes):
@@ -80,8 +97,10 @@ class DIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.diou_loss)
 
-    def __init__(self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7) -> None:
-        super().__init__(reduction=reduction, fmt=fmt, eps=eps)
+    def __init__(
+        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
+    ) -> None:
+        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class CIoULoss(_PairedBoxes):
@@ -89,8 +108,10 @@ class CIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.ciou_loss)
 
-    def __init__(self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7) -> None:
-        super().__init__(reduction=reduction, fmt=fmt, eps=eps)
+    def __init__(
+        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
+    ) -> None:
+        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class EIoULoss(_PairedBoxes):
@@ -98,8 +119,10 @@ class EIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.eiou_loss)
 
-    def __init__(self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7) -> None:
-        super().__init__(reduction=reduction, fmt=fmt, eps=eps)
+    def __init__(
+        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
+    ) -> None:
+        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class FocalEIoULoss(_PairedBoxes):
@@ -107,8 +130,16 @@ class FocalEIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.focal_eiou_loss)
 
-    def __init__(self, *, gamma: float = 0.5, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7) -> None:
-        super().__init__(gamma=gamma, reduction=reduction, fmt=fmt, eps=eps)
+    def __init__(
+        self,
+        *,
+        gamma: float = 0.5,
+        reduction: str = "mean",
+        fmt: str = "xyxy",
+        eps: float = 1e-7,
+        eps_mode: str = "torchvision",
+    ) -> None:
+        super().__init__(gamma=gamma, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class CDIoULoss(_PairedBoxes):
@@ -124,8 +155,9 @@ class CDIoULoss(_PairedBoxes):
         reduction: str = "mean",
         fmt: str = "xyxy",
         eps: float = 1e-7,
+        eps_mode: str = "torchvision",
     ) -> None:
-        super().__init__(base=base, lambda_=lambda_, reduction=reduction, fmt=fmt, eps=eps)
+        super().__init__(base=base, lambda_=lambda_, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class SigmoidFocalLoss(_Loss):

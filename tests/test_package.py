@@ -53,7 +53,7 @@ def test_box_modules(backend: Backend, module: type) -> None:
     function, parameters = MODULES[module]
     pred, target = (box.to(backend.device) for box in random_boxes(6, 10.0))
     weight = torch.rand(6, dtype=torch.float64, device=backend.device)
-    options = {"reduction": "mean", "fmt": "cxcywh", "eps": 1e-3, **parameters}
+    options = {"reduction": "mean", "fmt": "cxcywh", "eps": 1e-3, "eps_mode": "torchvision", **parameters}
     loss = module(**options)
     expected = function(pred, target, weight, avg_factor=3, **options)
     assert torch.equal(loss(pred, target, weight, 3), expected)
@@ -68,7 +68,8 @@ def test_box_modules(backend: Backend, module: type) -> None:
 
 def test_box_loss_module() -> None:
     assert repr(iouloss.BoxLoss("cdiou", base="iou", lambda_=2.0)) == (
-        "BoxLoss(kind='cdiou', base='iou', lambda_=2.0, reduction='mean', fmt='xyxy', eps=1e-07)"
+        "BoxLoss(kind='cdiou', base='iou', lambda_=2.0, "
+        "reduction='mean', fmt='xyxy', eps=1e-07, eps_mode='torchvision')"
     )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .checks import check_box_loss
 from .common import compute_dtype, divide, reduce_loss
+from .placement import Placement, place
 
 
 class Pair(NamedTuple):
@@ -33,8 +34,9 @@ class Pair(NamedTuple):
     top: Tensor
     right: Tensor
     bottom: Tensor
-    area_eps: Tensor  # eps in units of area, and eps beside a ratio
-    eps: float
+    unit: Tensor  # of length, in that of the boxes as they came: 1, or less where they were shrunk
+    eps: Placement
+    area_eps: Tensor  # what is added to areas and squared lengths
 
 
 # ---------------------------------------------------------------------------------------------------------- terms
@@ -42,7 +44,8 @@ class Pair(NamedTuple):
 
 def iou(pair: Pair) -> Tensor:
     """Intersection over union."""
-    return divide(pair.inter, pair.union + pair.area_eps)
+    value = divide(pair.inter, pair.union + pair.area_eps)
+    return _at_least(pair.eps.least_iou, value) if pair.eps.least_iou else value
 
 
 def overlap_term(pair: Pair) -> Tensor:
@@ -52,9 +55,9 @@ def overlap_term(pair: Pair) -> Tensor:
 
 def log_overlap_term(pair: Pair) -> Tensor:
     """-ln(max(IoU, eps)), flat where IoU <= eps."""
-    value = iou(pair)
-    inside = value > pair.eps
-    ceiling = -math.log(pair.eps) if pair.eps > 0 else torch.finfo(value.dtype).max
+    value, least = iou(pair), pair.eps.ratio
+    inside = value > least
+    ceiling = -math.log(least) if least > 0 else torch.finfo(value.dtype).max
     return torch.where(inside, -torch.log(torch.where(inside, value, 1.0)), ceiling)
 
 
@@ -72,9 +75,12 @@ def centre_term(pair: Pair) -> Tensor:
 
 def aspect_term(pair: Pair) -> Tensor:
     """alpha * v: the squared difference of the aspect angles, weighted by a constant alpha."""
-    angle = _aspect_angle(pair.target_w, pair.target_h) - _aspect_angle(pair.w, pair.h)
+    eps = pair.eps.angle_height * pair.unit
+    angle = _aspect_angle(pair.target_w, pair.target_h + eps) - _aspect_angle(pair.w, pair.h + eps)
     v = 4 / math.pi**2 * angle**2
-    alpha = divide(v, overlap_term(pair) + v + pair.eps).detach()
+    alpha = divide(v, overlap_term(pair) + v + pair.eps.ratio).detach()
+    if pair.eps.least_alpha_iou is not None:
+        alpha = torch.where(iou(pair) > pair.eps.least_alpha_iou, alpha, 0.0)
     return alpha * v
 
 
@@ -103,6 +109,11 @@ def _aspect_angle(w: Tensor, h: Tensor) -> Tensor:
     angle = torch.atan(divide(torch.where(wide, h, w), torch.where(wide, w, h)))
     side = torch.where((w < 0) == (h < 0), torch.ones_like(w), -1.0)
     return torch.where(wide, math.pi / 2 * side - angle, angle)
+
+
+def _at_least(least: Tensor | float, value: Tensor) -> Tensor:
+    """The larger of the two; a tie splits the gradient."""
+    return torch.maximum(value, torch.as_tensor(least, dtype=value.dtype, device=value.device))
 
 
 def _length(a: Tensor, b: Tensor) -> Tensor:
@@ -162,6 +173,11 @@ _PLAIN: dict[str, Callable[[Pair], Tensor]] = {
 
 
 def _evaluate(pair: Pair, formula: str, parameter: float) -> Tensor:
+    loss = _formula(pair, formula, parameter)
+    return loss.clamp(0.0, 2.0) if pair.eps.bounded else loss
+
+
+def _formula(pair: Pair, formula: str, parameter: float) -> Tensor:
     if formula == "focal_eiou":
         return focal_eiou_loss(pair, parameter)
     if formula.startswith("cdiou_"):
@@ -201,7 +217,7 @@ def _scale(boxes: Tensor, fmt: str) -> Tensor:
     return torch.where(extent < limit * shrink, torch.ones_like(extent), shrink)
 
 
-def _measure(boxes: Tensor, fmt: str, eps: float) -> Pair:
+def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:
     """The geometry of pairs [..., 8]: prediction and target, each as ``fmt``."""
     scale = _scale(boxes, fmt)
     columns = (boxes * scale[..., None]).unbind(-1)
@@ -214,17 +230,23 @@ def _measure(boxes: Tensor, fmt: str, eps: float) -> Pair:
     pred, target = _corners(pred, fmt), _corners(target, fmt)
     (x1, y1, x2, y2), (tx1, ty1, tx2, ty2) = pred, target
     w, h, target_w, target_h = x2 - x1, y2 - y1, tx2 - tx1, ty2 - ty1
+    if eps.height:
+        h, target_h = h + eps.height * scale, target_h + eps.height * scale
     iw = torch.minimum(x2, tx2) - torch.maximum(x1, tx1)
     ih = torch.minimum(y2, ty2) - torch.maximum(y1, ty1)
     cw, ch = _hull_sides(pred, target)
     inter = torch.where((iw > 0) & (ih > 0), iw * ih, 0.0)
+    union, hull, area_eps = w * h + target_w * target_h - inter, cw * ch, eps.area * scale * scale
+    if eps.raised:
+        union, hull, area_eps = _at_least(area_eps, union), _at_least(area_eps, hull), torch.zeros_like(area_eps)
     return Pair(
         *(w, h, target_w, target_h),
-        *(inter, w * h + target_w * target_h - inter, cw * ch),
+        *(inter, union, hull),
         *(cw, ch),
         *(x1 - tx1, y1 - ty1, x2 - tx2, y2 - ty2),
-        area_eps=eps * scale * scale,
+        unit=scale,
         eps=eps,
+        area_eps=area_eps,
     )
 
 
@@ -263,12 +285,13 @@ def box_loss(
     reduction: str,
     fmt: str,
     eps: float,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """The operator behind every box loss; ``iouloss.functional.box_loss`` documents it."""
-    check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
+    check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode)
     dtype = compute_dtype(pred, target)
     boxes, zero = _FiniteGradient.apply(torch.cat((pred.to(dtype), target.to(dtype)), -1))
-    loss = _evaluate(_measure(boxes, fmt, eps), formula, parameter)
+    loss = _evaluate(_measure(boxes, fmt, place(eps_mode, formula, fmt, eps)), formula, parameter)
     loss = torch.nan_to_num(loss, nan=0.0) + zero
     loss = torch.where(torch.isfinite(boxes).all(-1), loss, math.nan)
     return reduce_loss(loss, weight, avg_factor, reduction)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .placement import EPS_MODES
+
 FORMATS = ("xyxy", "xywh", "cxcywh")
 REDUCTIONS = ("mean", "sum", "none")
 FORMULAS = (
@@ -42,6 +44,7 @@ def check_box_loss(
     reduction: Any,
     fmt: Any,
     eps: Any,
+    eps_mode: Any = "torchvision",
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of ``box_loss`` deserve, if any."""
     _check_tensors(pred=pred, target=target, weight=weight)
@@ -50,6 +53,7 @@ def check_box_loss(
     if fmt not in FORMATS:
         raise ValueError(f"fmt: got {fmt!r}, wants 'xyxy', 'xywh' or 'cxcywh'")
     _check_not_negative("eps", eps)
+    _check_eps_mode(eps_mode, formula)
     _check_parameter(formula, parameter)
     _check_floating(pred=pred, target=target, weight=weight)
     if pred.ndim == 0 or pred.shape[-1] != 4:
@@ -118,6 +122,13 @@ def _check_not_negative(name: str, value: Any) -> None:
     _check_number(name, value, wants)
     if value < 0:
         raise ValueError(f"{name}: got {float(value)}, wants {wants}")
+
+
+def _check_eps_mode(eps_mode: Any, formula: str) -> None:
+    check_choice("eps_mode", eps_mode, EPS_MODES)
+    formulas = EPS_MODES[eps_mode]
+    if formulas is not None and formula not in formulas:
+        raise ValueError(f"eps_mode: got {eps_mode!r} for {formula!r}, wants {', '.join(map(repr, formulas))}")
 
 
 def _check_parameter(formula: str, parameter: Any) -> None:
