@@ -48,7 +48,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     losses.add_argument("--backend", choices=BACKENDS, default="iouloss", help="whose losses train [%(default)s]")
     training = parser.add_argument_group("training")
-    training.add_argument("--steps", type=int, default=600, metavar="N", help="[%(default)s]")
+    training.add_argument("--steps", type=int, default=1000, metavar="N", help="[%(default)s]")
     training.add_argument("--batch-size", type=int, default=8, metavar="N", help="crops of each process [%(default)s]")
     training.add_argument("--crop", type=int, default=256, metavar="PIXELS", help="side of a crop [%(default)s]")
     training.add_argument("--lr", type=float, default=3e-3, help="the largest learning rate [%(default)s]")

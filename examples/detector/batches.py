@@ -5,11 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .model import STRIDE, grid_points
 from .photos import Dataset, Photo
 
 ANYWHERE = 0.1  # the share of crops that need not contain a box
+ZOOM = 1.25  # crops are enlarged or reduced up to this
+LIGHT, TINT = 1.15, 1.25  # and made lighter or darker, as a whole and each colour by itself
 RADIUS = 1.5 * STRIDE  # how far from a box's centre its positives lie, along each axis
 
 
@@ -54,28 +57,47 @@ class Crops:
     def crop(self, number: int) -> Photo:
         random = np.random.default_rng((self.seed, number))
         photo = self.photos[random.choice(len(self.photos), p=self.boxes_in)]
-        left, top = self._corner(photo, random)
-        crop = self._fill_up(photo.window(left, top, self.size, self.size))
+        window = round(self.size / factor(ZOOM, random).item())
+        left, top = self._corner(photo, window, random)
+        crop = self._fill_up(photo.window(left, top, window, window), window)
+        crop = recolour(resize(crop, self.size), factor(LIGHT, random) * factor(TINT, random, 3))
         return flip(crop) if random.random() < 0.5 else crop
 
-    def _corner(self, photo: Photo, random: np.random.Generator) -> tuple[int, int]:
+    def _corner(self, photo: Photo, window: int, random: np.random.Generator) -> tuple[int, int]:
         """The top-left corner of a crop: around a box, any box, or anywhere."""
-        spare = np.maximum([photo.width - self.size, photo.height - self.size], 0)
+        spare = np.maximum([photo.width - window, photo.height - window], 0)
         if random.random() < ANYWHERE:
             corner = random.integers(0, spare + 1)
         else:
             x1, y1, x2, y2 = photo.boxes[random.integers(len(photo.boxes))].tolist()
             centre = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
-            corner = np.clip(centre - random.random(2) * self.size, 0, spare)
+            corner = np.clip(centre - random.random(2) * window, 0, spare)
         return int(corner[0]), int(corner[1])
 
-    def _fill_up(self, photo: Photo) -> Photo:
+    def _fill_up(self, photo: Photo, window: int) -> Photo:
         """A photograph smaller than a crop is put on a plain ground."""
-        if photo.width == photo.height == self.size:
+        if photo.width == photo.height == window:
             return photo
-        pixels = self.fill[:, None, None].repeat(1, self.size, self.size)
+        pixels = self.fill[:, None, None].repeat(1, window, window)
         pixels[:, : photo.height, : photo.width] = photo.pixels
         return Photo(photo.name, pixels, photo.boxes, photo.labels)
+
+
+def factor(largest: float, random: np.random.Generator, count: int = 1) -> np.ndarray:
+    """Random factors between ``1 / largest`` and ``largest``."""
+    return largest ** random.uniform(-1, 1, count)
+
+
+def resize(photo: Photo, size: int) -> Photo:
+    """A square photograph with sides of ``size`` pixels."""
+    pixels = functional.interpolate(photo.pixels[None].float(), size=(size, size), mode="bilinear")[0]
+    return Photo(photo.name, pixels.round().to(torch.uint8), photo.boxes * (size / photo.width), photo.labels)
+
+
+def recolour(photo: Photo, factors: np.ndarray) -> Photo:
+    """Each colour times its factor."""
+    pixels = photo.pixels * torch.from_numpy(factors).float()[:, None, None]
+    return Photo(photo.name, pixels.clamp(max=255).to(torch.uint8), photo.boxes, photo.labels)
 
 
 def flip(photo: Photo) -> Photo:
