@@ -62,7 +62,7 @@ def box_loss(
     reduction: str,
     fmt: str,
     eps: float,
-    eps_mode: str,
+    eps_mode: str = "torchvision",
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
     loss: Tensor

@@ -34,6 +34,29 @@ struct Sigmoid {
   }
 };
 
+// The target of a logit blends two numbers. It is a value in [0, 1], or known to be 0, as most are where targets are
+// class indices: then nothing is left to compute of the blend.
+struct Background {};
+
+template <class V>
+IOULOSS_INLINE V blend(V z, V of_one, V of_zero) {
+  return z * of_one + (V(1) - z) * of_zero;
+}
+template <class V>
+IOULOSS_INLINE V blend(Background, V, V of_zero) {
+  return of_zero;
+}
+
+// The same of a quantity whose blend for hard targets is known more precisely than that for soft ones.
+template <class V>
+IOULOSS_INLINE V blend_or(V z, V of_one, V of_zero, V soft) {
+  return select(z * (V(1) - z) == V(0), blend(z, of_one, of_zero), soft);
+}
+template <class V>
+IOULOSS_INLINE V blend_or(Background, V, V of_zero, V) {
+  return of_zero;
+}
+
 template <class V>
 struct FocalParameters {
   V alpha1, alpha0;  // weight of target 1 and of target 0
@@ -46,39 +69,38 @@ struct SigmoidFocal {
   template <class V>
   struct Terms {
     V alpha, q, bce, power;  // power: q^gamma
-    IOULOSS_INLINE Terms(const Sigmoid<V>& s, V z, const FocalParameters<V>& f) {
-      const V y = V(1) - z;
-      alpha = z * f.alpha1 + y * f.alpha0;
-      bce = z * s.cost1 + y * s.cost0;
-      q = z * s.n + y * s.p;
+    template <class Target>
+    IOULOSS_INLINE Terms(const Sigmoid<V>& s, Target z, const FocalParameters<V>& f) {
+      alpha = blend(z, f.alpha1, f.alpha0);
+      bce = blend(z, s.cost1, s.cost0);
+      q = blend(z, s.n, s.p);
       if constexpr (gamma_is_2) {
         power = q * q;
       } else {
         // q may underflow where its logarithm is a moderate number; hard targets know that without q.
-        const V log_q = select(z * y == V(0), -(z * s.cost0 + y * s.cost1), logarithm(q));
-        power = exponential(f.gamma * log_q);
+        power = exponential(f.gamma * blend_or(z, -s.cost0, -s.cost1, logarithm(q)));
       }
     }
   };
 
-  template <class V>
-  static IOULOSS_INLINE V value(V x, V z, const FocalParameters<V>& f) {
+  template <class V, class Target>
+  static IOULOSS_INLINE V value(V x, Target z, const FocalParameters<V>& f) {
     const Terms<V> t(Sigmoid<V>(x), z, f);
     return t.alpha * t.power * t.bce;
   }
 
   // alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z)
-  template <class V>
-  static IOULOSS_INLINE V gradient(V x, V z, const FocalParameters<V>& f) {
+  template <class V, class Target>
+  static IOULOSS_INLINE V gradient(V x, Target z, const FocalParameters<V>& f) {
     const Sigmoid<V> s(x);
     const Terms<V> t(s, z, f);
-    const V y = V(1) - z, toward = y - z, p_minus_z = y * s.p - z * s.n;
+    const V toward = blend(z, V(-1), V(1)), p_minus_z = blend(z, -s.n, s.p);
     if constexpr (gamma_is_2) {
       const V slope = toward * (s.p * s.n * t.bce);
       return t.alpha * t.q * (slope + slope + t.q * p_minus_z);
     } else {
       // p n / q is 1 - q for hard targets: finite however small q is.
-      const V ratio = select(z * y == V(0), z * s.p + y * s.n, s.p * s.n * reciprocal_or_zero(t.q));
+      const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(t.q));
       return t.alpha * t.power * (f.gamma * toward * (ratio * t.bce) + p_minus_z);
     }
   }

@@ -15,9 +15,11 @@ struct BoxTile {
   alignas(64) T pred[4][size];
   alignas(64) T target[4][size];
   alignas(64) T area_eps[size];
-  alignas(64) T out[4][size];  // the losses, or the four columns of the gradient
+  alignas(64) T loss[size];
+  alignas(64) T grad[4][size];
   alignas(64) T scale[size];   // after rescale(): what the boxes were multiplied by
   alignas(64) T extent[size];  // after rescale()
+  Ahead ahead[3];
 };
 
 // Columns of the rows [first, first + n), padded to whole vectors with boxes that are a point at the origin.
@@ -47,6 +49,10 @@ void store_rows(const T (*__restrict__ columns)[BoxTile<T>::size], const T* __re
   });
 }
 
+inline Ahead ahead_of(const Rows& rows, int64_t first) {
+  return ahead_of(rows.row_stride == 4 && rows.column_stride == 1 ? rows.data : nullptr, rows.dtype, first, 4);
+}
+
 template <class V, class T>
 IOULOSS_INLINE Row4<V> row(const T (*columns)[BoxTile<T>::size], int i) {
   return {V::load(columns[0] + i), V::load(columns[1] + i), V::load(columns[2] + i), V::load(columns[3] + i)};
@@ -64,39 +70,31 @@ IOULOSS_INLINE bool all_lanes(typename Native<T>::RawBits mask) {
   return all != 0;
 }
 
-template <class Formula, class T>
-bool value_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
+// The losses and, if wanted, their gradients.
+template <class Formula, bool gradient, class T>
+bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
   using V = Native<T>;
   const V largest(Limits<T>::largest);
   auto fine = V(0) == V(0);
   for (int i = 0; i < n; i += lanes<T>) {
+    for (const Ahead& ahead : tile.ahead) ahead.fetch(i, lanes<T>);
     Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), a.format);
     const Parameters<V> p{V(a.eps), V::load(tile.area_eps + i), V(a.parameter)};
     measure_overlap(b, p.area_eps);
     const V loss = Formula::value(b, p);
-    loss.store(tile.out[0] + i);
-    fine &= is_safe(b.extent()) & (absolute(loss) <= largest);
-  }
-  return all_lanes<T>(fine);
-}
-
-template <class Formula, class T>
-bool gradient_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
-  using V = Native<T>;
-  const V largest(Limits<T>::largest);
-  auto fine = V(0) == V(0);
-  for (int i = 0; i < n; i += lanes<T>) {
-    Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), a.format);
-    const Parameters<V> p{V(a.eps), V::load(tile.area_eps + i), V(a.parameter)};
-    measure_overlap(b, p.area_eps);
-    Partials<V> d;
-    Formula::add_gradient(b, p, d);
-    const Row4<V> g = to_gradient(b, d, a.format);
-    g.c0.store(tile.out[0] + i);
-    g.c1.store(tile.out[1] + i);
-    g.c2.store(tile.out[2] + i);
-    g.c3.store(tile.out[3] + i);
-    fine &= is_safe(b.extent()) & (absolute((g.c0 + g.c1) + (g.c2 + g.c3)) <= largest);
+    loss.store(tile.loss + i);
+    V checked = loss;
+    if constexpr (gradient) {
+      Partials<V> d;
+      Formula::add_gradient(b, p, d);
+      const Row4<V> g = to_gradient(b, d, a.format);
+      g.c0.store(tile.grad[0] + i);
+      g.c1.store(tile.grad[1] + i);
+      g.c2.store(tile.grad[2] + i);
+      g.c3.store(tile.grad[3] + i);
+      checked = loss + ((g.c0 + g.c1) + (g.c2 + g.c3));
+    }
+    fine &= is_safe(b.extent()) & (absolute(checked) <= largest);
   }
   return all_lanes<T>(fine);
 }
@@ -122,15 +120,19 @@ void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
 }
 
 template <class T>
-void run(TileFunction<T> function, const BoxArguments& a, BoxTile<T>& tile, int n, int columns) {
+void run(TileFunction<T> function, const BoxArguments& a, int64_t first, int n, BoxTile<T>& tile) {
+  load_columns(a.pred, first, n, tile.pred);
+  load_columns(a.target, first, n, tile.target);
+  tile.ahead[0] = ahead_of(a.pred, first + n);
+  tile.ahead[1] = ahead_of(a.target, first + n);
   if (function(tile, n, a)) return;
   rescale(tile, n, a.format);
   function(tile, n, a);
-  for (int c = 0; c < columns; ++c)
-    for (int i = 0; i < n; ++i) {
-      const T undo = columns == 1 ? T(1) : tile.scale[i];  // a gradient by the box, from that by the scaled one
-      tile.out[c][i] = tamed(T(tile.out[c][i] * undo), tile.extent[i]);
-    }
+  for (int i = 0; i < n; ++i) {
+    tile.loss[i] = tamed(tile.loss[i], tile.extent[i]);
+    for (auto& column : tile.grad)  // by the box, from that by the scaled one; without meaning in a forward pass
+      column[i] = tamed(T(column[i] * tile.scale[i]), tile.extent[i]);
+  }
   std::fill_n(tile.area_eps, tile.size, T(a.eps));
 }
 
@@ -139,39 +141,42 @@ void run(TileFunction<T> function, const BoxArguments& a, BoxTile<T>& tile, int 
 template <class T>
 double box_forward(const BoxArguments& a, TileFunction<T> function, T* losses, int64_t begin, int64_t end) {
   BoxTile<T> tile;
+  alignas(64) T scratch[BoxTile<T>::size];
   std::fill_n(tile.area_eps, tile.size, T(a.eps));
-  T* out = tile.out[0];
   double sum = 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
-    load_columns(a.pred, first, n, tile.pred);
-    load_columns(a.target, first, n, tile.target);
-    run(function, a, tile, n, 1);
-    multiply_by(a.weight, first, n, out, tile.out[1]);
+    run(function, a, first, n, tile);
+    multiply_by(a.weight, first, n, tile.loss, scratch);
     if (losses)
-      std::copy_n(out, n, losses + first);
+      std::copy_n(tile.loss, n, losses + first);
     else
-      sum += sum_of(out, n);
+      sum += sum_of(tile.loss, n);
   }
   return sum;
 }
 
+// Without an upstream gradient it is 1, and the sum of the losses is returned: forward and backward pass in one.
 template <class T>
-void box_backward(const BoxArguments& a, TileFunction<T> function, const Values& upstream, double scale,
-                  const Output& grad, int64_t begin, int64_t end) {
+double box_backward(const BoxArguments& a, TileFunction<T> function, const Values& upstream, double scale,
+                    const Output& grad, int64_t begin, int64_t end) {
   BoxTile<T> tile;
   alignas(64) T factor[BoxTile<T>::size], scratch[BoxTile<T>::size];
   std::fill_n(tile.area_eps, tile.size, T(a.eps));
+  double sum = 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
-    load_columns(a.pred, first, n, tile.pred);
-    load_columns(a.target, first, n, tile.target);
-    run(function, a, tile, n, 4);
+    tile.ahead[2] = ahead_of({grad.data, grad.dtype}, first);
+    run(function, a, first, n, tile);
     std::fill_n(factor, n, T(scale));
     multiply_by(upstream, first, n, factor, scratch);
     multiply_by(a.weight, first, n, factor, scratch);
-    store_rows(tile.out, factor, n, grad, first);
+    store_rows(tile.grad, factor, n, grad, first);
+    if (upstream.data) continue;
+    multiply_by(a.weight, first, n, tile.loss, scratch);
+    sum += sum_of(tile.loss, n);
   }
+  return sum;
 }
 
 }  // namespace IOULOSS_ARCH

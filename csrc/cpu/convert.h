@@ -57,6 +57,8 @@ struct Rounded<Half> {
   }
 };
 
+inline int size_of(Dtype dtype) { return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2; }
+
 // Calls f with a typed pointer.
 template <class F>
 IOULOSS_INLINE auto visit(const void* data, Dtype dtype, F f) {

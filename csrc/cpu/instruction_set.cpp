@@ -15,7 +15,7 @@ struct Functions {
 template <class T>
 const Functions<T>& functions_of(BoxFormula formula) {
   static constexpr Functions<T> table[] = {
-#define X(name, formula) {value_tile<formula, T>, gradient_tile<formula, T>},
+#define X(name, formula) {box_tile<formula, false, T>, box_tile<formula, true, T>},
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
@@ -27,35 +27,29 @@ double forward_boxes(const BoxArguments& a, void* losses, int64_t begin, int64_t
   return box_forward(a, functions_of<float>(a.formula).value, static_cast<float*>(losses), begin, end);
 }
 
-void backward_boxes(const BoxArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
-                    int64_t end) {
+double backward_boxes(const BoxArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
+                      int64_t end) {
   if (a.float64) return box_backward(a, functions_of<double>(a.formula).gradient, upstream, scale, grad, begin, end);
   return box_backward(a, functions_of<float>(a.formula).gradient, upstream, scale, grad, begin, end);
 }
 
-template <class T>
-double forward_focal(const FocalArguments& a, void* losses, int64_t begin, int64_t end) {
-  const auto function =
-      a.gamma == 2 ? focal_value_tile<SigmoidFocal<true>, T> : focal_value_tile<SigmoidFocal<false>, T>;
-  return focal_forward<T>(a, function, static_cast<T*>(losses), begin, end);
-}
-
-template <class T>
-void backward_focal(const FocalArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
-                    int64_t end) {
-  const auto function =
-      a.gamma == 2 ? focal_gradient_tile<SigmoidFocal<true>, T> : focal_gradient_tile<SigmoidFocal<false>, T>;
-  focal_backward<T>(a, function, upstream, scale, grad, begin, end);
+template <bool gradient, class T>
+LogitFunctions<T> functions_of(const FocalArguments& a) {
+  using Square = SigmoidFocal<true>;
+  using Power = SigmoidFocal<false>;
+  if (a.gamma == 2) return {logit_tile<Square, false, gradient, T>, logit_tile<Square, true, gradient, T>};
+  return {logit_tile<Power, false, gradient, T>, logit_tile<Power, true, gradient, T>};
 }
 
 double forward_logits(const FocalArguments& a, void* losses, int64_t begin, int64_t end) {
-  return a.float64 ? forward_focal<double>(a, losses, begin, end) : forward_focal<float>(a, losses, begin, end);
+  if (a.float64) return focal_forward(a, functions_of<false, double>(a), static_cast<double*>(losses), begin, end);
+  return focal_forward(a, functions_of<false, float>(a), static_cast<float*>(losses), begin, end);
 }
 
-void backward_logits(const FocalArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
-                     int64_t end) {
-  return a.float64 ? backward_focal<double>(a, upstream, scale, grad, begin, end)
-                   : backward_focal<float>(a, upstream, scale, grad, begin, end);
+double backward_logits(const FocalArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
+                       int64_t end) {
+  if (a.float64) return focal_backward(a, functions_of<true, double>(a), upstream, scale, grad, begin, end);
+  return focal_backward(a, functions_of<true, float>(a), upstream, scale, grad, begin, end);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// The shape "logits" on the CPU: one logit and its target to one loss, a tile at a time (see box_pairs.h). Class
-// indices become 0 and 1, and weights, upstream gradients and alpha become one factor for each of the two targets, so
-// that every variant of a call runs through one loop.
+// The shape "logits" on the CPU: one logit and its target to one loss, a tile at a time (see box_pairs.h). Weights,
+// upstream gradients and alpha become one factor for each of the two targets, so that every variant of a call runs
+// through one loop; with class indices most logits go through a shorter one, and those of a row's class are done after.
 #pragma once
 
 #include "../core/logit_formulas.h"
@@ -16,30 +16,37 @@ struct LogitTile {
   alignas(64) T targets[size];
   alignas(64) T factor1[size];  // what the loss of target 1 is multiplied by
   alignas(64) T factor0[size];
-  alignas(64) T out[size];
-  alignas(64) T scratch[size];
+  alignas(64) T loss[size];
+  alignas(64) T grad[size];
+  Ahead ahead[3];
 };
 
 template <class T>
-using LogitFunction = void (*)(LogitTile<T>&, int n, double gamma);
+using LogitFunction = void (*)(LogitTile<T>&, int n, const FocalArguments&, double scale);
 
-template <class Formula, class T>
-void focal_value_tile(LogitTile<T>& tile, int n, double gamma) {
+// The losses and, if wanted, their gradients times `scale`. The last vector may reach beyond n.
+template <class Formula, bool background, bool gradient, class T>
+void logit_tile(LogitTile<T>& tile, int n, const FocalArguments& a, double scale) {
   using V = Native<T>;
   for (int i = 0; i < n; i += lanes<T>) {
-    const FocalParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V(gamma)};
-    Formula::value(V::load(tile.logits + i), V::load(tile.targets + i), f).store(tile.out + i);
+    for (const Ahead& ahead : tile.ahead) ahead.fetch(i, lanes<T>);
+    const auto z = [&] {
+      if constexpr (background)
+        return Background();
+      else
+        return V::load(tile.targets + i);
+    }();
+    const V x = V::load(tile.logits + i);
+    const FocalParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V(a.gamma)};
+    Formula::value(x, z, f).store(tile.loss + i);
+    if constexpr (gradient) (Formula::gradient(x, z, f) * V(scale)).store(tile.grad + i);
   }
 }
 
-template <class Formula, class T>
-void focal_gradient_tile(LogitTile<T>& tile, int n, double gamma) {
-  using V = Native<T>;
-  for (int i = 0; i < n; i += lanes<T>) {
-    const FocalParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V(gamma)};
-    Formula::gradient(V::load(tile.logits + i), V::load(tile.targets + i), f).store(tile.out + i);
-  }
-}
+template <class T>
+struct LogitFunctions {
+  LogitFunction<T> any_target, background;
+};
 
 // Calls f(row, from, to) for each row of classes that the logits [first, first + n) touch; from and to count from
 // first.
@@ -51,92 +58,106 @@ void for_each_row(const FocalArguments& a, int64_t first, int n, F f) {
   }
 }
 
-// Indices outside [0, classes) are background: no target is 1. Rows to ignore get a logit and factors of 0, so that
-// they count for nothing whatever is in them.
 template <class T>
-void load_class_indices(const FocalArguments& a, int64_t first, int n, LogitTile<T>& tile) {
-  std::fill_n(tile.targets, n, T(0));
-  for_each_row(a, first, n, [&](int64_t row, int from, int to) {
-    const int64_t index = a.class_index[row];
-    const int64_t at = row * a.classes - first + index;
-    if (index == a.ignore_index) {
-      for (T* values : {tile.logits, tile.factor1, tile.factor0}) std::fill(values + from, values + to, T(0));
-    } else if (index >= 0 && index < a.classes && at >= from && at < to) {
-      tile.targets[at] = T(1);
-    }
-  });
-}
-
-template <class T>
-void load_factors(const FocalArguments& a, const Values& upstream, double scale, int64_t first, int n,
-                  LogitTile<T>& tile) {
-  std::fill_n(tile.out, n, T(scale));
-  multiply_by(upstream, first, n, tile.out, tile.scratch);
+void load_factors(const FocalArguments& a, const Values& upstream, int64_t first, int n, LogitTile<T>& tile) {
+  alignas(64) T factor[LogitTile<T>::size], scratch[LogitTile<T>::size];
+  std::fill_n(factor, n, T(1));
+  multiply_by(upstream, first, n, factor, scratch);
   if (a.weight_per_row && a.weight.data) {
     for_each_row(a, first, n, [&](int64_t row, int from, int to) {
       T weight;
       load_values(a.weight, row, 1, &weight);
-      for (int i = from; i < to; ++i) tile.out[i] *= weight;
+      for (int i = from; i < to; ++i) factor[i] *= weight;
     });
   } else {
-    multiply_by(a.weight, first, n, tile.out, tile.scratch);
+    multiply_by(a.weight, first, n, factor, scratch);
   }
   for (int i = 0; i < n; ++i) {
-    tile.factor1[i] = tile.out[i] * T(a.alpha1);
-    tile.factor0[i] = tile.out[i] * T(a.alpha0);
+    tile.factor1[i] = factor[i] * T(a.alpha1);
+    tile.factor0[i] = factor[i] * T(a.alpha0);
   }
   if (!a.alpha_per_class.data) return;
   for_each_row(a, first, n, [&](int64_t row, int from, int to) {
-    load_values(a.alpha_per_class, first + from - row * a.classes, to - from, tile.scratch + from);
+    load_values(a.alpha_per_class, first + from - row * a.classes, to - from, scratch + from);
   });
   for (int i = 0; i < n; ++i) {
-    tile.factor1[i] = tile.out[i] * tile.scratch[i];
-    tile.factor0[i] = tile.out[i] * (T(1) - tile.scratch[i]);
+    tile.factor1[i] = factor[i] * scratch[i];
+    tile.factor0[i] = factor[i] * (T(1) - scratch[i]);
   }
 }
 
+// Targets by class index: all logits as background, then the one of each row's class again. An index outside
+// [0, classes) has none. Rows to ignore count for nothing, whatever is in them.
 template <class T>
-void run(LogitFunction<T> function, const FocalArguments& a, int64_t first, int n, LogitTile<T>& tile) {
-  load_values(a.logits, first, n, tile.logits);
-  if (a.class_index)
-    load_class_indices(a, first, n, tile);
-  else
-    load_values(a.targets, first, n, tile.targets);
-  for (T* values : {tile.logits, tile.targets}) std::fill(values + n, values + padded<T>(n), T(0));
-  function(tile, n, a.gamma);
+void run_by_class(const LogitFunctions<T>& functions, const FocalArguments& a, double scale, int64_t first, int n,
+                  LogitTile<T>& tile, LogitTile<T>& classes) {
+  functions.background(tile, n, a, scale);
+  int found = 0;
+  int places[LogitTile<T>::size];
+  for_each_row(a, first, n, [&](int64_t row, int from, int to) {
+    const int64_t index = a.class_index[row], at = row * a.classes - first + index;
+    if (index == a.ignore_index) {
+      for (T* values : {tile.loss, tile.grad}) std::fill(values + from, values + to, T(0));
+    } else if (index >= 0 && index < a.classes && at >= from && at < to) {
+      classes.logits[found] = tile.logits[at];
+      classes.factor1[found] = tile.factor1[at];
+      places[found++] = int(at);
+    }
+  });
+  functions.any_target(classes, found, a, scale);
+  for (int k = 0; k < found; ++k) {
+    tile.loss[places[k]] = classes.loss[k];
+    tile.grad[places[k]] = classes.grad[k];
+  }
 }
 
-// Factors are the same for every tile unless something varies from logit to logit.
-inline bool factors_vary(const FocalArguments& a, const Values& upstream) {
-  return a.weight.data || a.alpha_per_class.data || a.class_index || upstream.stride != 0;
-}
-
-template <class T>
-double focal_forward(const FocalArguments& a, LogitFunction<T> function, T* losses, int64_t begin, int64_t end) {
-  LogitTile<T> tile;
-  double sum = 0;
+// Calls each(first, n, tile) for every tile of [begin, end), with its losses and gradients.
+template <class T, class F>
+void for_each_tile(const LogitFunctions<T>& functions, const FocalArguments& a, const Values& upstream, double scale,
+                   const Output& grad, int64_t begin, int64_t end, F each) {
+  LogitTile<T> tile = {}, classes = {};
+  std::fill_n(classes.targets, classes.size, T(1));
+  const bool factors_vary = a.weight.data || a.alpha_per_class.data || upstream.stride != 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
-    if (first == begin || factors_vary(a, {})) load_factors(a, {}, 1, first, n, tile);
-    run(function, a, first, n, tile);
-    if (losses)
-      std::copy_n(tile.out, n, losses + first);
-    else
-      sum += sum_of(tile.out, n);
+    if (first == begin || factors_vary) load_factors(a, upstream, first, n, tile);
+    load_values(a.logits, first, n, tile.logits);
+    tile.ahead[0] = ahead_of(a.logits.data, a.logits.dtype, first + n);
+    tile.ahead[1] = ahead_of(a.targets.data, a.targets.dtype, first + n);
+    tile.ahead[2] = ahead_of(grad.data, grad.dtype, first);
+    if (a.class_index) {
+      run_by_class(functions, a, scale, first, n, tile, classes);
+    } else {
+      load_values(a.targets, first, n, tile.targets);
+      functions.any_target(tile, n, a, scale);
+    }
+    each(first, n, tile);
   }
+}
+
+template <class T>
+double focal_forward(const FocalArguments& a, const LogitFunctions<T>& functions, T* losses, int64_t begin,
+                     int64_t end) {
+  double sum = 0;
+  for_each_tile(functions, a, {}, 1, {}, begin, end, [&](int64_t first, int n, const LogitTile<T>& tile) {
+    if (losses)
+      std::copy_n(tile.loss, n, losses + first);
+    else
+      sum += sum_of(tile.loss, n);
+  });
   return sum;
 }
 
+// Without an upstream gradient it is 1, and the sum of the losses is returned: forward and backward pass in one.
 template <class T>
-void focal_backward(const FocalArguments& a, LogitFunction<T> function, const Values& upstream, double scale,
-                    const Output& grad, int64_t begin, int64_t end) {
-  LogitTile<T> tile;
-  for (int64_t first = begin; first < end; first += tile.size) {
-    const int n = int(std::min<int64_t>(tile.size, end - first));
-    if (first == begin || factors_vary(a, upstream)) load_factors(a, upstream, scale, first, n, tile);
-    run(function, a, first, n, tile);
-    store_values(tile.out, n, grad, first);
-  }
+double focal_backward(const FocalArguments& a, const LogitFunctions<T>& functions, const Values& upstream, double scale,
+                      const Output& grad, int64_t begin, int64_t end) {
+  double sum = 0;
+  for_each_tile(functions, a, upstream, scale, grad, begin, end, [&](int64_t first, int n, const LogitTile<T>& tile) {
+    store_values(tile.grad, n, grad, first);
+    if (!upstream.data) sum += sum_of(tile.loss, n);
+  });
+  return sum;
 }
 
 }  // namespace IOULOSS_ARCH

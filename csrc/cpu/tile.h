@@ -18,15 +18,36 @@ constexpr int padded(int n) {
   return (n + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
-// In float64, in an order that depends on nothing but n: eight running sums, folded pairwise.
+// In float64, in an order that depends on nothing but n: running sums, folded pairwise. As many as keep the adders of
+// any instruction set busy.
 template <class T>
 double sum_of(const T* values, int n) {
-  double sums[8] = {};
+  constexpr int running = 32;
+  double sums[running] = {};
   int i = 0;
-  for (; i + 8 <= n; i += 8)
-    for (int k = 0; k < 8; ++k) sums[k] += values[i + k];
-  for (int k = 0; i < n; ++i, ++k) sums[k] += values[i];
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+  for (; i + running <= n; i += running)
+    for (int k = 0; k < running; ++k) sums[k] += values[i + k];
+  for (int k = 0; i + k < n; ++k) sums[k] += values[i + k];
+  for (int half = running / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) sums[k] += sums[k + half];
+  return sums[0];
+}
+
+// Memory that is wanted soon: what the next tile reads, and what this one writes. A loop that computes asks for it a
+// cache line at a time, so that the memory works while the arithmetic does. It need not exist.
+struct Ahead {
+  const char* at = nullptr;
+  int bytes = 0;  // of a box or a logit; 0 where there is no order to foresee
+
+  IOULOSS_INLINE void fetch(int first, int n) const {
+    for (int i = 0; i < n * bytes; i += 64) __builtin_prefetch(at + first * bytes + i);
+  }
+};
+
+inline Ahead ahead_of(const void* data, Dtype dtype, int64_t first, int values = 1) {
+  if (!data) return {};
+  const int bytes = values * size_of(dtype);
+  return {static_cast<const char*>(data) + first * bytes, bytes};
 }
 
 // values *= others, where there are others.

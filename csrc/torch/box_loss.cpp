@@ -91,11 +91,13 @@ void forward_cpu(const BoxArguments& a, Reduction reduction, const Divisor& divi
   if (reduction != Reduction::none) divisor.write_on_cpu(sum, losses);
 }
 
-void backward_cpu(const BoxArguments& a, const Upstream& upstream, const Divisor& divisor, Tensor& grad) {
+// Returns the sum of the losses where there is no upstream gradient.
+double backward_cpu(const BoxArguments& a, const Values& upstream, const Divisor& divisor, Tensor& grad) {
   const auto backward = cpu_kernels().box_backward;
   const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
   const double scale = divisor.scale_on_cpu();
-  over_chunks(a.n, chunk, [&](int64_t begin, int64_t end) { backward(a, upstream.values, scale, out, begin, end); });
+  return sum_over_chunks(a.n, chunk,
+                         [&](int64_t begin, int64_t end) { return backward(a, upstream, scale, out, begin, end); });
 }
 
 // ---- the operators on a device -----------------------------------------------------------------------------------
@@ -113,6 +115,20 @@ Tensor forward(const Tensor& pred, const Tensor& target, const OptionalTensor& w
 #endif
   forward_cpu(call.a, call.reduction, by, losses);
   return losses;
+}
+
+// The reduced loss, and its gradient by pred.
+std::tuple<Tensor, Tensor> both(const Tensor& pred, const Tensor& target, const OptionalTensor& weight,
+                                const OptionalTensor& avg_factor, std::optional<double> divisor,
+                                std::string_view formula, double parameter, std::string_view reduction,
+                                std::string_view fmt, double eps) {
+  Call call(pred, target, weight, avg_factor, divisor, formula, parameter, reduction, fmt, eps);
+  Tensor loss = call.new_losses(pred), grad = at::empty_symint(pred.sym_sizes(), pred.options());
+  if (pred.is_meta()) return {loss, grad};
+  const Inputs inputs(pred, target, weight, call.a);
+  const Divisor by(avg_factor, divisor, call.reduction, call.a.n, call.a.float64);
+  by.write_on_cpu(backward_cpu(call.a, {}, by, grad), loss);
+  return {loss, grad};
 }
 
 std::tuple<Tensor, Tensor> backward(const Tensor& grad_output, const Tensor& pred, const Tensor& target,
@@ -133,7 +149,7 @@ std::tuple<Tensor, Tensor> backward(const Tensor& grad_output, const Tensor& pre
 #ifdef IOULOSS_CUDA
     if (pred.is_cuda()) return launch_on_device(call.a, upstream, by, grad);
 #endif
-    backward_cpu(call.a, upstream, by, grad);
+    backward_cpu(call.a, upstream.values, by, grad);
   };
   if (pred_needs_grad) run(grad_pred);
   if (target_needs_grad) {
@@ -157,13 +173,28 @@ std::tuple<Tensor, Tensor> box_loss_backward(const Tensor& grad_output, const Te
                  pred_needs_grad, target_needs_grad);
 }
 
+std::tuple<Tensor, Tensor> box_loss_and_gradient(const Tensor& pred, const Tensor& target, const OptionalTensor& weight,
+                                                 const OptionalTensor& avg_factor, std::optional<double> divisor,
+                                                 std::string_view formula, double parameter, std::string_view reduction,
+                                                 std::string_view fmt, double eps) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("iouloss::box_loss_and_gradient", "")
+                             .typed<decltype(box_loss_and_gradient)>();
+  return op.call(pred, target, weight, avg_factor, divisor, formula, parameter, reduction, fmt, eps);
+}
+
 struct BoxLoss : torch::autograd::Function<BoxLoss> {
   static Tensor forward(AutogradContext* ctx, const Tensor& pred, const Tensor& target, const OptionalTensor& weight,
                         const OptionalTensor& avg_factor, std::optional<double> divisor, std::string_view formula,
                         double parameter, std::string_view reduction, std::string_view fmt, double eps) {
     at::AutoDispatchBelowADInplaceOrView below;
-    Tensor losses = box_loss(pred, target, weight, avg_factor, divisor, formula, parameter, reduction, fmt, eps);
-    ctx->save_for_backward({pred, target, weight.value_or(Tensor()), avg_factor.value_or(Tensor())});
+    Tensor losses, grad_pred;
+    if (leaves_gradient(pred, reduction) && !target.requires_grad())
+      std::tie(losses, grad_pred) =
+          box_loss_and_gradient(pred, target, weight, avg_factor, divisor, formula, parameter, reduction, fmt, eps);
+    else
+      losses = box_loss(pred, target, weight, avg_factor, divisor, formula, parameter, reduction, fmt, eps);
+    ctx->save_for_backward({pred, target, weight.value_or(Tensor()), avg_factor.value_or(Tensor()), grad_pred});
     ctx->saved_data["divisor"] = divisor;
     ctx->saved_data["formula"] = std::string(formula);
     ctx->saved_data["parameter"] = parameter;
@@ -175,6 +206,8 @@ struct BoxLoss : torch::autograd::Function<BoxLoss> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const auto saved = ctx->get_saved_variables();
+    variable_list grads(10);
+    if ((grads[0] = gradient_from(saved[4], grad_outputs[0])).defined()) return grads;
     auto& options = ctx->saved_data;
     const auto [grad_pred, grad_target] = call_backward([&] {
       return box_loss_backward(grad_outputs[0], saved[0], saved[1], if_defined(saved[2]), if_defined(saved[3]),
@@ -183,7 +216,6 @@ struct BoxLoss : torch::autograd::Function<BoxLoss> {
                                options["fmt"].toStringView(), options["eps"].toDouble(), ctx->needs_input_grad(0),
                                ctx->needs_input_grad(1));
     });
-    variable_list grads(10);
     if (ctx->needs_input_grad(0)) grads[0] = grad_pred;
     if (ctx->needs_input_grad(1)) grads[1] = grad_target;
     return grads;
@@ -217,6 +249,10 @@ TORCH_LIBRARY_FRAGMENT(iouloss, m) {
       "float parameter, str reduction, str fmt, float eps) -> Tensor",
       {at::Tag::pt2_compliant_tag});
   m.def(
+      "box_loss_and_gradient(Tensor pred, Tensor target, Tensor? weight, Tensor? avg_factor, float? divisor, "
+      "str formula, float parameter, str reduction, str fmt, float eps) -> (Tensor, Tensor)",
+      {at::Tag::pt2_compliant_tag});
+  m.def(
       "box_loss_backward(Tensor grad_output, Tensor pred, Tensor target, Tensor? weight, Tensor? avg_factor, "
       "float? divisor, str formula, float parameter, str reduction, str fmt, float eps, bool pred_needs_grad, "
       "bool target_needs_grad) -> (Tensor, Tensor)",
@@ -225,6 +261,8 @@ TORCH_LIBRARY_FRAGMENT(iouloss, m) {
     m.impl("box_loss", torch::dispatch(key, TORCH_FN(forward)));
     m.impl("box_loss_backward", torch::dispatch(key, TORCH_FN(backward)));
   }
+  for (const auto key : {c10::DispatchKey::CPU, c10::DispatchKey::Meta})
+    m.impl("box_loss_and_gradient", torch::dispatch(key, TORCH_FN(both)));
   m.impl("box_loss", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(forward_autograd)));
 }
 

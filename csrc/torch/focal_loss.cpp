@@ -108,11 +108,13 @@ void forward_cpu(const FocalArguments& a, Reduction reduction, const Divisor& di
   if (reduction != Reduction::none) divisor.write_on_cpu(sum, losses);
 }
 
-void backward_cpu(const FocalArguments& a, const Upstream& upstream, const Divisor& divisor, Tensor& grad) {
+// Returns the sum of the losses where there is no upstream gradient.
+double backward_cpu(const FocalArguments& a, const Values& upstream, const Divisor& divisor, Tensor& grad) {
   const auto backward = cpu_kernels().focal_backward;
   const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
   const double scale = divisor.scale_on_cpu();
-  over_chunks(a.n, chunk, [&](int64_t begin, int64_t end) { backward(a, upstream.values, scale, out, begin, end); });
+  return sum_over_chunks(a.n, chunk,
+                         [&](int64_t begin, int64_t end) { return backward(a, upstream, scale, out, begin, end); });
 }
 
 // ---- the operators on a device -----------------------------------------------------------------------------------
@@ -144,8 +146,22 @@ Tensor backward(const Tensor& grad_output, const Tensor& logits, const Tensor& t
 #ifdef IOULOSS_CUDA
   if (logits.is_cuda()) return launch_on_device(call.a, upstream, by, grad), grad;
 #endif
-  backward_cpu(call.a, upstream, by, grad);
+  backward_cpu(call.a, upstream.values, by, grad);
   return grad;
+}
+
+// The reduced loss and its gradient.
+std::tuple<Tensor, Tensor> both(const Tensor& logits, const Tensor& targets, const OptionalTensor& weight,
+                                const OptionalTensor& avg_factor, std::optional<double> divisor,
+                                const OptionalTensor& alpha_per_class, std::optional<double> alpha, double gamma,
+                                std::string_view reduction, int64_t ignore_index) {
+  Call call(logits, targets, weight, avg_factor, divisor, alpha_per_class, alpha, gamma, reduction, ignore_index);
+  Tensor loss = call.new_losses(logits), grad = at::empty_symint(logits.sym_sizes(), logits.options());
+  if (logits.is_meta()) return {loss, grad};
+  const Inputs inputs(logits, targets, weight, alpha_per_class, call.a);
+  const Divisor by(avg_factor, divisor, call.reduction, call.a.n, call.a.float64);
+  by.write_on_cpu(backward_cpu(call.a, {}, by, grad), loss);
+  return {loss, grad};
 }
 
 // ---- autograd ----------------------------------------------------------------------------------------------------
@@ -162,16 +178,31 @@ Tensor sigmoid_focal_loss_backward(const Tensor& grad_output, const Tensor& logi
                  ignore_index);
 }
 
+std::tuple<Tensor, Tensor> sigmoid_focal_loss_and_gradient(
+    const Tensor& logits, const Tensor& targets, const OptionalTensor& weight, const OptionalTensor& avg_factor,
+    std::optional<double> divisor, const OptionalTensor& alpha_per_class, std::optional<double> alpha, double gamma,
+    std::string_view reduction, int64_t ignore_index) {
+  static const auto op = c10::Dispatcher::singleton()
+                             .findSchemaOrThrow("iouloss::sigmoid_focal_loss_and_gradient", "")
+                             .typed<decltype(sigmoid_focal_loss_and_gradient)>();
+  return op.call(logits, targets, weight, avg_factor, divisor, alpha_per_class, alpha, gamma, reduction, ignore_index);
+}
+
 struct SigmoidFocalLoss : torch::autograd::Function<SigmoidFocalLoss> {
   static Tensor forward(AutogradContext* ctx, const Tensor& logits, const Tensor& targets, const OptionalTensor& weight,
                         const OptionalTensor& avg_factor, std::optional<double> divisor,
                         const OptionalTensor& alpha_per_class, std::optional<double> alpha, double gamma,
                         std::string_view reduction, int64_t ignore_index) {
     at::AutoDispatchBelowADInplaceOrView below;
-    Tensor losses = sigmoid_focal_loss(logits, targets, weight, avg_factor, divisor, alpha_per_class, alpha, gamma,
-                                       reduction, ignore_index);
+    Tensor losses, grad;
+    if (leaves_gradient(logits, reduction))
+      std::tie(losses, grad) = sigmoid_focal_loss_and_gradient(logits, targets, weight, avg_factor, divisor,
+                                                               alpha_per_class, alpha, gamma, reduction, ignore_index);
+    else
+      losses = sigmoid_focal_loss(logits, targets, weight, avg_factor, divisor, alpha_per_class, alpha, gamma,
+                                  reduction, ignore_index);
     ctx->save_for_backward({logits, targets, weight.value_or(Tensor()), avg_factor.value_or(Tensor()),
-                            alpha_per_class.value_or(Tensor())});
+                            alpha_per_class.value_or(Tensor()), grad});
     ctx->saved_data["divisor"] = divisor;
     ctx->saved_data["alpha"] = alpha;
     ctx->saved_data["gamma"] = gamma;
@@ -191,7 +222,8 @@ struct SigmoidFocalLoss : torch::autograd::Function<SigmoidFocalLoss> {
                                          options["ignore_index"].toInt());
     };
     variable_list grads(10);
-    grads[0] = call_backward(call);
+    grads[0] = gradient_from(saved[5], grad_outputs[0]);
+    if (!grads[0].defined()) grads[0] = call_backward(call);
     return grads;
   }
 };
@@ -230,6 +262,11 @@ TORCH_LIBRARY_FRAGMENT(iouloss, m) {
       "Tensor? alpha_per_class, float? alpha, float gamma, str reduction, int ignore_index) -> Tensor",
       {at::Tag::pt2_compliant_tag});
   m.def(
+      "sigmoid_focal_loss_and_gradient(Tensor logits, Tensor targets, Tensor? weight, Tensor? avg_factor, "
+      "float? divisor, Tensor? alpha_per_class, float? alpha, float gamma, str reduction, int ignore_index) "
+      "-> (Tensor, Tensor)",
+      {at::Tag::pt2_compliant_tag});
+  m.def(
       "sigmoid_focal_loss_backward(Tensor grad_output, Tensor logits, Tensor targets, Tensor? weight, "
       "Tensor? avg_factor, float? divisor, Tensor? alpha_per_class, float? alpha, float gamma, str reduction, "
       "int ignore_index) -> Tensor",
@@ -238,6 +275,8 @@ TORCH_LIBRARY_FRAGMENT(iouloss, m) {
     m.impl("sigmoid_focal_loss", torch::dispatch(key, TORCH_FN(forward)));
     m.impl("sigmoid_focal_loss_backward", torch::dispatch(key, TORCH_FN(backward)));
   }
+  for (const auto key : {c10::DispatchKey::CPU, c10::DispatchKey::Meta})
+    m.impl("sigmoid_focal_loss_and_gradient", torch::dispatch(key, TORCH_FN(both)));
   m.impl("sigmoid_focal_loss", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(forward_autograd)));
 }
 

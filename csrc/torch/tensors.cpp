@@ -1,7 +1,9 @@
 #include "tensors.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/mul.h>
 #include <c10/util/SmallVector.h>
+#include <torch/csrc/autograd/graph_task.h>
 
 #include <numeric>
 
@@ -47,6 +49,31 @@ void Divisor::write_on_cpu(double sum, const at::Tensor& loss) const {
     *loss.mutable_data_ptr<double>() = value;
   else
     *loss.mutable_data_ptr<float>() = float(value);
+}
+
+namespace {
+
+bool is_plain_cpu(const at::Tensor& tensor) {
+  const auto keys =
+      tensor.key_set() - c10::autograd_dispatch_keyset_with_ADInplaceOrView - c10::autocast_dispatch_keyset;
+  return keys == c10::DispatchKeySet(c10::DispatchKey::CPU);
+}
+
+}  // namespace
+
+bool leaves_gradient(const at::Tensor& input, std::string_view reduction) {
+  return reduction != "none" && is_plain_cpu(input);
+}
+
+at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output) {
+  if (!left.defined() || at::GradMode::is_enabled() || !is_plain_cpu(grad_output)) return {};
+  const double upstream = grad_output.scalar_type() == at::kDouble ? *grad_output.const_data_ptr<double>()
+                                                                   : *grad_output.const_data_ptr<float>();
+  // Where the graph is kept, this is not the last to ask for it.
+  if (upstream == 1) return torch::autograd::get_current_graph_task_keep_graph() ? left.clone() : left;
+  // A half is to be rounded once, after the upstream gradient: it may be a gradient scaler's, against underflow.
+  if (left.scalar_type() != grad_output.scalar_type()) return {};
+  return at::mul(left, grad_output);
 }
 
 void over_chunks(int64_t n, int64_t chunk, const std::function<void(int64_t, int64_t)>& part) {

@@ -9,7 +9,7 @@
 
 #include <functional>
 #include <optional>
-#include <vector>
+#include <string_view>
 
 #include "../core/arguments.h"
 #include "checks.h"
@@ -64,6 +64,14 @@ auto call_backward(F f) {
   at::AutoDispatchBelowADInplaceOrView below;
   return f();
 }
+
+// On the CPU most of a gradient is at hand once the loss is computed. So where one number weighs all losses, the
+// forward pass leaves the gradient for an upstream gradient of 1, and the backward pass has nothing to compute. Only
+// for tensors that are just that: compilers and transforms see two operators, each a function of its inputs.
+bool leaves_gradient(const at::Tensor& input, std::string_view reduction);
+
+// What a backward pass makes of the gradient that was left; undefined where it must compute it after all.
+at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output);
 
 inline std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;
