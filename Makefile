@@ -3,6 +3,7 @@
 #   make train      train a detector on real aerial photographs with the fused losses
 #   make test       prove the rest: every backend this machine has, and the CUDA kernels even without a GPU
 #   make bench      measure, beside the peers        make bench-quick   the same in a minute and a half
+#   make gpu        test, check and time everything on the GPU that is here, with the Python that is here: docs/gpu_day.md
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
 #   make wheel      build a wheel                    make format        let the formatters have their way
 
@@ -32,7 +33,7 @@ BUILT := $(VENV)/.built-$(BUILD)
 # The tests of every backend.
 LOSS_TESTS := $(wildcard tests/test_boxes*.py tests/test_logits*.py) tests/test_errors.py tests/test_compile.py
 
-.PHONY: train test test-cpu emulate bench bench-quick lint format wheel clean
+.PHONY: train test test-cpu emulate gpu bench bench-quick lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -71,6 +72,10 @@ endif
 emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
 	PYTHONPATH=tests/emulated_cuda $(IN_VENV) -m emulated_cuda $(IN_VENV) -m pytest -q $(LOSS_TESTS)
+
+# No environment of its own, and nothing to download: what a CUDA image has is enough.
+gpu:
+	$(PYTHON) -m gpu_day $(ARGS)
 
 bench: $(BUILT) $(VENV)/.train
 	$(IN_VENV) -m benchmarks $(ARGS)

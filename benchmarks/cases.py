@@ -172,5 +172,16 @@ def quick(plan: Plan) -> Iterator[Case]:
         yield Case("ciou", 1_000_000, device=device, threads=max(plan.threads), with_compiled=False)
 
 
+def gpu(plan: Plan) -> Iterator[Case]:
+    """What a GPU is judged by: large batches, and small ones, where the call itself is what takes time."""
+    new = partial(Case, device="cuda", threads=1)
+    yield from (new(loss, n, with_compiled=loss == "ciou") for loss in BOX_LOSSES for n in plan.of((1_000_000,)))
+    yield from (new(loss, size) for loss in LOGIT_LOSSES for size in plan.of((100_000,)))
+    yield from (new("ciou", size, with_compiled=size == 128) for size in plan.of((128, 10_000, 100_000, 10_000_000)))
+    yield from (new(loss, size, with_compiled=False) for loss in LOGIT_LOSSES for size in plan.of((1_000, 10_000)))
+    for loss, size in (("ciou", 1_000_000), ("focal_dense", 100_000), ("focal_index", 100_000)):
+        yield from (new(loss, n, dtype, with_compiled=False) for n in plan.of((size,)) for dtype in HALVES)
+
+
 def distinct(cases: Iterable[Case]) -> list[Case]:
     return list({case.key: case for case in cases}.values())

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import hypothesis
 import pytest
 import torch
 
@@ -16,11 +15,6 @@ from iouloss import _backend, _ops
 
 EMULATED = os.environ.get("EMULATED_CUDA") == "1"
 BACKENDS = ("reference", "cpu-baseline", "cpu-avx2", "cpu-avx512", "cuda")
-
-hypothesis.settings.register_profile(
-    "iouloss", derandomize=True, deadline=None, max_examples=5 if EMULATED else 25, database=None
-)
-hypothesis.settings.load_profile("iouloss")
 
 
 @dataclass(frozen=True)

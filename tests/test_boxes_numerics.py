@@ -22,8 +22,7 @@ from cases import (
 from cases import box_losses as losses
 from cases import box_truths as truths
 from conftest import Backend
-from hypothesis import given
-from hypothesis import strategies as st
+from properties import given, st
 from torch import Tensor
 
 # -------------------------------------------------------------------------------------------------------------- kinks

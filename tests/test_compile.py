@@ -1,6 +1,7 @@
 """torch.compile, torch.export, torch.func, opcheck and second derivatives."""
 
 import functools
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -233,6 +234,9 @@ def test_only_the_gradient_of_the_target_twice(backend: Backend) -> None:
 
 # -------------------------------------------------------------------------------------------------------------- opcheck
 
+needs_expecttest = pytest.mark.skipif(
+    importlib.util.find_spec("expecttest") is None, reason="torch's opcheck wants expecttest, which is not installed"
+)
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
 
 
@@ -240,6 +244,7 @@ def make_view(tensor: Tensor, layout: str) -> Tensor:
     return torch.stack((tensor, tensor), -1)[..., 0] if layout == "strided" else tensor
 
 
+@needs_expecttest
 @pytest.mark.parametrize("backend", COMPILED, indirect=True)
 @pytest.mark.parametrize("grad", [False, True])
 @pytest.mark.parametrize("n", [0, 5])
@@ -260,6 +265,7 @@ def test_opcheck(backend: Backend, grad: bool, n: int, dtype: torch.dtype, layou
     torch.library.opcheck(torch.ops.iouloss.sigmoid_focal_loss.default, arguments, test_utils=checks)
 
 
+@needs_expecttest
 @pytest.mark.parametrize("backend", COMPILED, indirect=True)
 @pytest.mark.parametrize("grad", [False, True])
 def test_opcheck_of_the_backward(backend: Backend, grad: bool) -> None:

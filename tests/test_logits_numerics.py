@@ -19,8 +19,7 @@ from cases import (
 from cases import focal_losses as losses
 from cases import focal_truths as truths
 from conftest import Backend
-from hypothesis import given
-from hypothesis import strategies as st
+from properties import given, st
 from torch import Tensor
 
 from iouloss import sigmoid_focal_loss

@@ -1,0 +1,28 @@
+"""What the tests do not ask of a GPU. Each module is a program: its last line says what it found.
+
+Exit status 0 is a success, ``CANNOT`` that the machine lacks what the check wants, anything else a failure.
+"""
+
+import os
+import sys
+from typing import Any
+
+import torch
+
+from iouloss import _backend
+
+from ..steps import CANNOT as CANNOT
+
+EMULATED = os.environ.get("EMULATED_CUDA") == "1"
+
+
+def require_kernels() -> None:
+    """The reference would pass every check here, without a kernel being run."""
+    if not torch.cuda.is_available():
+        sys.exit("torch sees no GPU")
+    if not _backend.has_cuda:
+        sys.exit(f"the extension has no CUDA kernels: {_backend.load_error or _backend.BUILD}")
+
+
+def require_close(what: str, got: Any, wanted: Any, rtol: float, atol: float) -> None:
+    torch.testing.assert_close(got, wanted, rtol=rtol, atol=atol, msg=lambda text: f"{what}: {text}")

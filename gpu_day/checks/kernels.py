@@ -1,0 +1,131 @@
+"""Every kernel once or twice, at sizes with a tail: short enough to run under compute-sanitizer.
+
+All that a kernel reads is copied from the host: what torch's own kernels wrote, a sanitizer that is told to look at
+ours alone would take for never written.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from iouloss import _ops, reference
+from iouloss.reference.checks import FORMULAS
+
+from . import require_close, require_kernels
+
+BOXES = 517  # two blocks of 256 and a tail
+ROWS, CLASSES = 259, 5  # 1295 logits: a block of 1024, and a tail that is no multiple of 4
+NUMBERS = (torch.float32, torch.float64)
+HALVES = (torch.float16, torch.bfloat16)
+
+Loss = Callable[..., Tensor]
+
+
+@dataclass
+class Call:
+    """A loss of host tensors: the first is differentiated, each is wrapped as ``layout`` says on the device."""
+
+    name: str
+    ours: Loss
+    truth: Loss
+    tensors: list[Tensor]
+    layout: Callable[[Tensor], Tensor] = lambda tensor: tensor
+
+
+def boxes(n: int = BOXES) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    corner, size, shift, grow = (torch.rand(n, 2, generator=generator, dtype=torch.float64) for _ in range(4))
+    pred = torch.cat((corner, corner + 0.05 + size), -1)
+    target = torch.cat((corner + 0.4 * shift, corner + 0.4 * shift + 0.05 + 1.3 * grow), -1)
+    return [64 * pred, 64 * target]
+
+
+def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt: str = "xyxy", **layout: Any) -> Call:
+    rest = (formula, 0.5, reduction, fmt, 1e-7)
+
+    def loss(box_loss: Loss) -> Loss:
+        return lambda pred, target, weight=None, by=None: box_loss(pred, target, weight, by, *rest)
+
+    return Call(f"{name} {formula}", loss(_ops.box_loss), loss(reference.box_loss), tensors, **layout)
+
+
+def focal_call(name: str, gamma: float, reduction: str, tensors: list[Tensor], alpha: str = "number") -> Call:
+    def loss(focal: Loss) -> Loss:
+        def call(logits: Tensor, targets: Tensor, weight: Tensor, by: Tensor | None = None) -> Tensor:
+            chosen = 0.25 if alpha == "number" else weight[:CLASSES]
+            return focal(logits, targets, weight, by, chosen, gamma, reduction, 2)
+
+        return call
+
+    return Call(f"{name} gamma {gamma:g}", loss(_ops.sigmoid_focal_loss), loss(reference.sigmoid_focal_loss), tensors)
+
+
+def all_calls() -> Iterator[Call]:
+    weight = torch.linspace(0.5, 2, BOXES)
+    for dtype in NUMBERS:
+        pair = [box.to(dtype) for box in boxes()]
+        by = torch.tensor(7.0, dtype=dtype)
+        for formula in FORMULAS:
+            yield box_call(f"{dtype}, each,", formula, "none", pair)
+            yield box_call(f"{dtype}, mean,", formula, "mean", [*pair, weight, by])
+    single = [box.float() for box in boxes()]
+    for fmt in ("xywh", "cxcywh"):
+        yield box_call(fmt, "ciou", "sum", single, fmt)
+    for name, layout in {"columns of a wider tensor": lambda t: t[:, 1:5], "misaligned": misaligned}.items():
+        wide = [torch.nn.functional.pad(box, (1, 2)) for box in single]
+        tensors = wide if "wider" in name else [torch.nn.functional.pad(box.flatten(), (1, 0)) for box in single]
+        yield box_call(name, "ciou", "sum", tensors, layout=layout)
+    for dtype in HALVES:
+        yield box_call(f"{dtype}", "giou", "none", [box.to(dtype) for box in boxes()])
+    yield box_call("one box", "ciou", "mean", [box[:1] for box in single])
+    yield from focal_calls()
+
+
+def misaligned(tensor: Tensor) -> Tensor:
+    return tensor[1:].view(-1, 4)
+
+
+def focal_calls() -> Iterator[Call]:
+    generator = torch.Generator().manual_seed(1)
+    logits = 6 * torch.randn(ROWS, CLASSES, generator=generator, dtype=torch.float64)
+    classes = torch.randint(CLASSES + 1, (ROWS,), generator=generator)
+    dense = torch.rand(ROWS, CLASSES, generator=generator, dtype=torch.float64)
+    rows = torch.linspace(0, 1, ROWS)
+    for dtype in NUMBERS:
+        x, z, by = logits.to(dtype), dense.to(dtype), torch.tensor(7.0, dtype=dtype)
+        for gamma in (2.0, 1.5):
+            yield focal_call(f"{dtype}, dense,", gamma, "none", [x, z, rows])
+            yield focal_call(f"{dtype}, dense, mean,", gamma, "mean", [x, z, rows, by])
+            yield focal_call(f"{dtype}, classes, alpha of each,", gamma, "none", [x, classes, rows], alpha="tensor")
+            yield focal_call(f"{dtype}, classes, mean,", gamma, "mean", [x, classes, rows, by])
+    for dtype in HALVES:
+        yield focal_call(f"{dtype}", 2.0, "none", [logits.to(dtype), dense.to(dtype), rows])
+
+
+def evaluate(loss: Loss, call: Call, device: str) -> list[Tensor]:
+    first, *others = (call.layout(t) if t.is_floating_point() else t for t in (t.to(device) for t in call.tensors))
+    leaf = first.detach().requires_grad_()
+    value = loss(leaf, *others)
+    (gradient,) = torch.autograd.grad(value, leaf, torch.ones(value.shape, dtype=value.dtype).to(device))
+    return [value.detach().cpu(), gradient.cpu()]
+
+
+def main() -> None:
+    require_kernels()
+    calls = list(all_calls())
+    for call in calls:
+        got, wanted = evaluate(call.ours, call, "cuda"), evaluate(call.truth, call, "cpu")
+        eps = torch.finfo(got[1].dtype).eps  # a gradient may be rounded to the other neighbour
+        exact = got[0].dtype == torch.float64
+        require_close(f"{call.name}, loss", got[0], wanted[0], *((1e-11, 1e-11) if exact else (2e-5, 1e-5)))
+        require_close(
+            f"{call.name}, gradient", got[1], wanted[1], 1e-10 if exact else 2e-5 + eps, 1e-11 if exact else 1e-5
+        )
+    print(f"{len(calls)} calls, forward and backward, agree with the reference")
+
+
+if __name__ == "__main__":
+    main()

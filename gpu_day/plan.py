@@ -1,0 +1,82 @@
+"""What is run, in the order of what would be missed most where the time runs out."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from .environment import tool
+from .steps import Step
+
+SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
+TESTS = ("tests", "-k", "cuda", "--ignore=tests/test_cuda_static.py")  # the backend; that file asks the compiler alone
+FEW_TESTS = ("tests/test_boxes.py", "-k", "cuda and every_size")
+
+
+def plan(facts: dict[str, Any], folder: Path, may_build: bool = True) -> list[Step]:
+    emulated = facts["emulated"]
+    steps = [
+        build(facts, may_build),
+        check("kernels", 60),
+        tests(facts, folder),
+        check("graph", 60),
+        check("devices", 60),
+        check("large", 60),
+        benchmarks(facts, folder),
+        accuracy(folder, emulated),
+        *(sanitizer(name, facts) for name in SANITIZERS),
+    ]
+    return steps
+
+
+def python(name: str, limit: float, *arguments: str, **options: Any) -> Step:
+    return Step(name, [sys.executable, *arguments], limit, after="build", **options)
+
+
+def build(facts: dict[str, Any], may_build: bool) -> Step:
+    """For the GPU that is here; images set TORCH_CUDA_ARCH_LIST to every one there is."""
+    skip = None if may_build else "the extension is taken as it is (--no-build)"
+    if facts["emulated"]:
+        skip = "the emulated device runs an extension that was built before"
+    archs = ";".join(sorted({device["capability"] for device in facts["devices"]}))
+    environment = {"FORCE_CUDA": "1", "TORCH_CUDA_ARCH_LIST": archs}
+    if nvcc := tool("nvcc"):
+        environment["CUDA_HOME"] = str(Path(nvcc).resolve().parents[1])
+    return Step("build", [sys.executable, "setup.py", "build_ext", "--inplace"], 240, environment, skip)
+
+
+def check(name: str, limit: float) -> Step:
+    return python(name, limit, "-m", f"gpu_day.checks.{name}")
+
+
+def tests(facts: dict[str, Any], folder: Path) -> Step:
+    several = ["-n", "8"] if "xdist" in facts["modules"] and not facts["emulated"] else []
+    skip = None if "pytest" in facts["modules"] else "pytest is not installed"
+    chosen = FEW_TESTS if facts["emulated"] else TESTS
+    options = ["-q", "-p", "no:cacheprovider", f"--junitxml={folder / 'tests.xml'}", *several]
+    return python("tests", 150, "-m", "pytest", *chosen, *options, skip=skip, least=30)
+
+
+def benchmarks(facts: dict[str, Any], folder: Path) -> Step:
+    skip = "the emulated device measures no time" if facts["emulated"] else None
+    eager = [] if "triton" in facts["modules"] else ["--no-compile"]
+    arguments = ["-m", "benchmarks", "--gpu", *eager, "--json", str(folder / "benchmarks.json")]
+    return python("benchmarks", 150, *arguments, skip=skip, least=30)
+
+
+def accuracy(folder: Path, emulated: bool) -> Step:
+    files = ["--json", str(folder / "accuracy.json"), "--document", str(folder / "accuracy.md")]
+    count = ["--count", "64"] if emulated else []
+    return python("accuracy", 60, "-m", "benchmarks.accuracy", *files, *count)
+
+
+def sanitizer(name: str, facts: dict[str, Any]) -> Step:
+    """Of our kernels alone, with an allocation for every tensor: else an access beyond one lands in the next."""
+    skip = None if facts["sanitizer"] else "compute-sanitizer was not found, on the PATH or in CUDA_HOME"
+    if facts["emulated"]:
+        skip = "the emulated device checks every access itself"
+    options = ["--error-exitcode", "1", "--kernel-name", "kernel_substring=iouloss"]
+    if name == "memcheck":
+        options += ["--padding", "64", "--report-api-errors", "no"]
+    program = [sys.executable, "-m", "gpu_day.checks.kernels"]
+    command = [facts["sanitizer"] or "compute-sanitizer", "--tool", name, *options, *program]
+    return Step(name, command, 60, {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}, skip, after="build", least=15)
