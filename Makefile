@@ -3,7 +3,8 @@
 #   make train      train a detector on real aerial photographs with the fused losses
 #   make test       prove the rest: every backend this machine has, and the CUDA kernels even without a GPU
 #   make bench      measure, beside the peers        make bench-quick   the same in a minute and a half
-#   make gpu        test, check and time everything on the GPU that is here, with the Python that is here: docs/gpu_day.md
+#   make gpu        everything that wants a GPU, in one run with the Python that is here: docs/gpu_day.md
+#   make accuracy   the errors of every backend, for docs/accuracy.md
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
 #   make wheel      build a wheel                    make format        let the formatters have their way
 
@@ -17,7 +18,7 @@ HAS_GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes)
 HAS_NVCC := $(shell command -v nvcc >/dev/null 2>&1 && echo yes)
 ifneq ($(and $(HAS_GPU),$(HAS_NVCC)),)
 BUILD ?= gpu
-else ifneq ($(and $(HAS_NVCC),$(filter test emulate,$(MAKECMDGOALS))),)
+else ifneq ($(and $(HAS_NVCC),$(filter test emulate accuracy,$(MAKECMDGOALS))),)
 BUILD ?= emulated
 else
 BUILD ?= cpu
@@ -26,6 +27,10 @@ BUILD_OPTIONS_cpu := IOULOSS_NO_CUDA=1
 BUILD_OPTIONS_emulated := TORCH_CUDA_ARCH_LIST=9.0+PTX
 BUILD_OPTIONS_gpu := FORCE_CUDA=1
 
+# What runs a command with a CUDA device, if there is any.
+EMULATED := PYTHONPATH=tests/emulated_cuda $(IN_VENV) -m emulated_cuda
+ON_DEVICE = $(if $(filter emulated,$(BUILD)),$(EMULATED))
+
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*)
 TORCH := $(VENV)/.torch
 BUILT := $(VENV)/.built-$(BUILD)
@@ -33,7 +38,7 @@ BUILT := $(VENV)/.built-$(BUILD)
 # The tests of every backend.
 LOSS_TESTS := $(wildcard tests/test_boxes*.py tests/test_logits*.py) tests/test_errors.py tests/test_compile.py
 
-.PHONY: train test test-cpu emulate gpu bench bench-quick lint format wheel clean
+.PHONY: train test test-cpu emulate gpu bench bench-quick accuracy lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -71,7 +76,7 @@ endif
 # The whole table of tests on a CUDA device that executes the compiled kernels without a GPU: docs/emulated_cuda.md.
 emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
-	PYTHONPATH=tests/emulated_cuda $(IN_VENV) -m emulated_cuda $(IN_VENV) -m pytest -q $(LOSS_TESTS)
+	$(EMULATED) $(IN_VENV) -m pytest -q $(LOSS_TESTS)
 
 # No environment of its own, and nothing to download: what a CUDA image has is enough.
 gpu:
@@ -82,6 +87,10 @@ bench: $(BUILT) $(VENV)/.train
 
 bench-quick: $(BUILT) $(VENV)/.train
 	$(IN_VENV) -m benchmarks --quick $(ARGS)
+
+# docs/accuracy.md, with the CUDA kernels: on the GPU, or on the emulated one.
+accuracy: $(BUILT) $(VENV)/.test
+	$(ON_DEVICE) $(IN_VENV) -m benchmarks.accuracy $(ARGS)
 
 CPP_SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 

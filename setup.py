@@ -57,9 +57,10 @@ def import_torch():
     if home is not None:
         os.environ["CUDA_HOME"] = home  # torch.utils.cpp_extension reads it when imported
     try:
-        import ninja
         import torch
         import torch.utils.cpp_extension
+
+        folder = ninja_folder()
     except ImportError as error:
         sys.exit(
             f"iouloss: building the extension needs torch and ninja ({error}).\n"
@@ -67,8 +68,19 @@ def import_torch():
             "or set IOULOSS_NO_EXT=1 for a pure-Python install."
         )
     # An environment need not be activated to be used: torch looks for ninja on the PATH.
-    os.environ["PATH"] = os.pathsep.join([ninja.BIN_DIR, os.environ["PATH"]])
+    os.environ["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
     return torch
+
+
+def ninja_folder() -> str:
+    """Of the package, which pip installs for a build; images often have the program alone."""
+    try:
+        import ninja
+    except ImportError:
+        if found := shutil.which("ninja"):
+            return str(Path(found).parent)
+        raise
+    return ninja.BIN_DIR
 
 
 def choose_cuda(torch) -> tuple[bool, str]:

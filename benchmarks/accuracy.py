@@ -1,11 +1,12 @@
-"""``python -m benchmarks.accuracy``: the errors of every backend against float64, as a table in docs/accuracy.md.
+"""``python -m benchmarks.accuracy``: the errors of every backend against float64, and how far they lie apart.
 
-Inputs are rounded to their type first, so that an error is one of computing. On an emulated GPU (``EMULATED_CUDA=1``)
-the column of the GPU alone is computed, from fewer inputs, and added to what is there.
+Inputs are rounded to their type first, so that an error is one of computing. The results are the tables in
+docs/accuracy.md. ``make accuracy`` runs it with the CUDA kernels, without a GPU on the emulated device.
 """
 
 import argparse
 import contextlib
+import itertools
 import json
 import math
 import os
@@ -24,11 +25,12 @@ from iouloss.reference.checks import FORMULAS
 from . import accuracy_report, machine
 
 ROOT = Path(__file__).parent.parent
-DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 SCALES = {"pixels": 640.0, "[0, 1]": 1.0}
 GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
 PARAMETERS = {"focal_eiou": 0.5} | {name: 1.0 for name in FORMULAS if name.startswith("cdiou")}
-EMULATED = os.environ.get("EMULATED_CUDA") == "1"
+CUDA = "cuda, emulated" if os.environ.get("EMULATED_CUDA") == "1" else "cuda"
+TABLES = ("boxes", "focal")
 
 Evaluate = Callable[..., Tensor]
 
@@ -87,7 +89,7 @@ def backend(name: str) -> Iterator[str]:
             yield "cpu"
         finally:
             _ops._extension = extension
-    elif name == "cuda":
+    elif name == CUDA:
         yield "cuda"
     else:
         active = extension.cpu_isa()
@@ -99,9 +101,7 @@ def backend(name: str) -> Iterator[str]:
 
 
 def available() -> list[str]:
-    cuda = ["cuda"] if _backend.has_cuda and torch.cuda.is_available() else []
-    if EMULATED:
-        return cuda
+    cuda = [CUDA] if _backend.has_cuda and torch.cuda.is_available() else []
     sets = _backend.extension.cpu_isas() if _backend.extension else []
     return ["reference", *(f"cpu {name}" for name in sets), *cuda]
 
@@ -135,24 +135,25 @@ def evaluate(function: Evaluate, leaf: Tensor, target: Tensor) -> tuple[Tensor, 
 
 
 Pair = tuple[Tensor, Tensor]
+Difference = Callable[[Pair, Pair], dict[str, float | str]]
 
 
-def box_errors(found: Pair, truth: Pair) -> dict[str, float | str]:
+def box_difference(a: Pair, b: Pair, truth: Pair) -> dict[str, float | str]:
     """Of the losses absolute (relative above 1: logarithms), of the gradients relative to the largest of all."""
-    value = (found[0] - truth[0]).abs() / truth[0].abs().clamp(min=1)
-    return {"value": _largest(value), "gradient": _largest((found[1] - truth[1]).abs() / truth[1].abs().max())}
+    value = (a[0] - b[0]).abs() / truth[0].abs().clamp(min=1)
+    return {"value": _largest(value), "gradient": _largest((a[1] - b[1]).abs() / truth[1].abs().max())}
 
 
-def focal_errors(found: Pair, truth: Pair, hard: bool, smallest: float) -> dict[str, float | str]:
+def focal_difference(a: Pair, b: Pair, truth: Pair, hard: bool, smallest: float) -> dict[str, float | str]:
     """Relative where the truth exceeds 1e-25 and is a normal number of the type it is given in.
 
     Gradients of soft targets pass through 0: theirs are relative to the largest of all.
     """
-    value = ((found[0] - truth[0]) / truth[0])[truth[0].abs() > 1e-25]
+    value = ((a[0] - b[0]) / truth[0])[truth[0].abs() > 1e-25]
     if not hard:
-        return {"value": _largest(value), "gradient": _largest((found[1] - truth[1]) / truth[1].abs().max())}
+        return {"value": _largest(value), "gradient": _largest((a[1] - b[1]) / truth[1].abs().max())}
     counted = truth[1].abs() > max(1e-25, smallest)
-    return {"value": _largest(value), "gradient": _largest(((found[1] - truth[1]) / truth[1])[counted])}
+    return {"value": _largest(value), "gradient": _largest(((a[1] - b[1]) / truth[1])[counted])}
 
 
 def _largest(errors: Tensor) -> float | str:
@@ -161,11 +162,25 @@ def _largest(errors: Tensor) -> float | str:
     return "nan" if math.isnan(largest) else float(f"{largest:.3g}")
 
 
+def compare(found: dict[str, Pair], truth: Pair, difference: Difference) -> dict[str, Any]:
+    """The error of every backend, and the largest difference between each two of reference, cpu and cuda."""
+    kinds: dict[str, list[Pair]] = {}
+    for name, pair in found.items():
+        if name != "torchvision":
+            kinds.setdefault("cpu" if name.startswith("cpu") else name, []).append(pair)
+    differences = {}
+    for first, second in itertools.combinations(kinds, 2):
+        each = [difference(a, b) for a in kinds[first] for b in kinds[second]]
+        differences[f"{first} and {second}"] = accuracy_report.worst(each)
+    errors = {name: difference(pair, truth) for name, pair in found.items()}
+    return {"errors": errors, "differences": differences}
+
+
 def measure_boxes(n: int) -> list[dict[str, Any]]:
     rows = []
     for formula in FORMULAS:
         parameter = PARAMETERS.get(formula, 0.0)
-        rest = (None, None, formula, parameter, "none", "xyxy", 1e-7)
+        rest = (None, None, formula, parameter, "none", "xyxy", 1e-7, "torchvision")
         theirs = torchvision_box(formula)
         for dtype in DTYPES:
             for scale, factor in SCALES.items():
@@ -175,9 +190,9 @@ def measure_boxes(n: int) -> list[dict[str, Any]]:
                         lambda p, t, rest=rest: reference.box_loss(p, t, *rest), pred.double(), target.double()
                     )
                     ours = partial(_call_box, rest=rest)
-                    errors = {name: box_errors(found, truth) for name, found in _everywhere(ours, theirs, pred, target)}
+                    found = dict(_everywhere(ours, theirs, pred, target))
                     row = {"loss": formula, "dtype": _name(dtype), "scale": scale, "inputs": kind}
-                    rows.append({**row, "errors": errors})
+                    rows.append(row | compare(found, truth, partial(box_difference, truth=truth)))
     return rows
 
 
@@ -192,11 +207,10 @@ def measure_focal(n: int) -> list[dict[str, Any]]:
                     lambda x, z, rest=rest: reference.sigmoid_focal_loss(x, z, *rest), x.double(), z.double()
                 )
                 ours = partial(_call_focal, rest=rest)
-                found = _everywhere(ours, torchvision_focal(gamma), x, z)
-                smallest = torch.finfo(dtype).tiny
-                errors = {name: focal_errors(pair, truth, hard, smallest) for name, pair in found}
+                found = dict(_everywhere(ours, torchvision_focal(gamma), x, z))
+                difference = partial(focal_difference, truth=truth, hard=hard, smallest=torch.finfo(dtype).tiny)
                 row = {"loss": "sigmoid_focal", "gamma": gamma, "dtype": _name(dtype)}
-                rows.append({**row, "inputs": "hard" if hard else "soft", "errors": errors})
+                rows.append(row | {"inputs": "hard" if hard else "soft"} | compare(found, truth, difference))
     return rows
 
 
@@ -212,8 +226,8 @@ def _everywhere(ours: Evaluate, theirs: Evaluate | None, leaf: Tensor, target: T
     """What each backend gives, and torchvision on the CPU."""
     for name in available():
         with backend(name) as device:
-            yield ("cuda, emulated" if EMULATED else name), evaluate(ours, leaf.to(device), target.to(device))
-    if theirs and not EMULATED:
+            yield name, evaluate(ours, leaf.to(device), target.to(device))
+    if theirs:
         yield "torchvision", evaluate(theirs, leaf, target)
 
 
@@ -224,36 +238,27 @@ def _name(dtype: torch.dtype) -> str:
 # -------------------------------------------------------------------------------------------------------------- main
 
 
-def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    """``old`` with the columns of ``new`` added to its rows."""
-    for table in ("boxes", "focal"):
-        columns = {_identity(row): row["errors"] for row in new[table]}
-        for row in old[table]:
-            row["errors"] |= columns.get(_identity(row), {})
-    return old
+def to_text(result: dict[str, Any]) -> str:
+    """As JSON, with a row of a table on a line."""
 
+    def entry(key: str, value: Any) -> str:
+        rows = ",\n".join(f"  {json.dumps(row)}" for row in value) if key in TABLES else ""
+        return f" {json.dumps(key)}: " + (f"[\n{rows}\n ]" if rows else json.dumps(value))
 
-def _identity(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(value for key, value in row.items() if key != "errors")
+    return "{\n" + ",\n".join(entry(key, value) for key, value in result.items()) + "\n}\n"
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description="Errors against float64.")
-    parser.add_argument("--count", type=int, default=64 if EMULATED else 4000, help="boxes, and logits")
+    parser.add_argument("--count", type=int, default=4000, help="boxes, and logits")
     parser.add_argument("--json", type=Path, default=ROOT / "benchmarks" / "results" / "accuracy.json")
     parser.add_argument("--document", type=Path, default=ROOT / "docs" / "accuracy.md")
     options = parser.parse_args(argv)
-    if not available():
-        print("no backend to measure: the extension has no CUDA kernels, or torch sees no GPU", file=sys.stderr)
-        return 1
     torch.manual_seed(0)
-    result: dict[str, Any] = {"boxes": measure_boxes(options.count), "focal": measure_focal(options.count)}
-    if EMULATED:
-        result = _merge(json.loads(options.json.read_text()), result)
-    else:
-        result = {**machine.describe(), "count": options.count, **result}
+    tables = {"boxes": measure_boxes(options.count), "focal": measure_focal(options.count)}
+    result: dict[str, Any] = {**machine.describe(), "count": options.count, **tables}
     for path, text in (
-        (options.json, json.dumps(result, indent=1) + "\n"),
+        (options.json, to_text(result)),
         (options.document, accuracy_report.document(result)),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -146,10 +146,20 @@ def test_the_table_of_errors(tmp_path: Path) -> None:
         for row in result[table]:
             if row["dtype"] == "float32":
                 assert max(map(float, row["errors"]["reference"].values())) < bound
+            for difference in row["differences"].values():
+                assert float(difference["value"]) < (1e-12 if row["dtype"] == "float64" else 2 * bound)
     assert "| ciou |" in files[1].read_text()
 
 
-def test_columns_of_another_machine_are_added() -> None:
-    old = {"boxes": [{"loss": "ciou", "errors": {"reference": 1}}], "focal": []}
-    new = {"boxes": [{"loss": "ciou", "errors": {"cuda, emulated": 2}}], "focal": []}
-    assert accuracy._merge(old, new)["boxes"][0]["errors"] == {"reference": 1, "cuda, emulated": 2}
+def test_backends_that_lie_apart_are_seen() -> None:
+    truth = torch.zeros(3), torch.ones(3, 4)
+    apart = torch.tensor([0.0, 0.5, 0.0]), truth[1]
+    broken = truth[0], torch.full((3, 4), float("nan"))
+    found = {"reference": truth, "cpu baseline": truth, "cpu avx2": apart, "cuda": broken, "torchvision": broken}
+    rows = accuracy.compare(found, truth, lambda a, b: accuracy.box_difference(a, b, truth))
+    assert rows["errors"]["cpu avx2"] == {"value": 0.5, "gradient": 0}
+    assert rows["differences"] == {
+        "reference and cpu": {"value": 0.5, "gradient": 0},
+        "reference and cuda": {"value": 0, "gradient": "nan"},
+        "cpu and cuda": {"value": 0.5, "gradient": "nan"},
+    }

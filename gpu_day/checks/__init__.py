@@ -11,9 +11,12 @@ import torch
 
 from iouloss import _backend
 
-from ..steps import CANNOT as CANNOT
+from ..steps import CANNOT
 
 EMULATED = os.environ.get("EMULATED_CUDA") == "1"
+
+
+__all__ = ["CANNOT", "EMULATED", "require_close", "require_kernels"]
 
 
 def require_kernels() -> None:

@@ -44,7 +44,7 @@ def boxes(n: int = BOXES) -> list[Tensor]:
 
 
 def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt: str = "xyxy", **layout: Any) -> Call:
-    rest = (formula, 0.5, reduction, fmt, 1e-7)
+    rest = (formula, 0.5, reduction, fmt, 1e-7, "torchvision")
 
     def loss(box_loss: Loss) -> Loss:
         return lambda pred, target, weight=None, by=None: box_loss(pred, target, weight, by, *rest)
