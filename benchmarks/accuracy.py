@@ -264,6 +264,7 @@ def main(argv: list[str] | None = None) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         print(f"wrote {path}")
+    print(accuracy_report.summary(result))
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 Row = dict[str, Any]
 Errors = dict[str, float | str]  # of the loss under "value", and of the "gradient"
+Grouped = dict[str, dict[str, list[Errors]]]  # by what a table has a row for, and by dtype
 
 # What is aimed at, in float32: of box losses, and of logit losses.
 BOX_BOUND = 2e-6
@@ -32,10 +33,9 @@ their PTX, and rounds the few approximate instructions better than a GPU does.
 _DIFFERENCES = """
 ## Backends against one another
 
-The largest difference between any two of {backends} over all inputs below, measured as the errors are: of the
-loss / of the gradient. Half types are computed in float32; their gradients differ where they round to neighbours (at
-most 9.8e-4 of it in float16, 7.8e-3 in bfloat16). Each pair by itself is in `benchmarks/results/accuracy.json`.
-
+The largest difference between two backends over all inputs below, measured as the errors are: of the loss / of the
+gradient. Half types are computed in float32; their gradients differ where they round to neighbours (by at most 9.8e-4
+in float16, 7.8e-3 in bfloat16).
 """
 
 _BOXES = """
@@ -91,21 +91,34 @@ def document(result: dict[str, Any]) -> str:
 
 
 def _differences(result: dict[str, Any]) -> Iterator[str]:
-    """A row for each loss, a column for each type."""
+    """The largest by pair of backends, and by loss; a column for each type."""
     rows = [*result["boxes"], *result["focal"]]
-    names = {name: None for row in rows for pair in row["differences"] for name in pair.split(" and ")}
-    if not names:
+    if not any(row["differences"] for row in rows):
         return
-    yield _DIFFERENCES.format(backends=", ".join(f"`{name}`" for name in names))
-    dtypes = list(dict.fromkeys(row["dtype"] for row in rows))
-    yield "| loss | " + " | ".join(dtypes) + " |\n|---|" + "---|" * len(dtypes) + "\n"
-    found: dict[str, dict[str, list[Errors]]] = {}
+    by_pair: Grouped = {}
+    by_loss: Grouped = {}
     for row in rows:
-        name = row["loss"] + (f", gamma {row['gamma']:g}" if "gamma" in row else "")
-        found.setdefault(name, {}).setdefault(row["dtype"], []).extend(row["differences"].values())
-    for name, by_dtype in found.items():
-        cells = [_cell(worst(by_dtype[dtype]), math.inf) for dtype in dtypes]
-        yield f"| {name} | " + " | ".join(cells) + " |\n"
+        loss = row["loss"] + (f", gamma {row['gamma']:g}" if "gamma" in row else "")
+        for pair, difference in row["differences"].items():
+            by_pair.setdefault(pair, {}).setdefault(row["dtype"], []).append(difference)
+            by_loss.setdefault(loss, {}).setdefault(row["dtype"], []).append(difference)
+    yield _DIFFERENCES
+    for first, groups in (("of all losses, between", by_pair), ("of all pairs of backends", by_loss)):
+        dtypes = list(next(iter(groups.values())))
+        yield f"\n| {first} | " + " | ".join(dtypes) + " |\n|---|" + "---|" * len(dtypes) + "\n"
+        for name, by_dtype in groups.items():
+            cells = [_cell(worst(by_dtype[dtype]), math.inf) for dtype in dtypes]
+            yield f"| {name} | " + " | ".join(cells) + " |\n"
+
+
+def summary(result: dict[str, Any]) -> str:
+    """The largest errors of float32, of the CUDA kernels or else of the last backend."""
+    column = [name for name in _columns(result) if name != "torchvision"][-1]
+    found = []
+    for table in ("boxes", "focal"):
+        errors = worst([row["errors"][column] for row in result[table] if row["dtype"] == "float32"])
+        found.append(f"{table} {_cell(errors, math.inf)}")
+    return f"largest errors of {column} in float32 (loss / gradient): {', '.join(found)}"
 
 
 def _worst(rows: list[Row]) -> Iterator[tuple[str, Row]]:

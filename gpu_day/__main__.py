@@ -6,6 +6,7 @@ Needs torch, numpy, pytest, nvcc and ninja; downloads nothing. docs/gpu_day.md s
 import argparse
 import json
 import re
+import signal
 import sys
 import time
 from datetime import datetime, timezone
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", metavar="PATTERN", help="the steps whose name it matches")
     options = parser.parse_args(argv)
     started = time.monotonic()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so its children
     facts = environment.probe()
     folder = make_folder(options.output, facts["devices"][0]["name"] if facts.get("devices") else "no GPU")
     (folder / "environment.json").write_text(json.dumps(facts, indent=1) + "\n")

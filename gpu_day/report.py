@@ -36,7 +36,8 @@ def _machine(facts: dict[str, Any]) -> Iterator[str]:
     if "error" in facts:
         yield f"- **{facts['error']}**"
     for device in facts.get("devices", []):
-        yield f"- {device['name']}, sm_{device['capability']}, {device['memory_gib']} GiB, {device['free_gib']} free"
+        memory = f"{device['memory_gib']} GiB, {device['free_gib']} free"
+        yield f"- {device['name']}, compute capability {device['capability']}, {memory}"
     names = ("driver", "torch", "cuda", "nvcc", "python", "cores")
     if known := [f"{name} {facts[name]}" for name in names if facts.get(name)]:
         yield "- " + ", ".join(known)
