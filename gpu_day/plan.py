@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .environment import tool
 from .steps import Step
 
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
@@ -14,7 +13,7 @@ FEW_TESTS = ("tests/test_boxes.py", "-k", "cuda and every_size")
 
 def plan(facts: dict[str, Any], folder: Path, may_build: bool = True) -> list[Step]:
     emulated = facts["emulated"]
-    steps = [
+    return [
         build(facts, may_build),
         check("kernels", 60),
         tests(facts, folder),
@@ -25,7 +24,6 @@ def plan(facts: dict[str, Any], folder: Path, may_build: bool = True) -> list[St
         accuracy(folder, emulated),
         *(sanitizer(name, facts) for name in SANITIZERS),
     ]
-    return steps
 
 
 def python(name: str, limit: float, *arguments: str, **options: Any) -> Step:
@@ -39,8 +37,6 @@ def build(facts: dict[str, Any], may_build: bool) -> Step:
         skip = "the emulated device runs an extension that was built before"
     archs = ";".join(sorted({device["capability"] for device in facts["devices"]}))
     environment = {"FORCE_CUDA": "1", "TORCH_CUDA_ARCH_LIST": archs}
-    if nvcc := tool("nvcc"):
-        environment["CUDA_HOME"] = str(Path(nvcc).resolve().parents[1])
     return Step("build", [sys.executable, "setup.py", "build_ext", "--inplace"], 240, environment, skip)
 
 
