@@ -1,4 +1,5 @@
-"""python -m emulated_cuda [--report FILE] COMMAND ...: runs COMMAND with torch seeing the emulated devices."""
+"""python -m emulated_cuda [--report FILE] [--coverage FILE] COMMAND ...: runs COMMAND with torch seeing the emulated
+devices."""
 
 from __future__ import annotations
 
@@ -9,9 +10,10 @@ import sys
 from . import build
 
 HERE = pathlib.Path(__file__).resolve().parent
+OUTPUTS = {"--report": "EMULATED_CUDA_REPORT", "--coverage": "EMULATED_CUDA_COVERAGE"}
 
 
-def environment(report: str | None) -> dict[str, str]:
+def environment(outputs: dict[str, str]) -> dict[str, str]:
     runtime, driver = build.runtime_libraries()
     build.executor_library()  # now, rather than at the first launch
     env = dict(os.environ)
@@ -24,18 +26,17 @@ def environment(report: str | None) -> dict[str, str]:
     prepend("LD_PRELOAD", runtime)
     prepend("LD_LIBRARY_PATH", driver.parent)
     prepend("PYTHONPATH", HERE / "site", HERE.parent)
-    if report:
-        env["EMULATED_CUDA_REPORT"] = os.path.abspath(report)
+    env.update({OUTPUTS[option]: os.path.abspath(path) for option, path in outputs.items()})
     return env
 
 
 def main(args: list[str]) -> None:
-    report = None
-    if args[:1] == ["--report"]:
-        report, args = args[1], args[2:]
+    outputs = {}
+    while args[:1] and args[0] in OUTPUTS:
+        outputs[args[0]], args = args[1], args[2:]
     if not args:
         sys.exit(__doc__)
-    os.execvpe(args[0], args, environment(report))
+    os.execvpe(args[0], args, environment(outputs))
 
 
 if __name__ == "__main__":

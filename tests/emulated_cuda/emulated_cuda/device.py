@@ -188,5 +188,11 @@ def _write_report(path: str) -> None:
     pathlib.Path(path).write_text(json.dumps([stats.row() for stats in history], indent=1))
 
 
+def _write_coverage(path: str) -> None:
+    pathlib.Path(path).write_text(json.dumps(fatbin.never_executed(), indent=1))
+
+
 if path := os.environ.get("EMULATED_CUDA_REPORT"):
     atexit.register(_write_report, path)
+if path := os.environ.get("EMULATED_CUDA_COVERAGE"):
+    atexit.register(_write_coverage, path)

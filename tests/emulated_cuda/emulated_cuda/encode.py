@@ -72,6 +72,7 @@ class Encoded:
     max_threads: int
     params: Area
     ops: list[str] = field(default_factory=list)  # of the instructions, without modifiers
+    texts: list[str] = field(default_factory=list)  # of the same
 
 
 class Encoder:
@@ -108,6 +109,7 @@ class Encoder:
             self.kernel.max_threads,
             self.params,
             [line.instruction.op.partition(".")[0] for line in lines],
+            [line.instruction.text for line in lines],
         )
 
     # -- functions

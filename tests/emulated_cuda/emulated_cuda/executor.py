@@ -124,6 +124,7 @@ class Kernel:
         self._places, self._max_threads = encoded.params, encoded.max_threads
         self._op_names, op_numbers = np.unique(encoded.ops, return_inverse=True)
         self._op_numbers = op_numbers
+        self._texts, self._executed = encoded.texts, np.zeros(len(op_numbers), bool)
         self._handle = _new_kernel(name, encoded)
         weakref.finalize(self, _library().emulated_kernel_delete, self._handle)
 
@@ -169,7 +170,12 @@ class Kernel:
             raise Fault(error.value.decode())
         for allocation, used in zip(memory, table, strict=True):
             allocation.uses = used.uses
+        self._executed |= counts[:, 0] > 0
         return self._stats(shape, counts, totals)
+
+    def never_executed(self) -> list[str]:
+        """The instructions that no thread of any launch has executed."""
+        return [text for text, executed in zip(self._texts, self._executed, strict=True) if not executed]
 
     def _stats(self, shape: Shape, counts: np.ndarray, totals: _Totals) -> Stats:
         by_op = np.bincount(self._op_numbers, counts[:, 0], len(self._op_names)).astype(int)

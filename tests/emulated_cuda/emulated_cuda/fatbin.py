@@ -17,6 +17,8 @@ from .executor import Kernel, Program
 from .faults import Fault
 from .ptx import Module
 
+_ENTRY = re.compile(r"\.entry\s+([\w$]+)\s*\(")
+
 _programs: dict[tuple[int, str], Program] = {}
 
 
@@ -25,6 +27,17 @@ def kernel(fatbin: int, name: str) -> Kernel:
     if (fatbin, name) not in _programs:
         _load(fatbin, name)
     return _programs[fatbin, name].kernel(name)
+
+
+def never_executed() -> dict[str, list[str]]:
+    """Of every kernel launched, the instructions that no thread has executed."""
+    programs = {id(program): program for program in _programs.values()}.values()
+    return {name: kernel.never_executed() for program in programs for name, kernel in program.kernels.items()}
+
+
+def entries(path: str) -> list[str]:
+    """The names of all kernels in a binary, each once, whatever architectures carry it."""
+    return sorted({name for part in _ptx_parts(path) for name in _ENTRY.findall(part)})
 
 
 def _load(fatbin: int, name: str) -> None:
@@ -48,7 +61,15 @@ def _mapped_file(address: int) -> str:
 
 
 def _unpacked_ptx(path: str, name: str) -> str:
-    """The one of the file's PTX modules that defines the kernel. What cuobjdump says is kept on disk."""
+    """The one of the file's PTX modules that defines the kernel."""
+    for part in _ptx_parts(path):
+        if name in _ENTRY.findall(part):
+            return part
+    raise Fault(f"{path} carries no PTX of {name}: build it with TORCH_CUDA_ARCH_LIST=9.0+PTX")
+
+
+def _ptx_parts(path: str) -> list[str]:
+    """The file's PTX modules. What cuobjdump says is kept on disk."""
     content = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:16]
     kept = build.cache_folder() / f"{content}.ptx"
     if not kept.exists():
@@ -56,11 +77,8 @@ def _unpacked_ptx(path: str, name: str) -> str:
         unfinished = kept.with_suffix(f".{id(text)}")
         unfinished.write_text(text)
         unfinished.replace(kept)
-    definition = re.compile(rf"\.entry\s+{re.escape(name)}\s*\(")
-    for part in kept.read_text().split("Fatbin ptx code:")[1:]:
-        if definition.search(part):
-            return part[part.index(".version") :].split("\nFatbin ")[0]
-    raise Fault(f"{path} carries no PTX of {name}: build it with TORCH_CUDA_ARCH_LIST=9.0+PTX")
+    parts = kept.read_text().split("Fatbin ptx code:")[1:]
+    return [part[part.index(".version") :].split("\nFatbin ")[0] for part in parts]
 
 
 def _cuobjdump() -> str:

@@ -1,0 +1,62 @@
+"""Whether a run on the emulated device has tried the CUDA kernels of the extension out: every one of them, and all of
+its ways to memory.
+
+    python -m emulated_cuda --coverage coverage.json python -m pytest ...
+    python tests/cuda_coverage.py coverage.json
+
+A kernel is compiled for a formula and a number type; dtypes, strides, weights and what else comes in as an argument are
+branches in it. Each branch ends in loads or stores of its own, so this fails, naming what it misses, for a kernel that
+was never launched and for an access to global memory, in any kernel, that no thread has made.
+"""
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cuda_static import run, short_name
+
+sys.path.append(str(Path(__file__).parent / "emulated_cuda"))
+
+ACCESS = re.compile(r"(?:@!?%\w+ )?((?:ld|st|atom|red)\.\S*global\S*)")
+
+
+def kernels_in(binary: str) -> list[str]:
+    from emulated_cuda import fatbin
+
+    return fatbin.entries(binary)
+
+
+def missed(kernels: Iterable[str], never_executed: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """What was not tried out of each of the kernels, by its name in the binary; none where all was."""
+    found = {}
+    for kernel in kernels:
+        if kernel not in never_executed:
+            found[kernel] = ["never launched"]
+            continue
+        accesses = Counter(match[1] for text in never_executed[kernel] if (match := ACCESS.match(text)))
+        if accesses:
+            found[kernel] = [f"never executed: {count} {access}" for access, count in accesses.items()]
+    return found
+
+
+def readable(kernel: str) -> str:
+    name, formula, number = short_name(run("c++filt", kernel).stdout.strip())
+    return f"{name}<{formula}, {number}>"
+
+
+def main(report: str) -> int:
+    from iouloss import _backend
+
+    kernels = kernels_in(_backend.extension.__file__)
+    found = missed(kernels, json.loads(Path(report).read_text()))
+    for kernel, what in found.items():
+        print(f"{readable(kernel)}: {'; '.join(what)}")
+    print(f"{len(kernels)} CUDA kernels, {len(found)} of them not tried out" if found else f"all {len(kernels)} covered")
+    return 1 if found or not kernels else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
