@@ -43,7 +43,7 @@ struct Quad {
       out[0] = v.c0, out[1] = v.c1, out[2] = v.c2, out[3] = v.c3;
     } else {
 #pragma unroll
-      for (int k = 0; k < per_thread; ++k) out[k] = k < count ? load<T>(values, first + k) : T(0);
+      for (int k = 0; k < per_thread; ++k) out[k] = k < count ? load<T>(values.data, values.dtype, first + k) : T(0);
     }
   }
 
@@ -87,7 +87,7 @@ struct Quad {
 template <class T>
 __device__ __forceinline__ void store_some(const Output& out, int64_t first, int count, const T (&values)[per_thread]) {
 #pragma unroll
-  for (int k = 0; k < per_thread; ++k)
+  for (int k = 0; k < per_thread - 1; ++k)  // of all four there is a vector
     if (k < count) store(out, first + k, values[k]);
 }
 

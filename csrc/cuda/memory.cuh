@@ -39,17 +39,22 @@ __device__ __forceinline__ int64_t opaque(int64_t i) {
   return i;
 }
 
-// One value. Weights may be wider than the computation.
+// One value of boxes or logits, which are never wider than the computation.
 template <class T>
 __device__ __forceinline__ T load(const void* data, Dtype dtype, int64_t i) {
-  if (dtype == Dtype::float32) return T(static_cast<const float*>(data)[i]);
-  if (dtype == Dtype::float64) return T(static_cast<const double*>(data)[i]);
+  if constexpr (sizeof(T) == 8)
+    if (dtype == Dtype::float64) return static_cast<const double*>(data)[i];
+  if (dtype == Dtype::float32) return static_cast<const float*>(data)[i];
   return unpack(static_cast<const unsigned short*>(data)[i], dtype).x;
 }
 
+// One value of weights or upstream gradients, which may be.
 template <class T>
 __device__ __forceinline__ T load(const Values& values, int64_t i) {
-  return load<T>(values.data, values.dtype, i * values.stride);
+  const int64_t at = i * values.stride;
+  if constexpr (sizeof(T) < 8)
+    if (values.dtype == Dtype::float64) return T(static_cast<const double*>(values.data)[at]);
+  return load<T>(values.data, values.dtype, at);
 }
 
 template <class T>
@@ -60,8 +65,7 @@ __device__ __forceinline__ void store(const Output& out, int64_t i, T x) {
   static_cast<unsigned short*>(out.data)[i] = static_cast<unsigned short>(pack(float(x), 0.f, out.dtype));
 }
 
-// Four consecutive values from index i on, which is_vectorizable() allows; of boxes or logits, which are never wider
-// than the computation.
+// Four consecutive values of boxes or logits from index i on, which is_vectorizable() allows.
 template <class T>
 __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t i) {
   if constexpr (sizeof(T) == 8)
