@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conftest import Backend
 
 HALVES = (torch.float16, torch.bfloat16)
+DTYPES = (torch.float64, torch.float32, *HALVES)
 SIZES = (0, 1, 31, 32, 33, 127, 128, 129)  # boxes or logits: around the widths of vectors, warps and blocks
 FORMATS = ("xyxy", "xywh", "cxcywh")
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from cases import (
     BOX_CASES,
+    DTYPES,
     HALVES,
     SIZES,
     BoxCase,
@@ -111,19 +112,22 @@ def test_expanded_boxes_and_weights(backend: Backend) -> None:
     torch.testing.assert_close(leaf.grad.cpu(), losses(case, pred, one)[2].sum(0))
 
 
-@pytest.mark.parametrize("pred_dtype", [torch.float64, torch.float32, *HALVES])
-@pytest.mark.parametrize("target_dtype", [torch.float64, torch.float32, *HALVES])
+@pytest.mark.parametrize("pred_dtype", DTYPES)
+@pytest.mark.parametrize("target_dtype", DTYPES)
 def test_mixed_dtypes(backend: Backend, pred_dtype: torch.dtype, target_dtype: torch.dtype) -> None:
     pred, target = random_boxes(33, 64.0)
     boxes = [pred.to(pred_dtype), target.to(target_dtype)]
     compute = torch.float64 if torch.float64 in (pred_dtype, target_dtype) else torch.float32
-    for weight_dtype in (torch.float64, torch.float16):
-        weight = torch.linspace(0, 1, 33, dtype=weight_dtype)
-        for case in BOX_CASES[3:6]:
-            got = losses(case, *backend.put(*boxes), weight=weight.to(backend.device))
-            assert [tensor.dtype for tensor in got] == [compute, pred_dtype, target_dtype]
-            true = case.truth(*(box.double() for box in boxes)) * weight.double()
-            torch.testing.assert_close(got[0].double(), true, rtol=0, atol=1e-10 if compute == torch.float64 else 2e-6)
+    weight_dtype = DTYPES[(DTYPES.index(pred_dtype) + DTYPES.index(target_dtype)) % len(DTYPES)]
+    weight = torch.linspace(0, 1, 33, dtype=weight_dtype)
+    strided = [layouts(box)["every other column"] for box in backend.put(*boxes)]
+    for case in BOX_CASES:
+        got = losses(case, *backend.put(*boxes), weight=weight.to(backend.device))
+        assert [tensor.dtype for tensor in got] == [compute, pred_dtype, target_dtype]
+        true = case.truth(*(box.double() for box in boxes)) * weight.double()
+        torch.testing.assert_close(got[0].double(), true, rtol=0, atol=1e-10 if compute == torch.float64 else 2e-6)
+        for g, other in zip(got, losses(case, *strided, weight=weight.to(backend.device)), strict=True):
+            torch.testing.assert_close(g, other, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", HALVES)

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import torch
 from cases import (
+    DTYPES,
     HALVES,
     SIZES,
     evaluate,
     every_gamma,
     focal_truth,
     layouts,
+    misaligned,
     one_hot,
     random_logits,
     random_targets,
@@ -213,19 +215,25 @@ def test_any_layout(backend: Backend, dtype: torch.dtype, gamma: float) -> None:
         torch.testing.assert_close(g, w)
 
 
-@pytest.mark.parametrize("logits_dtype", [torch.float64, torch.float32, *HALVES])
-@pytest.mark.parametrize("targets_dtype", [torch.float64, torch.float32, *HALVES, torch.int64])
-def test_mixed_dtypes(backend: Backend, logits_dtype: torch.dtype, targets_dtype: torch.dtype) -> None:
-    logits = random_logits(11, 4, dtype=logits_dtype)
+@pytest.mark.parametrize("logits_dtype", DTYPES)
+@pytest.mark.parametrize("targets_dtype", [*DTYPES, torch.int64])
+@pytest.mark.parametrize("gamma", [1.5, 2.0])
+def test_mixed_dtypes(backend: Backend, logits_dtype: torch.dtype, targets_dtype: torch.dtype, gamma: float) -> None:
+    logits = random_logits(13, 3, dtype=logits_dtype)
     indices = targets_dtype == torch.int64
-    targets = torch.arange(11) % 5 if indices else random_targets(11, 4, hard=False, dtype=targets_dtype)
-    dense = one_hot(targets, 4) if indices else targets
-    weight = uniform(11, seed=10, dtype=torch.float16)
-    got = losses(backend, logits, targets, weight=weight)
+    targets = torch.arange(13) % 4 if indices else random_targets(13, 3, hard=False, dtype=targets_dtype)
+    dense = one_hot(targets, 3) if indices else targets
     compute = torch.float64 if torch.float64 in (logits_dtype, targets_dtype) else torch.float32
-    assert [tensor.dtype for tensor in got] == [compute, logits_dtype]
-    true = truths(logits, dense)[0] * weight.double()[:, None]
-    torch.testing.assert_close(got[0].double(), true, rtol=1e-5 if compute == torch.float32 else 1e-10, atol=1e-30)
+    for weight_dtype in DTYPES:
+        weight, alpha = uniform(13, seed=10, dtype=weight_dtype), uniform(3, seed=11, dtype=weight_dtype)
+        options = {"weight": weight, "alpha": alpha, "gamma": gamma}
+        got = losses(backend, logits, targets, **options)
+        assert [tensor.dtype for tensor in got] == [compute, logits_dtype]
+        true = truths(logits, dense, alpha=alpha.double(), gamma=gamma)[0] * weight.double()[:, None]
+        torch.testing.assert_close(got[0].double(), true, rtol=1e-5 if compute == torch.float32 else 1e-10, atol=1e-30)
+        aside = misaligned(targets)
+        for g, other in zip(got, losses(backend, misaligned(logits), aside, **options), strict=True):
+            torch.testing.assert_close(g, other, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("dtype", HALVES)
