@@ -21,7 +21,7 @@ from cases import (
 )
 from cases import box_losses as losses
 from cases import box_truths as truths
-from conftest import Backend
+from conftest import EMULATED, Backend
 from torch import Tensor
 
 # ----------------------------------------------------------------------------------------------------------- formulas
@@ -130,6 +130,22 @@ def test_mixed_dtypes(backend: Backend, pred_dtype: torch.dtype, target_dtype: t
             torch.testing.assert_close(g, other, rtol=1e-6, atol=1e-6)
 
 
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_upstream_gradient_of_any_dtype(backend: Backend, case: BoxCase, dtype: torch.dtype) -> None:
+    """Autograd gives it the dtype of the loss; the operator takes what it is given."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    boxes = backend.put(*random_boxes(7, 64.0, dtype))
+    upstream = torch.linspace(-2, 4, 7, dtype=dtype, device=backend.device)
+    options = (None, None, None, case.formula, case.parameter, "none", "xyxy", 1e-7, True, True)
+    expected = torch.ops.iouloss.box_loss_backward(upstream, *boxes, *options)
+    for other in DTYPES:
+        got = torch.ops.iouloss.box_loss_backward(upstream.to(other), *boxes, *options)
+        for g, wanted in zip(got, expected, strict=True):
+            assert torch.equal(g, wanted)
+
+
 @pytest.mark.parametrize("dtype", HALVES)
 def test_autocast_changes_nothing(backend: Backend, dtype: torch.dtype) -> None:
     for inputs_dtype in (torch.float32, dtype):
@@ -172,6 +188,28 @@ def test_reductions_are_compositions(backend: Backend, case: BoxCase, reduction:
     got = evaluate(fused, *backend.put(*boxes), upstream=upstream.to(backend.device))
     for g, wanted in zip(got, evaluate(composed, *boxes, upstream=upstream), strict=True):
         torch.testing.assert_close(g, wanted, rtol=1e-10, atol=1e-13)
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n", [255, 256, 257, 1000])
+def test_many_blocks(backend: Backend, case: BoxCase, dtype: torch.dtype, n: int) -> None:
+    boxes = random_boxes(n, 640.0, dtype)
+    factor = torch.tensor(17.0, device=backend.device)
+    got = evaluate(lambda *b: case(*b, avg_factor=factor), *backend.put(*boxes))
+    wanted = evaluate(lambda *b: case.truth(*b).sum() / 17, *(box.double() for box in boxes))
+    tolerance = 1e-11 if dtype == torch.float64 else 2e-6
+    for g, w in zip(got, wanted, strict=True):
+        torch.testing.assert_close(g.double(), w, rtol=0, atol=tolerance * w.abs().max().item())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_more_boxes_than_threads_on_the_device(backend: Backend, dtype: torch.dtype) -> None:
+    case, n = BOX_CASES[3], 70_000 if EMULATED else 1_000_000
+    boxes = random_boxes(n, 640.0, dtype)
+    got = case(*backend.put(*boxes), reduction="sum").cpu().double()
+    wanted = case.truth(*(box.double() for box in boxes)).sum()
+    torch.testing.assert_close(got, wanted, rtol=1e-11 if dtype == torch.float64 else 1e-6, atol=0)
 
 
 @pytest.mark.parametrize("shape", [None, (), (1,), (1, 1)])

@@ -21,7 +21,7 @@ from cases import (
 )
 from cases import focal_losses as losses
 from cases import focal_truths as truths
-from conftest import Backend
+from conftest import EMULATED, Backend
 from torch import Tensor
 
 from iouloss import sigmoid_focal_loss
@@ -137,6 +137,29 @@ def test_avg_factor(backend: Backend, factor: float | str) -> None:
         torch.testing.assert_close(g, wanted)
 
 
+@every_gamma
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", [341, 342, 1000])
+def test_many_blocks(backend: Backend, gamma: float, dtype: torch.dtype, rows: int) -> None:
+    logits, classes = random_logits(rows, 3, dtype=dtype), torch.arange(rows) % 4
+    moved_logits, moved_classes, factor = backend.put(logits, classes, torch.tensor(17.0))
+    got = evaluate(lambda x: sigmoid_focal_loss(x, moved_classes, gamma=gamma, avg_factor=factor), moved_logits)
+    dense = one_hot(classes, 3)
+    wanted = evaluate(lambda x: focal_truth(x, dense, gamma=gamma).sum() / 17, logits.double())
+    tolerance = 1e-11 if dtype == torch.float64 else 1e-5
+    for g, w in zip(got, wanted, strict=True):
+        torch.testing.assert_close(g.double(), w, rtol=0, atol=tolerance * w.abs().max().item())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_more_logits_than_threads_on_the_device(backend: Backend, dtype: torch.dtype) -> None:
+    rows = 93_000 if EMULATED else 1_000_000
+    logits, classes = random_logits(rows, 3, dtype=dtype), torch.arange(rows) % 4
+    got = sigmoid_focal_loss(*backend.put(logits, classes), reduction="sum").cpu().double()
+    wanted = focal_truth(logits.double(), one_hot(classes, 3)).sum()
+    torch.testing.assert_close(got, wanted, rtol=1e-11 if dtype == torch.float64 else 1e-6, atol=0)
+
+
 @pytest.mark.parametrize("zero", [0, 0.0, "tensor"])
 def test_avg_factor_0_gives_0(backend: Backend, zero: float | str) -> None:
     factor = torch.zeros(1, dtype=torch.int64, device=backend.device) if zero == "tensor" else zero
@@ -231,9 +254,25 @@ def test_mixed_dtypes(backend: Backend, logits_dtype: torch.dtype, targets_dtype
         assert [tensor.dtype for tensor in got] == [compute, logits_dtype]
         true = truths(logits, dense, alpha=alpha.double(), gamma=gamma)[0] * weight.double()[:, None]
         torch.testing.assert_close(got[0].double(), true, rtol=1e-5 if compute == torch.float32 else 1e-10, atol=1e-30)
-        aside = misaligned(targets)
-        for g, other in zip(got, losses(backend, misaligned(logits), aside, **options), strict=True):
+        aside = (misaligned(x) for x in backend.put(logits, targets))
+        for g, other in zip(got, losses(backend, *aside, **options), strict=True):
             torch.testing.assert_close(g, other, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gamma", [1.5, 2.0])
+def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype, gamma: float) -> None:
+    """Autograd gives it the dtype of the loss; the operator takes what it is given."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    logits, targets = backend.put(random_logits(5, 3, dtype=dtype), random_targets(5, 3, hard=False, dtype=dtype))
+    upstream = uniform(5, 3, seed=12, dtype=torch.bfloat16).to(backend.device)
+    options = (None, None, None, None, 0.25, gamma, "none", -100)
+    backward = torch.ops.iouloss.sigmoid_focal_loss_backward
+    expected = backward(upstream.to(dtype), logits, targets, *options)
+    for other in DTYPES:
+        got = backward(upstream.to(other), logits, targets, *options)
+        torch.testing.assert_close(got, expected, rtol=1e-2 if other == torch.float16 else 1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", HALVES)

@@ -20,7 +20,7 @@ SPECIAL_REGISTERS = [
     *("%laneid", "%warpid", "%nwarpid", "%lanemask_eq", "%lanemask_lt", "%lanemask_le", "%lanemask_gt", "%lanemask_ge"),
     *("%dynamic_smem_size", "%total_smem_size"),
 ]
-CONSTANTS = {"%clock": 0, "%clock64": 0, "%clock_hi": 0, "%globaltimer": 0, "%smid": 0, "%nsmid": 4, "%gridid": 0}
+CONSTANTS = {"%clock": 0, "%clock64": 0, "%clock_hi": 0, "%globaltimer": 0, "%smid": 0, "%nsmid": 34, "%gridid": 0}
 CONSTANTS |= {"WARP_SZ": 32}
 
 MAX_OPERANDS = 12
