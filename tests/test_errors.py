@@ -149,7 +149,7 @@ def test_sigmoid_focal_loss(backend: Backend, arguments: dict[str, Any], error: 
 
 def test_formula(backend: Backend) -> None:
     pred = boxes(3, 4).to(backend.device)
-    options = (pred, pred, None, None, "x", 0.0, "mean", "xyxy", 1e-7)
+    options = (pred, pred, None, None, "x", 0.0, "mean", "xyxy", 1e-7, "torchvision")
     refuses(ValueError, f"formula: got 'x', wants one of {FORMULAS}", _ops.box_loss, *options)
 
 
