@@ -171,13 +171,13 @@ class Kernel:
         for allocation, used in zip(memory, table, strict=True):
             allocation.uses = used.uses
         self._executed |= counts[:, 0] > 0
-        return self._stats(shape, counts, totals)
+        return self._stats(shape, seed, counts, totals)
 
     def never_executed(self) -> list[str]:
         """The instructions that no thread of any launch has executed."""
         return [text for text, executed in zip(self._texts, self._executed, strict=True) if not executed]
 
-    def _stats(self, shape: Shape, counts: np.ndarray, totals: _Totals) -> Stats:
+    def _stats(self, shape: Shape, seed: int, counts: np.ndarray, totals: _Totals) -> Stats:
         by_op = np.bincount(self._op_numbers, counts[:, 0], len(self._op_names)).astype(int)
         sums = {name: getattr(totals, name) for name in _SUMS}
         return Stats(
@@ -185,6 +185,7 @@ class Kernel:
             shape.grid,
             shape.block,
             shape.threads(),
+            seed,
             {str(op): int(n) for op, n in zip(self._op_names, by_op, strict=True) if n},
             int(counts[:, 1].sum()),
             widths={width: n for width, n in zip(WIDTHS, totals.widths, strict=True) if n},

@@ -17,6 +17,7 @@ class Stats:
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     threads: int
+    seed: int  # of the order in which blocks and warps took turns
     thread_instructions: dict[str, int] = field(default_factory=dict)  # by their names
     warp_instructions: int = 0
     load_bytes: int = 0  # of global memory

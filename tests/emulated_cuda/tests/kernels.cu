@@ -40,6 +40,14 @@ KERNEL diverge_and_meet(int* out) {
   out[thread()] = __shfl_xor_sync(whole, steps, 1);
 }
 
+// Each block's place in the order in which they ended, and a sum that depends on that order.
+KERNEL order_of_blocks(unsigned* ended, unsigned* out, float* sum) {
+  if (threadIdx.x == 0) {
+    out[blockIdx.x] = atomicAdd(ended, 1u);
+    atomicAdd(sum, 1.f / (blockIdx.x + 1));
+  }
+}
+
 KERNEL shape(int* out) {
   extern __shared__ int shared[];
   int here = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);

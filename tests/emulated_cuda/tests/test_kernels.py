@@ -54,6 +54,18 @@ def test_shapes(program: Program) -> None:
     assert (stats.threads, stats.barriers) == (360, 12)
 
 
+def test_each_seed_orders_the_blocks_anew(program: Program) -> None:
+    orders, sums = set(), set()
+    for seed in range(8):
+        out, total = zeros(24, np.uint32), zeros(1, np.float32)
+        run(program, "order_of_blocks", 24, 32, zeros(1, np.uint32), out, total, seed=seed)
+        assert sorted(out.array) == list(range(24))
+        orders.add(tuple(out.array))
+        sums.add(float(total.array[0]))
+    assert len(orders) == 8
+    assert len(sums) > 1  # what the order of the blocks decides is seen
+
+
 def test_struct_parameter(program: Program) -> None:
     out = zeros(32, np.int32)
     many = np.arange(8, dtype=np.int32).tobytes() + np.float64(2).tobytes()
