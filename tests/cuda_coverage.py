@@ -54,7 +54,9 @@ def main(report: str) -> int:
     found = missed(kernels, json.loads(Path(report).read_text()))
     for kernel, what in found.items():
         print(f"{readable(kernel)}: {'; '.join(what)}")
-    print(f"{len(kernels)} CUDA kernels, {len(found)} of them not tried out" if found else f"all {len(kernels)} covered")
+    print(
+        f"{len(kernels)} CUDA kernels, {len(found)} of them not tried out" if found else f"all {len(kernels)} covered"
+    )
     return 1 if found or not kernels else 0
 
 

@@ -1,0 +1,53 @@
+"""The check that a run on the emulated device tried every CUDA kernel out: that it sees what a run leaves out."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cuda_coverage
+import pytest
+
+from iouloss import _backend
+
+ONE_CALL = """
+import torch, iouloss
+boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0]], device="cuda")
+iouloss.iou_loss(boxes, boxes + 1)
+"""
+
+
+def test_gaps_are_named() -> None:
+    never_executed = {
+        "whole": [],
+        "arithmetic alone": [
+            "add.f32 %f1, %f2, %f3",
+            "ld.param.u64 %rd1, [p]",
+            "@%p1 bra $L",
+            "ld.shared.f32 %f1, [s]",
+        ],
+        "gap": ["ld.global.nc.v4.f32 {%f1,%f2,%f3,%f4}, [%rd1]", "@!%p2 st.global.u16 [%rd1], %rs1"],
+    }
+    found = cuda_coverage.missed([*never_executed, "not launched"], never_executed)
+    assert found == {
+        "gap": ["never executed: 1 ld.global.nc.v4.f32", "never executed: 1 st.global.u16"],
+        "not launched": ["never launched"],
+    }
+
+
+@pytest.mark.skipif(not _backend.has_cuda, reason="the extension is built without CUDA")
+def test_a_run_of_one_kernel_leaves_out_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not cuda_coverage.kernels_in(_backend.extension.__file__):
+        pytest.skip("the extension carries no PTX")
+    report = tmp_path / "coverage.json"
+    command = [sys.executable, "-m", "emulated_cuda", "--coverage", str(report), sys.executable, "-c", ONE_CALL]
+    paths = [str(Path(__file__).parent / "emulated_cuda"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+    assert cuda_coverage.main(str(report)) == 1
+    *lines, count = capsys.readouterr().out.splitlines()
+    found = dict(line.split(": ", 1) for line in lines)
+    # One reduced call over float32 boxes, that wanted no gradient.
+    assert found["box_backward<LinearIoU, float>"] == "never launched"
+    assert "ld.global.nc.v2.u32" in found["box_forward<LinearIoU, float>"]
+    assert "ld.global.nc.v4.f32" not in found["box_forward<LinearIoU, float>"]
+    assert len(found) == int(count.split()[0]) == sum("never launched" in what for what in found.values()) + 1
