@@ -303,6 +303,7 @@ def layouts(tensor: Tensor) -> dict[str, Tensor]:
         "misaligned": misaligned(tensor),
         "transposed": tensor.t().contiguous().t(),
         "columns of a wider tensor": wide[:, 1 : c + 1],
+        "the first columns": torch.cat((tensor, wide), 1)[:, :c],  # of rows that do not begin at aligned addresses
         "every other row": torch.stack((tensor, torch.full_like(tensor, math.nan)), 1).flatten(0, 1)[::2],
         "every other column": torch.stack((tensor, torch.full_like(tensor, math.nan)), -1).flatten(1)[:, ::2],
         "reversed by index": tensor.flip(0)[torch.arange(n - 1, -1, -1, device=tensor.device)],

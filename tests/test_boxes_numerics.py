@@ -71,6 +71,15 @@ def test_both_arguments_may_be_one_tensor(backend: Backend, case: BoxCase) -> No
     assert gradient.abs().max() < 1e-8
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_logarithm_is_flat_up_to_eps(backend: Backend, dtype: torch.dtype) -> None:
+    """Here the IoU, 1 / (3.75 + eps), is eps itself."""
+    boxes = backend.put(*(torch.tensor([box], dtype=dtype) for box in ((0, 0, 1, 1), (0, 0, 3.75, 1))))
+    value, by_pred, by_target = losses(BOX_CASES[1], *boxes, eps=0.25)
+    assert value.item() == pytest.approx(math.log(4))
+    assert not by_pred.any() and not by_target.any()
+
+
 # ---------------------------------------------------------------------------------------------------------- precision
 
 
@@ -167,6 +176,13 @@ def test_eps_beside_a_ratio_is_no_area(backend: Backend, case: BoxCase, size: fl
     target = torch.tensor([[2.0, 2.0, 3.0, 3.0], [0.0, 0.0, 1.0, 1.0]]) * size
     got = losses(case, *backend.put(pred, target), eps=0.01)[0]
     torch.testing.assert_close(got.double(), truths(case, pred, target, eps=0.01)[0], rtol=2e-6, atol=2e-6)
+
+
+@every_case
+def test_eps_beside_an_area_is_an_area(backend: Backend, case: BoxCase) -> None:
+    boxes, eps = [box * 2.0**55 for box in random_boxes(20, 4.0, torch.float32)], 1e33
+    got = losses(case, *backend.put(*boxes), eps=eps)[0]
+    torch.testing.assert_close(got.double(), truths(case, *boxes, eps=eps)[0], rtol=2e-6, atol=2e-6)
 
 
 @every_format

@@ -113,7 +113,7 @@ void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
       tile.pred[c][i] *= scale;
       tile.target[c][i] *= scale;
     }
-    tile.area_eps[i] *= scale * scale;
+    tile.area_eps[i] = tile.area_eps[i] * scale * scale;  // scale * scale would be 0
     tile.scale[i] = scale;
     tile.extent[i] = extent(i);
   }

@@ -37,7 +37,7 @@ struct LoadedPair {
     if (!is_safe(b.extent())) {
       scale = T(Limits<T>::rescale);
       b = measure(p * scale, t * scale, l.a.format);
-      parameters.area_eps *= scale * scale;
+      parameters.area_eps = parameters.area_eps * scale * scale;  // scale * scale would be 0
     }
     measure_overlap(b, parameters.area_eps);
   }
