@@ -7,6 +7,7 @@
 #   make accuracy   the errors of every backend, for docs/accuracy.md
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
 #   make wheel      build a wheel                    make format        let the formatters have their way
+#   make mutate     plant faults in the kernels, and see which tests on the emulated GPU notice
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -18,7 +19,7 @@ HAS_GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes)
 HAS_NVCC := $(shell command -v nvcc >/dev/null 2>&1 && echo yes)
 ifneq ($(and $(HAS_GPU),$(HAS_NVCC)),)
 BUILD ?= gpu
-else ifneq ($(and $(HAS_NVCC),$(filter test emulate accuracy,$(MAKECMDGOALS))),)
+else ifneq ($(and $(HAS_NVCC),$(filter test emulate mutate accuracy,$(MAKECMDGOALS))),)
 BUILD ?= emulated
 else
 BUILD ?= cpu
@@ -36,9 +37,12 @@ TORCH := $(VENV)/.torch
 BUILT := $(VENV)/.built-$(BUILD)
 
 # The tests of every backend.
-LOSS_TESTS := $(wildcard tests/test_boxes*.py tests/test_logits*.py) tests/test_errors.py tests/test_compile.py
+LOSS_TESTS := $(wildcard tests/test_boxes*.py tests/test_logits*.py) tests/test_determinism.py tests/test_errors.py \
+	tests/test_compile.py
+# What they leave out of the CUDA kernels.
+COVERAGE := $(VENV)/cuda_coverage.json
 
-.PHONY: train test test-cpu emulate gpu bench bench-quick accuracy lint format wheel clean
+.PHONY: train test emulate mutate gpu bench bench-quick accuracy lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -73,10 +77,16 @@ ifeq ($(BUILD),emulated)
 	$(MAKE) emulate
 endif
 
-# The whole table of tests on a CUDA device that executes the compiled kernels without a GPU: docs/emulated_cuda.md.
+# The whole table of tests on a CUDA device that executes the compiled kernels without a GPU, docs/emulated_cuda.md, and
+# at the end whether it tried every kernel out.
 emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
-	$(EMULATED) $(IN_VENV) -m pytest -q $(LOSS_TESTS)
+	$(EMULATED) --coverage $(COVERAGE) $(IN_VENV) -m pytest -q $(LOSS_TESTS)
+	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)
+
+# Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.
+mutate: $(BUILT) $(VENV)/.test
+	$(IN_VENV) tests/mutate_cuda.py $(ARGS)
 
 # No environment of its own, and nothing to download: what a CUDA image has is enough.
 gpu:
