@@ -191,8 +191,9 @@ def extension_options() -> dict:
         cpu_isas=list(INSTRUCTION_SETS),
         compiler=os.environ.get("CXX", "c++"),
     )
-    flags = {"cxx": CXX_FLAGS, "nvcc": NVCC_FLAGS}
-    extension = kind("iouloss._C", files, define_macros=macros, extra_compile_args=flags)
+    # Without OpenMP torch's parallel_for is a plain loop. The runtime is the one that torch has loaded.
+    flags = {"cxx": [*CXX_FLAGS, "-fopenmp"], "nvcc": NVCC_FLAGS}
+    extension = kind("iouloss._C", files, define_macros=macros, extra_compile_args=flags, extra_link_args=["-fopenmp"])
     return {"ext_modules": [extension], "cmdclass": {"build_ext": make_build_command(cpp_extension)}}
 
 
