@@ -4,6 +4,7 @@
 
 import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
 import train_detector
+from detector import batches
 from detector.batches import RADIUS, Crops, assign
 from detector.evaluate import Detections, average_precision
 from detector.model import Detector, grid_points
@@ -160,7 +162,9 @@ def test_split_wants_boxes_on_both_sides():
 
 
 @pytest.mark.parametrize("size", [32, 80])  # 80: taller than the photograph, which is filled up
-def test_crops_show_what_their_boxes_say(voc, size):
+def test_crops_show_what_their_boxes_say(voc, size, monkeypatch):
+    for name in ("ZOOM", "LIGHT", "TINT"):
+        monkeypatch.setattr(batches, name, 1.0)
     dataset = read_voc(voc)
     crops = Crops(dataset, size, seed=0)
     assert sum(len(crops.crop(number).boxes) for number in range(20)) > 10
@@ -170,6 +174,22 @@ def test_crops_show_what_their_boxes_say(voc, size):
         for x1, y1, x2, y2 in crop.boxes.int().tolist():
             assert bool((crop.pixels[:, y1:y2, x1:x2] == 220).all())
         assert torch.equal(crop.pixels, Crops(dataset, size, seed=0).crop(number).pixels)
+
+
+def test_zoomed_crops_show_what_their_boxes_say(voc, monkeypatch):
+    monkeypatch.setattr(batches, "TINT", 1.0)
+    crops = Crops(read_voc(voc), 32, seed=0)
+    sizes, shades = set(), set()
+    for number in range(20):
+        crop = crops.crop(number)
+        assert crop.pixels.shape == (3, 32, 32)
+        for x1, y1, x2, y2 in crop.boxes.tolist():
+            inside = crop.pixels[:, math.ceil(y1) + 1 : int(y2) - 1, math.ceil(x1) + 1 : int(x2) - 1]
+            if inside.numel() > 0:
+                assert inside.min() == inside.max() > 180
+                shades.add(inside.max().item())
+            sizes.add(round(x2 - x1, 3))
+    assert len(sizes) > 5 and len(shades) > 5
 
 
 def test_batch_points_to_the_boxes_of_its_positives(voc):
