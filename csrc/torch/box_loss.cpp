@@ -123,7 +123,7 @@ std::tuple<Tensor, Tensor> both(const Tensor& pred, const Tensor& target, const 
                                 std::string_view formula, double parameter, std::string_view reduction,
                                 std::string_view fmt, double eps) {
   Call call(pred, target, weight, avg_factor, divisor, formula, parameter, reduction, fmt, eps);
-  Tensor loss = call.new_losses(pred), grad = at::empty_symint(pred.sym_sizes(), pred.options());
+  Tensor loss = call.new_losses(pred), grad = new_gradient_to_leave(pred);
   if (pred.is_meta()) return {loss, grad};
   const Inputs inputs(pred, target, weight, call.a);
   const Divisor by(avg_factor, divisor, call.reduction, call.a.n, call.a.float64);
@@ -207,7 +207,7 @@ struct BoxLoss : torch::autograd::Function<BoxLoss> {
   static variable_list backward(AutogradContext* ctx, const variable_list& grad_outputs) {
     const auto saved = ctx->get_saved_variables();
     variable_list grads(10);
-    if ((grads[0] = gradient_from(saved[4], grad_outputs[0])).defined()) return grads;
+    if ((grads[0] = gradient_from(saved[4], grad_outputs[0], saved[0].scalar_type())).defined()) return grads;
     auto& options = ctx->saved_data;
     const auto [grad_pred, grad_target] = call_backward([&] {
       return box_loss_backward(grad_outputs[0], saved[0], saved[1], if_defined(saved[2]), if_defined(saved[3]),

@@ -156,7 +156,7 @@ std::tuple<Tensor, Tensor> both(const Tensor& logits, const Tensor& targets, con
                                 const OptionalTensor& alpha_per_class, std::optional<double> alpha, double gamma,
                                 std::string_view reduction, int64_t ignore_index) {
   Call call(logits, targets, weight, avg_factor, divisor, alpha_per_class, alpha, gamma, reduction, ignore_index);
-  Tensor loss = call.new_losses(logits), grad = at::empty_symint(logits.sym_sizes(), logits.options());
+  Tensor loss = call.new_losses(logits), grad = new_gradient_to_leave(logits);
   if (logits.is_meta()) return {loss, grad};
   const Inputs inputs(logits, targets, weight, alpha_per_class, call.a);
   const Divisor by(avg_factor, divisor, call.reduction, call.a.n, call.a.float64);
@@ -222,7 +222,7 @@ struct SigmoidFocalLoss : torch::autograd::Function<SigmoidFocalLoss> {
                                          options["ignore_index"].toInt());
     };
     variable_list grads(10);
-    grads[0] = gradient_from(saved[5], grad_outputs[0]);
+    grads[0] = gradient_from(saved[5], grad_outputs[0], saved[0].scalar_type());
     if (!grads[0].defined()) grads[0] = call_backward(call);
     return grads;
   }

@@ -1,6 +1,7 @@
 #include "tensors.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/mul.h>
 #include <c10/util/SmallVector.h>
 #include <torch/csrc/autograd/graph_task.h>
@@ -65,15 +66,19 @@ bool leaves_gradient(const at::Tensor& input, std::string_view reduction) {
   return reduction != "none" && is_plain_cpu(input);
 }
 
-at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output) {
+at::Tensor new_gradient_to_leave(const at::Tensor& input) {
+  const auto dtype = input.scalar_type() == at::kHalf ? at::kFloat : input.scalar_type();
+  return at::empty_symint(input.sym_sizes(), input.options().dtype(dtype));
+}
+
+at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output, at::ScalarType dtype) {
   if (!left.defined() || at::GradMode::is_enabled() || !is_plain_cpu(grad_output)) return {};
   const double upstream = grad_output.scalar_type() == at::kDouble ? *grad_output.const_data_ptr<double>()
                                                                    : *grad_output.const_data_ptr<float>();
   // Where the graph is kept, this is not the last to ask for it.
-  if (upstream == 1) return torch::autograd::get_current_graph_task_keep_graph() ? left.clone() : left;
-  // A half is to be rounded once, after the upstream gradient: it may be a gradient scaler's, against underflow.
-  if (left.scalar_type() != grad_output.scalar_type()) return {};
-  return at::mul(left, grad_output);
+  if (upstream == 1) return left.to(dtype, false, torch::autograd::get_current_graph_task_keep_graph());
+  if (left.scalar_type() == at::kBFloat16) return {};  // it would be rounded twice
+  return at::mul(left, grad_output).to(dtype);
 }
 
 void over_chunks(int64_t n, int64_t chunk, const std::function<void(int64_t, int64_t)>& part) {

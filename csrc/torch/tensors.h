@@ -70,8 +70,12 @@ auto call_backward(F f) {
 // for tensors that are just that: compilers and transforms see two operators, each a function of its inputs.
 bool leaves_gradient(const at::Tensor& input, std::string_view reduction);
 
+// The tensor to leave it in. A gradient in float16 is kept in float32: the upstream gradient to come may be a gradient
+// scaler's, against underflow.
+at::Tensor new_gradient_to_leave(const at::Tensor& input);
+
 // What a backward pass makes of the gradient that was left; undefined where it must compute it after all.
-at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output);
+at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output, at::ScalarType dtype);
 
 inline std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;
