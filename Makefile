@@ -2,7 +2,7 @@
 #
 #   make train      train a detector on real aerial photographs with the fused losses
 #   make test       prove the rest: every backend this machine has, and the CUDA kernels even without a GPU
-#   make bench      measure, beside the peers        make bench-quick   the same in a minute and a half
+#   make bench      measure, beside the peers        make bench-quick   a few, against the committed results
 #   make gpu        everything that wants a GPU, in one run with the Python that is here: docs/gpu_day.md
 #   make accuracy   the errors of every backend, for docs/accuracy.md
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
@@ -96,7 +96,7 @@ bench: $(BUILT) $(VENV)/.train
 	$(IN_VENV) -m benchmarks $(ARGS)
 
 bench-quick: $(BUILT) $(VENV)/.train
-	$(IN_VENV) -m benchmarks --quick $(ARGS)
+	$(IN_VENV) -m benchmarks.compare $(ARGS)
 
 # docs/accuracy.md, with the CUDA kernels: on the GPU, or on the emulated one.
 accuracy: $(BUILT) $(VENV)/.test
