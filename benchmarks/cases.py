@@ -122,7 +122,7 @@ class Case:
 
     def seed(self) -> Tensor | None:
         """The upstream gradient. Means of float16 have it scaled up, as AMP does, lest they underflow."""
-        if self.dtype not != torch.float16 or self.problem.reduction != "mean":
+        if self.dtype != torch.float16 or self.problem.reduction != "mean":
             return None
         return torch.tensor(float(self.size), device=self.device)
 

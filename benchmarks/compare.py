@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from . import machine
 from .report import Row, ratio
 
 BASELINE = Path(__file__).parent / "results" / "quick.json"
@@ -72,4 +73,5 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    machine.keep_memory()
     sys.exit(main())

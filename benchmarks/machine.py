@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,18 @@ def describe() -> dict[str, Any]:
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": _commit(),
     }
+
+
+def keep_memory() -> None:
+    """Start the program again with an allocator that gives nothing back to the system.
+
+    Else it depends on what was freed before whether a large result costs the faults of its pages, which take longer
+    than a loss: the same call is then fast or slow by luck. For all implementations alike.
+    """
+    wanted = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**60)}
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        os.environ.update(wanted)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def copy_speed(device: str, threads: int, mebibytes: int) -> float:

@@ -29,9 +29,9 @@ CALLS: dict[str, tuple[str, int, bool]] = {
     "forward + backward": (_BACKWARD, 128, True),
     "forward + backward, no boxes": (_BACKWARD, 0, True),
     "iouloss.ciou_loss": ("iouloss.ciou_loss(p, t)", 128, True),
-    "iouloss.ciou_loss, no boxes": ("iouloss.ciou_loss(p, t)", 0, True),
     "_ops.box_loss": (f"_ops.box_loss{_OPS}", 128, True),
     "_C.box_loss": (f"_C.box_loss{_C}", 128, True),
+    "_C.box_loss, no boxes": (f"_C.box_loss{_C}", 0, True),
     "_C.box_loss, no gradient": (f"_C.box_loss{_C}", 128, False),
     "_C.box_loss, no gradient, no boxes": (f"_C.box_loss{_C}", 0, False),
     "_C.has_cuda, a binding without arguments": ("_C.has_cuda()", 0, False),
@@ -60,8 +60,6 @@ def time_calls(boxes: int, effort: Effort) -> dict[str, Timing]:
 def layers(times: dict[str, float]) -> dict[str, float]:
     """The cost of each layer by itself; they add up to ``forward + backward``."""
     of = times.__getitem__
-    backward = of("forward + backward") - of("iouloss.ciou_loss")
-    backward_without_boxes = of("forward + backward, no boxes") - of("iouloss.ciou_loss, no boxes")
     engine = of("backward of a leaf: autograd's engine alone")
     binding = of("_C.has_cuda, a binding without arguments")
     return {
@@ -69,11 +67,10 @@ def layers(times: dict[str, float]) -> dict[str, float]:
         "iouloss._ops: choice of the backend": of("_ops.box_loss") - of("_C.box_loss"),
         "binding: entering and leaving C++": binding,
         "arguments, dispatcher, checks, allocation": of("_C.box_loss, no gradient, no boxes") - binding,
-        "forward kernel": of("_C.box_loss, no gradient") - of("_C.box_loss, no gradient, no boxes"),
-        "autograd: recording the call": of("_C.box_loss") - of("_C.box_loss, no gradient"),
+        "autograd: recording the call": of("_C.box_loss, no boxes") - of("_C.box_loss, no gradient, no boxes"),
+        "kernel, of loss and gradient": of("_C.box_loss") - of("_C.box_loss, no boxes"),
         "Tensor.backward and autograd's engine": engine,
-        "backward: dispatcher, checks, allocation": backward_without_boxes - engine,
-        "backward kernel": backward - backward_without_boxes,
+        "handing over the gradient": of("forward + backward") - of("iouloss.ciou_loss") - engine,
     }
 
 

@@ -11,8 +11,9 @@ pytestmark = pytest.mark.skipif(nvcc is None, reason="no nvcc, in CUDA_HOME or o
 
 
 def test_no_kernel_breaks_a_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    status = cuda_static.main([])
-    assert status == 0, capsys.readouterr().out
+    with capsys.disabled():  # the table is for whoever reads the log
+        print()
+        assert cuda_static.main([]) == 0
 
 
 def test_a_bad_kernel_is_found(tmp_path: Path) -> None:
