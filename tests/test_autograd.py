@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import random_boxes
+from cases import HALVES, random_boxes
 from conftest import Backend
 from torch import Tensor
 
@@ -58,7 +58,8 @@ def test_the_upstream_gradient_counts(
     # Rounded once, whatever the upstream gradient; where float32 differs in its last place, so may a half.
     last = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7}.get(dtype, 1e-6)
     torch.testing.assert_close(got, want, rtol=last, atol=1e-7 * upstream)
-    assert dtype == got.dtype and (got == want).double().mean() > 0.5
+    assert got.dtype == dtype
+    assert dtype not in HALVES or (got == want).double().mean() > 0.9
 
 
 @every_loss

@@ -22,14 +22,37 @@ struct BoxTile {
   Ahead ahead[3];
 };
 
+// n values in the number type of the computation: they themselves, or converted into `wide`.
+template <class S, class T>
+const T* as_wide(const S* values, int n, T* wide) {
+  widen(values, n, wide);
+  return wide;
+}
+template <class T>
+const T* as_wide(const T* values, int, T*) {
+  return values;
+}
+
+// Where to put values in the number type of the computation: in their place, or in `wide` to be converted.
+template <class S, class T>
+T* room_for(S*, T* wide) {
+  return wide;
+}
+template <class T>
+T* room_for(T* values, T*) {
+  return values;
+}
+
 // Columns of the rows [first, first + n), padded to whole vectors with boxes that are a point at the origin.
 template <class T>
 void load_columns(const Rows& rows, int64_t first, int n, T (*__restrict__ columns)[BoxTile<T>::size]) {
   visit(rows.data, rows.dtype, [&](const auto* data) {
     const auto* p = data + first * rows.row_stride;
     if (rows.row_stride == 4 && rows.column_stride == 1) {
+      alignas(64) T wide[4 * BoxTile<T>::size];
+      const T* __restrict__ values = as_wide(p, 4 * n, wide);
       for (int i = 0; i < n; ++i)
-        for (int c = 0; c < 4; ++c) columns[c][i] = T(to_float(p[4 * i + c]));
+        for (int c = 0; c < 4; ++c) columns[c][i] = values[4 * i + c];
     } else {
       for (int c = 0; c < 4; ++c)
         for (int i = 0; i < n; ++i) columns[c][i] = T(to_float(p[i * rows.row_stride + c * rows.column_stride]));
@@ -42,10 +65,12 @@ template <class T>
 void store_rows(const T (*__restrict__ columns)[BoxTile<T>::size], const T* __restrict__ factor, int n,
                 const Output& out, int64_t first) {
   visit(out.data, out.dtype, [&](auto* data) {
-    using S = std::remove_pointer_t<decltype(data)>;
     auto* p = data + 4 * first;
+    alignas(64) T wide[4 * BoxTile<T>::size];
+    T* __restrict__ values = room_for(p, wide);
     for (int i = 0; i < n; ++i)
-      for (int c = 0; c < 4; ++c) p[4 * i + c] = Rounded<S>::of(T(columns[c][i] * factor[i]));
+      for (int c = 0; c < 4; ++c) values[4 * i + c] = columns[c][i] * factor[i];
+    if (values == wide) narrow(wide, 4 * n, p);
   });
 }
 

@@ -76,9 +76,10 @@ at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output, 
   const double upstream = grad_output.scalar_type() == at::kDouble ? *grad_output.const_data_ptr<double>()
                                                                    : *grad_output.const_data_ptr<float>();
   // Where the graph is kept, this is not the last to ask for it.
-  if (upstream == 1) return left.to(dtype, false, torch::autograd::get_current_graph_task_keep_graph());
+  const bool kept = torch::autograd::get_current_graph_task_keep_graph();
+  if (upstream == 1) return left.to(dtype, /*non_blocking=*/false, /*copy=*/kept);
   if (left.scalar_type() == at::kBFloat16) return {};  // it would be rounded twice
-  return at::mul(left, grad_output).to(dtype);
+  return (kept ? at::mul(left, grad_output) : left.mul_(grad_output)).to(dtype);
 }
 
 void over_chunks(int64_t n, int64_t chunk, const std::function<void(int64_t, int64_t)>& part) {
