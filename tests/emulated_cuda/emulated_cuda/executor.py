@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import re
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -45,7 +47,11 @@ class Allocation(ctypes.Structure):
     ]
 
 
-_SUMS = ("load_bytes", "store_bytes", "load_sectors", "store_sectors", "atomics", "local_bytes", "barriers")
+_FORM = re.compile(r"(?:@!?%\w+ +)?([^\s;]+)")  # of the text of an instruction: its name with its modifiers
+_SUMS = (
+    *("load_bytes", "store_bytes", "load_sectors", "store_sectors", "atomics", "local_bytes", "barriers"),
+    *("distinct_load_sectors", "distinct_store_sectors"),
+)
 
 
 class _Totals(ctypes.Structure):
@@ -179,6 +185,10 @@ class Kernel:
 
     def _stats(self, shape: Shape, seed: int, counts: np.ndarray, totals: _Totals) -> Stats:
         by_op = np.bincount(self._op_numbers, counts[:, 0], len(self._op_names)).astype(int)
+        forms: Counter[str] = Counter()
+        for text, n in zip(self._texts, counts[:, 0].tolist(), strict=True):
+            if n:
+                forms[_FORM.match(text)[1]] += n  # type: ignore[index]
         sums = {name: getattr(totals, name) for name in _SUMS}
         return Stats(
             self.name,
@@ -188,6 +198,7 @@ class Kernel:
             seed,
             {str(op): int(n) for op, n in zip(self._op_names, by_op, strict=True) if n},
             int(counts[:, 1].sum()),
+            forms=dict(forms),
             widths={width: n for width, n in zip(WIDTHS, totals.widths, strict=True) if n},
             **sums,
         )

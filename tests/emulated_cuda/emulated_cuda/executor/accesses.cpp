@@ -7,7 +7,7 @@ namespace emulated {
 
 namespace {
 
-constexpr unsigned max_access = 32, sector = 32;
+constexpr unsigned max_access = 32;
 
 // The sectors that a warp's access to global memory touches, and its bytes.
 class Traffic {

@@ -76,6 +76,8 @@ void Launch::run() {
       for (Warp& w : block.warps) ready.push_back(&w);
     }
   }
+  totals.distinct_load_sectors = memory.sectors_of(read_use);
+  totals.distinct_store_sectors = memory.sectors_of(write_use);
 }
 
 }  // namespace emulated

@@ -91,6 +91,7 @@ struct Block {
 // What a launch did, over all its threads: mirrored in executor.py.
 struct Totals {
   uint64_t load_bytes, store_bytes, load_sectors, store_sectors, atomics, local_bytes, barriers;
+  uint64_t distinct_load_sectors, distinct_store_sectors;
   uint64_t widths[6];  // global accesses of 1, 2, 4, ... 32 bytes per thread
 };
 

@@ -28,6 +28,12 @@ void mark_written(const Place& place, unsigned bytes) {
 
 }  // namespace
 
+void Region::note_sectors(uint64_t address, unsigned bytes, uint64_t use) {
+  if (shared) return;
+  if (sectors.empty()) sectors.resize((base + size - 1) / sector - base / sector + 1);
+  for (uint64_t s = address / sector; s <= (address + bytes - 1) / sector; ++s) sectors[s - base / sector] |= use;
+}
+
 Memory::Memory(std::span<Allocation> allocations, int device) : allocations_(allocations), device_(device) {
   for (const Allocation& a : allocations) {
     if (!a.size) continue;
@@ -47,6 +53,12 @@ Memory::~Memory() {
     auto region = std::ranges::lower_bound(regions_, a.base, {}, &Region::base);
     a.uses = region != regions_.end() && region->base == a.base ? region->uses : 0;
   }
+}
+
+uint64_t Memory::sectors_of(uint64_t use) const {
+  uint64_t count = 0;
+  for (const Region& region : regions_) count += std::ranges::count_if(region.sectors, [&](auto s) { return s & use; });
+  return count;
 }
 
 Region& Memory::global_region(uint64_t address, unsigned bytes) {
@@ -86,6 +98,7 @@ Place Memory::locate(Warp& warp, const Instruction& instruction, uint64_t addres
 void Memory::load(Warp& warp, int lane, const Instruction& instruction, Place place, void* to, unsigned bytes) {
   expect_written(place, bytes);
   place.region->uses |= read_use;
+  place.region->note_sectors(place.address(), bytes, read_use);
   Use use{warp.launch->order, warp, lane, instruction.strong && !place.region->shared, instruction.read_only};
   place.region->shadow.each_cell(place.address(), bytes, [&](Cell& cell) { note_read(cell, use); });
   if (use.strong) warp.launch->order.strong_access(warp, lane, instruction, place.bytes(), true, false);
@@ -99,6 +112,7 @@ void Memory::store(Warp& warp, int lane, const Instruction& instruction, Place p
   if (place.region->shared && is_written(place, bytes) && !std::memcmp(place.bytes(), from, bytes)) return;
   mark_written(place, bytes);
   place.region->uses |= write_use;
+  place.region->note_sectors(place.address(), bytes, write_use);
   if (strong) warp.launch->order.strong_access(warp, lane, instruction, place.bytes(), false, true);
   Use use{warp.launch->order, warp, lane, strong};
   place.region->shadow.each_cell(place.address(), bytes, [&](Cell& cell) { note_write(cell, use); });
@@ -108,6 +122,7 @@ void Memory::store(Warp& warp, int lane, const Instruction& instruction, Place p
 std::byte* Memory::atomic(Warp& warp, int lane, const Instruction& instruction, Place place, unsigned bytes) {
   expect_written(place, bytes);
   place.region->uses |= read_use | write_use;
+  place.region->note_sectors(place.address(), bytes, read_use | write_use);
   warp.launch->order.strong_access(warp, lane, instruction, place.bytes(), true, true);
   Use use{warp.launch->order, warp, lane, true};
   place.region->shadow.each_cell(place.address(), bytes, [&](Cell& cell) { note_write(cell, use); });

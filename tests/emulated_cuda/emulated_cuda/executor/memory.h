@@ -22,6 +22,8 @@ struct Allocation {
 };
 inline constexpr uint64_t read_use = 1, write_use = 2;
 
+inline constexpr unsigned sector = 32;  // bytes: what global memory moves at a time
+
 // An allocation of global memory, or the shared memory of a block.
 struct Region {
   uint64_t base = 0, size = 0;  // in its address space
@@ -31,6 +33,9 @@ struct Region {
   int64_t device = -1;
   uint64_t uses = 0;
   Shadow shadow;
+  std::vector<uint8_t> sectors;  // the uses of each
+
+  void note_sectors(uint64_t address, unsigned bytes, uint64_t use);
 };
 
 struct Place {
@@ -44,6 +49,8 @@ class Memory {
  public:
   Memory(std::span<Allocation> allocations, int device);
   ~Memory();  // tells the allocations their uses
+
+  uint64_t sectors_of(uint64_t use) const;  // of global memory, each counted once
 
   // The bytes of an access to global or shared memory.
   Place locate(Warp& warp, const Instruction& instruction, uint64_t address, unsigned bytes);
