@@ -29,10 +29,10 @@ struct Pair {
   V cw, ch;                             // sides of the smallest box around both
   V union_area, union_reciprocal, iou;  // 1 / (union + eps), intersection / (union + eps)
 
-  // One number that bounds every length above. It is NaN or infinite when a coordinate is.
+  // One number that bounds every length above: the others are made of these. It is NaN or infinite when a coordinate
+  // is.
   IOULOSS_INLINE V extent() const {
-    return absolute(w) + absolute(h) + absolute(W) + absolute(H) + absolute(cw) + absolute(ch) + absolute(a1) +
-           absolute(b1);
+    return absolute(w) + absolute(h) + absolute(W) + absolute(H) + absolute(a1) + absolute(b1);
   }
 };
 
@@ -86,10 +86,12 @@ IOULOSS_INLINE void measure_overlap(Pair<V>& b, V area_eps) {
   b.iou = quotient(intersection, denominator, b.union_reciprocal);
 }
 
-// The derivatives of a loss by the quantities of Pair; a formula adds to them, to_gradient() follows them to pred.
+// The derivatives of a loss by the area of pred, by the intersection and by the quantities of Pair; a formula adds to
+// them, to_gradient() follows them to pred. They start at -0, to which every compiler knows how to add.
 template <class V>
 struct Partials {
-  V w = V(0), h = V(0), iw = V(0), ih = V(0), cw = V(0), ch = V(0), a1 = V(0), a2 = V(0), b1 = V(0), b2 = V(0);
+  V area = V(-0.0), intersection = V(-0.0);
+  V w = V(-0.0), h = V(-0.0), cw = V(-0.0), ch = V(-0.0), a1 = V(-0.0), a2 = V(-0.0), b1 = V(-0.0), b2 = V(-0.0);
 };
 
 // The derivative by an edge that is one argument of the intersection's extremum and of the enclosing box's opposite
@@ -99,21 +101,27 @@ IOULOSS_INLINE V by_edge(V difference, V intersection, V enclosing) {
   return mul_add(share_of_maximum(difference), intersection - enclosing, enclosing);
 }
 
-// By the corners of pred. At pred == target the terms of a loss cancel here exactly.
+// By the corners of pred. At pred == target the terms of a loss cancel here exactly: those of the areas do because each
+// is one product, all others are 0 there.
 template <class V>
 IOULOSS_INLINE Row4<V> to_corners(const Pair<V>& b, const Partials<V>& d) {
+  const V w = mul_add(d.area, b.h, d.w), h = mul_add(d.area, b.w, d.h);
+  // Strict: boxes that only touch have no intersection, and none of its gradient.
+  const V iw = d.intersection * select(b.iw > V(0), positive_part(b.ih), V(0));
+  const V ih = d.intersection * select(b.ih > V(0), positive_part(b.iw), V(0));
   return {
-      d.a1 - d.w - by_edge(b.a1, d.iw, d.cw),
-      d.b1 - d.h - by_edge(b.b1, d.ih, d.ch),
-      d.a2 + d.w + by_edge(-b.a2, d.iw, d.cw),
-      d.b2 + d.h + by_edge(-b.b2, d.ih, d.ch),
+      d.a1 - (w + by_edge(b.a1, iw, d.cw)),
+      d.b1 - (h + by_edge(b.b1, ih, d.ch)),
+      d.a2 + (w + by_edge(-b.a2, iw, d.cw)),
+      d.b2 + (h + by_edge(-b.b2, ih, d.ch)),
   };
 }
 
 template <class V>
 IOULOSS_INLINE Row4<V> to_gradient(const Pair<V>& b, const Partials<V>& d, BoxFormat format) {
   const Row4<V> g = to_corners(b, d);
-  if (format == BoxFormat::xyxy) return g;
+  if (format == BoxFormat::xyxy) [[likely]]
+    return g;
   if (format == BoxFormat::xywh) return {g.c0 + g.c2, g.c1 + g.c3, g.c2, g.c3};
   return {g.c0 + g.c2, g.c1 + g.c3, (g.c2 - g.c0) * V(0.5), (g.c3 - g.c1) * V(0.5)};
 }

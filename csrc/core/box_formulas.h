@@ -16,20 +16,11 @@ struct Parameters {
 
 // ---- terms of the IoU --------------------------------------------------------------------------------------------
 
-// Strict: boxes that only touch have no intersection, and none of its gradient.
-template <class V>
-IOULOSS_INLINE void add_intersection_gradient(const Pair<V>& b, V by_intersection, Partials<V>& d) {
-  d.iw = d.iw + by_intersection * select(b.iw > V(0), positive_part(b.ih), V(0));
-  d.ih = d.ih + by_intersection * select(b.ih > V(0), positive_part(b.iw), V(0));
-}
-
 // Adds the derivatives of a function of the IoU, given its derivative by the IoU.
 template <class V>
 IOULOSS_INLINE void add_iou_gradient(const Pair<V>& b, V by_iou, Partials<V>& d) {
-  const V by_area = -by_iou * b.iou * b.union_reciprocal;
-  d.w = d.w + by_area * b.h;
-  d.h = d.h + by_area * b.w;
-  add_intersection_gradient(b, by_iou * (V(1) + b.iou) * b.union_reciprocal, d);
+  d.area = d.area - by_iou * b.iou * b.union_reciprocal;
+  d.intersection = d.intersection + by_iou * (V(1) + b.iou) * b.union_reciprocal;
 }
 
 // 1 - IoU
@@ -89,11 +80,10 @@ struct EnclosingGap {
   static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
     const Terms<V> t(b, p);
     const V by_area = (V(1) - t.gap) * t.reciprocal;
-    d.cw = d.cw + by_area * b.ch;
-    d.ch = d.ch + by_area * b.cw;
-    d.w = d.w - t.reciprocal * b.h;  // by the union, through the area of pred and through the intersection
-    d.h = d.h - t.reciprocal * b.w;
-    add_intersection_gradient(b, t.reciprocal, d);
+    d.cw = mul_add(by_area, b.ch, d.cw);
+    d.ch = mul_add(by_area, b.cw, d.ch);
+    d.area = d.area - t.reciprocal;  // by the union, through the area of pred and through the intersection
+    d.intersection = d.intersection + t.reciprocal;
   }
 };
 
@@ -101,12 +91,12 @@ struct EnclosingGap {
 struct CentreDistance {
   template <class V>
   struct Terms {
-    V dx, dy, reciprocal, ratio;
+    V dx, dy, reciprocal, ratio;  // dx, dy: twice the distance along an axis
     IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
-      dx = (b.a1 + b.a2) * V(0.5);
-      dy = (b.b1 + b.b2) * V(0.5);
-      reciprocal = reciprocal_or_zero(b.cw * b.cw + b.ch * b.ch + p.area_eps);
-      ratio = (dx * dx + dy * dy) * reciprocal;
+      dx = b.a1 + b.a2;
+      dy = b.b1 + b.b2;
+      reciprocal = reciprocal_of_positive(mul_add(b.cw, b.cw, mul_add(b.ch, b.ch, p.area_eps)));
+      ratio = mul_add(dx, dx, dy * dy) * (V(0.25) * reciprocal);
     }
   };
   template <class V>
@@ -116,14 +106,14 @@ struct CentreDistance {
   template <class V>
   static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
     const Terms<V> t(b, p);
-    const V by_dx = t.dx * t.reciprocal, by_dy = t.dy * t.reciprocal;  // halves: dx moves half as fast as an edge
-    const V by_square = V(-2) * t.ratio * t.reciprocal;
+    const V half = V(0.5) * t.reciprocal;  // a centre moves half as fast as an edge
+    const V by_dx = t.dx * half, by_dy = t.dy * half, by_square = V(-2) * t.ratio * t.reciprocal;
     d.a1 = d.a1 + by_dx;
     d.a2 = d.a2 + by_dx;
     d.b1 = d.b1 + by_dy;
     d.b2 = d.b2 + by_dy;
-    d.cw = d.cw + by_square * b.cw;
-    d.ch = d.ch + by_square * b.ch;
+    d.cw = mul_add(by_square, b.cw, d.cw);
+    d.ch = mul_add(by_square, b.ch, d.ch);
   }
 };
 
@@ -137,11 +127,11 @@ struct AspectRatio {
       // The difference of the two angles as one arctangent: exactly 0 for equal ratios, no cancellation elsewhere.
       const V h = select(b.w == V(0), select(b.h == V(0), V(1), b.h), b.h);
       const V H = select(b.W == V(0), select(b.H == V(0), V(1), b.H), b.H);
-      const V sign = select(h < V(0), V(-1), V(1)) * select(H < V(0), V(-1), V(1));
-      delta = arctangent2(sign * (b.W * h - b.w * H), sign * (H * h + b.W * b.w));
+      const V sign = select((h < V(0)) != (H < V(0)), V(-1), V(1));
+      delta = arctangent2(sign * (b.W * h - b.w * H), sign * mul_add(H, h, b.W * b.w));
       v = V(0.405284734569351086) * delta * delta;
       const V denominator = (V(1) - b.iou) + v + p.eps;
-      alpha = quotient(v, denominator, reciprocal_or_zero(denominator));
+      alpha = v * reciprocal_or_zero(denominator);
     }
   };
   template <class V>
@@ -152,9 +142,9 @@ struct AspectRatio {
   template <class V>
   static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
     const Terms<V> t(b, p);
-    const V k = V(0.810569469138702171) * t.alpha * t.delta * reciprocal_or_zero(b.w * b.w + b.h * b.h);
-    d.w = d.w - k * b.h;
-    d.h = d.h + k * b.w;
+    const V k = V(0.810569469138702171) * t.alpha * t.delta * reciprocal_of_positive(mul_add(b.w, b.w, b.h * b.h));
+    d.w = mul_add(-k, b.h, d.w);
+    d.h = mul_add(k, b.w, d.h);
   }
 };
 
@@ -165,12 +155,13 @@ struct SideLengths {
     V difference, reciprocal, ratio;
     IOULOSS_INLINE Terms(V side, V target_side, V enclosing, V eps) {
       difference = side - target_side;
-      reciprocal = reciprocal_or_zero(enclosing * enclosing + eps);
+      reciprocal = reciprocal_of_positive(mul_add(enclosing, enclosing, eps));
       ratio = difference * difference * reciprocal;
     }
     IOULOSS_INLINE void add_gradient(V enclosing, V& by_side, V& by_enclosing) const {
-      by_side = by_side + V(2) * difference * reciprocal;
-      by_enclosing = by_enclosing - V(2) * ratio * reciprocal * enclosing;
+      const V twice = V(2) * reciprocal;
+      by_side = mul_add(difference, twice, by_side);
+      by_enclosing = mul_add(-ratio * twice, enclosing, by_enclosing);
     }
   };
   template <class V>
@@ -210,13 +201,13 @@ struct CornerDistance {
     const Terms<V> t(b, p);
     const V tl = t.scale * reciprocal_or_zero(t.top_left), tr = t.scale * reciprocal_or_zero(t.top_right);
     const V bl = t.scale * reciprocal_or_zero(t.bottom_left), br = t.scale * reciprocal_or_zero(t.bottom_right);
-    d.a1 = d.a1 + b.a1 * (tl + bl);
-    d.a2 = d.a2 + b.a2 * (tr + br);
-    d.b1 = d.b1 + b.b1 * (tl + tr);
-    d.b2 = d.b2 + b.b2 * (bl + br);
+    d.a1 = mul_add(b.a1, tl + bl, d.a1);
+    d.a2 = mul_add(b.a2, tr + br, d.a2);
+    d.b1 = mul_add(b.b1, tl + tr, d.b1);
+    d.b2 = mul_add(b.b2, bl + br, d.b2);
     const V by_square = -t.ratio * t.per_diagonal * t.per_diagonal;
-    d.cw = d.cw + by_square * b.cw;
-    d.ch = d.ch + by_square * b.ch;
+    d.cw = mul_add(by_square, b.cw, d.cw);
+    d.ch = mul_add(by_square, b.ch, d.ch);
   }
 };
 
@@ -256,7 +247,7 @@ struct FocalEIoU {
     Partials<V> e;
     EIoU::add_gradient(b, p, e);
     const V k = weight(b, p);
-    d = {e.w * k, e.h * k, e.iw * k, e.ih * k, e.cw * k, e.ch * k, e.a1 * k, e.a2 * k, e.b1 * k, e.b2 * k};
+    d = {e.area * k, e.intersection * k, e.w * k, e.h * k, e.cw * k, e.ch * k, e.a1 * k, e.a2 * k, e.b1 * k, e.b2 * k};
   }
 };
 

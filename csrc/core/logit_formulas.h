@@ -40,7 +40,7 @@ struct Background {};
 
 template <class V>
 IOULOSS_INLINE V blend(V z, V of_one, V of_zero) {
-  return z * of_one + (V(1) - z) * of_zero;
+  return mul_add(z, of_one, (V(1) - z) * of_zero);  // exact for 0 and 1
 }
 template <class V>
 IOULOSS_INLINE V blend(Background, V, V of_zero) {

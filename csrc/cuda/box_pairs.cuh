@@ -9,15 +9,22 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
+// What most calls have, for which one test replaces many: contiguous boxes xyxy, both of one dtype.
+enum class Plain : int { no, full, float16, bfloat16 };  // full: of the number type of the computation
+
+template <class T>
 struct BoxLaunch {
   BoxArguments a;
   bool pred_vectors, target_vectors;
+  Plain plain;
+  Parameters<T> parameters;  // converted once: many GPUs have few units for double
 };
 
 template <class T>
 __device__ __forceinline__ Row4<T> load_row(const Rows& rows, bool vectors, int64_t i) {
   const int64_t at = i * rows.row_stride;
-  if (vectors) return load4<T>(rows.data, rows.dtype, at);
+  if (vectors) [[likely]]
+    return load4<T>(rows.data, rows.dtype, at);
   return {load<T>(rows.data, rows.dtype, at), load<T>(rows.data, rows.dtype, at + rows.column_stride),
           load<T>(rows.data, rows.dtype, at + 2 * rows.column_stride),
           load<T>(rows.data, rows.dtype, at + 3 * rows.column_stride)};
@@ -28,14 +35,29 @@ template <class T>
 struct LoadedPair {
   Pair<T> b;
   Parameters<T> parameters;
-  T scale = T(1);
+  T most = T(Limits<T>::largest);  // that a result may be without a closer look: nothing, where the boxes are scaled
 
-  __device__ __forceinline__ LoadedPair(const BoxLaunch& l, int64_t i)
-      : parameters{T(l.a.eps), T(l.a.eps), T(l.a.parameter)} {
-    const Row4<T> p = load_row<T>(l.a.pred, l.pred_vectors, i), t = load_row<T>(l.a.target, l.target_vectors, i);
-    b = measure(p, t, l.a.format);
-    if (!is_safe(b.extent())) {
-      scale = T(Limits<T>::rescale);
+  __device__ __forceinline__ LoadedPair(const BoxLaunch<T>& l, int64_t i) : parameters(l.parameters) {
+    Row4<T> p, t;
+    const auto load_plain = [&](Dtype dtype) {
+      p = load4<T>(l.a.pred.data, dtype, 4 * i);
+      t = load4<T>(l.a.target.data, dtype, 4 * i);
+      b = measure(p, t, BoxFormat::xyxy);
+    };
+    if (l.plain == Plain::full) [[likely]] {
+      load_plain(dtype_of<T>);
+    } else if (sizeof(T) == 4 && l.plain == Plain::float16) {
+      load_plain(Dtype::float16);
+    } else if (sizeof(T) == 4 && l.plain == Plain::bfloat16) {
+      load_plain(Dtype::bfloat16);
+    } else {
+      p = load_row<T>(l.a.pred, l.pred_vectors, i);
+      t = load_row<T>(l.a.target, l.target_vectors, i);
+      b = measure(p, t, l.a.format);
+    }
+    if (!is_safe(b.extent())) [[unlikely]] {
+      const T scale = T(Limits<T>::rescale);
+      most = T(-1);
       b = measure(p * scale, t * scale, l.a.format);
       parameters.area_eps = parameters.area_eps * scale * scale;  // scale * scale would be 0
     }
@@ -43,18 +65,24 @@ struct LoadedPair {
   }
 
   // A NaN or infinite coordinate may leave no trace in the result, but never a safe extent.
-  __device__ __forceinline__ bool is_exceptional(T result) const {
-    return scale != T(1) || !(absolute(result) <= T(Limits<T>::largest));
+  __device__ __forceinline__ bool is_exceptional(T result) const { return !(absolute(result) <= most); }
+
+  // By the boxes, where gradient is by the scaled ones.
+  __device__ __forceinline__ Row4<T> tamed_gradient(const Row4<T>& gradient) const {
+    const Row4<T> g = gradient * (most < T(0) ? T(Limits<T>::rescale) : T(1));
+    const T extent = b.extent();
+    return {tamed(g.c0, extent), tamed(g.c1, extent), tamed(g.c2, extent), tamed(g.c3, extent)};
   }
 };
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>) box_forward(const BoxLaunch l, const Delivery to) {
+__global__ void __launch_bounds__(threads, resident_blocks<T>) box_forward(const BoxLaunch<T> l, const Delivery to) {
   T sum = 0;
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
     const LoadedPair<T> pair(l, i);
     T loss = Formula::value(pair.b, pair.parameters);
-    if (pair.is_exceptional(loss)) loss = tamed(loss, pair.b.extent());
+    if (pair.is_exceptional(loss)) [[unlikely]]
+      loss = tamed(loss, pair.b.extent());
     if (l.a.weight.data) loss *= load<T>(l.a.weight, i);
     if (to.reduced)
       sum += loss;
@@ -66,52 +94,59 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>) box_forward(const
 
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<T>)
-    box_backward(const BoxLaunch l, const Values upstream, const DeviceScale scale, const Output grad) {
+    box_backward(const BoxLaunch<T> l, const Values upstream, const Scale<T> scale, const Output grad) {
   const int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
   if (i >= l.a.n) return;
   const LoadedPair<T> pair(l, i);
   Partials<T> d;
   Formula::add_gradient(pair.b, pair.parameters, d);
-  Row4<T> g = to_gradient(pair.b, d, l.a.format) * pair.scale;
-  if (pair.is_exceptional((g.c0 + g.c1) + (g.c2 + g.c3))) {
-    const T extent = pair.b.extent();
-    g = {tamed(g.c0, extent), tamed(g.c1, extent), tamed(g.c2, extent), tamed(g.c3, extent)};
-  }
-  T factor = load<T>(upstream, i) * load_scale<T>(scale);
+  Row4<T> g = to_gradient(pair.b, d, l.a.format);
+  if (pair.is_exceptional((g.c0 + g.c1) + (g.c2 + g.c3))) [[unlikely]]
+    g = pair.tamed_gradient(g);
+  T factor = load<T>(upstream, i) * load_scale(scale);
   if (l.a.weight.data) factor *= load<T>(l.a.weight, i);
   store4(grad, 4 * i, g * factor);
 }
 
 // ---- launches, for one number type -------------------------------------------------------------------------------
 
-inline BoxLaunch launch_of(const BoxArguments& a) {
+template <class T>
+BoxLaunch<T> launch_of(const BoxArguments& a) {
   const auto vectors = [](const Rows& r) {
     return r.column_stride == 1 && is_vectorizable(r.data, r.dtype, r.row_stride);
   };
-  return {a, vectors(a.pred), vectors(a.target)};
+  const auto contiguous = [&](const Rows& r) { return vectors(r) && r.row_stride == 4; };
+  Plain plain = Plain::no;
+  if (a.format == BoxFormat::xyxy && contiguous(a.pred) && contiguous(a.target) && a.pred.dtype == a.target.dtype) {
+    if (a.pred.dtype == dtype_of<T>) plain = Plain::full;
+    if (a.pred.dtype == Dtype::float16) plain = Plain::float16;
+    if (a.pred.dtype == Dtype::bfloat16) plain = Plain::bfloat16;
+  }
+  return {a, vectors(a.pred), vectors(a.target), plain, {T(a.eps), T(a.eps), T(a.parameter)}};
 }
 
 template <class T>
 void launch_box_forward(const BoxArguments& a, const Delivery& to, cudaStream_t stream) {
-  static constexpr void (*kernels[])(BoxLaunch, Delivery) = {
+  static constexpr void (*kernels[])(BoxLaunch<T>, Delivery) = {
 #define X(name, formula) box_forward<formula, T>,
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
   const int64_t blocks = forward_blocks(a.n, to.reduced);
   reset_counter(to, blocks, stream);
-  kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of(a), to);
+  kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to);
 }
 
 template <class T>
 void launch_box_backward(const BoxArguments& a, const Values& upstream, const DeviceScale& scale, const Output& grad,
                          cudaStream_t stream) {
-  static constexpr void (*kernels[])(BoxLaunch, Values, DeviceScale, Output) = {
+  static constexpr void (*kernels[])(BoxLaunch<T>, Values, Scale<T>, Output) = {
 #define X(name, formula) box_backward<formula, T>,
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
-  kernels[int(a.formula)]<<<unsigned(blocks_for(a.n)), threads, 0, stream>>>(launch_of(a), upstream, scale, grad);
+  kernels[int(a.formula)]<<<unsigned(blocks_for(a.n)), threads, 0, stream>>>(launch_of<T>(a), upstream,
+                                                                             scale_of<T>(scale), grad);
 }
 
 }  // namespace IOULOSS_ARCH

@@ -9,36 +9,41 @@ inline namespace IOULOSS_ARCH {
 
 constexpr int per_thread = 4;
 
+template <class T>
 struct FocalLaunch {
   FocalArguments a;
-  bool vectors;                // logits and dense targets can be loaded four at a time
-  unsigned long long inverse;  // 2^64 / classes rounded up, or 0 where that is no help
+  FocalParameters<T> parameters;  // converted once: many GPUs have few units for double
+  bool vectors;                   // logits and dense targets can be loaded four at a time
+  unsigned long long inverse;     // 2^64 / classes rounded up, or 0 where that is no help
 };
 
-// Up to four logits of one thread, from index first on.
+// Up to four logits of one thread, from index first on. The loss is symmetric: target 1 costs a logit what target 0
+// costs its negative. So where targets are class indices, the logit of the class is turned round, and all have target
+// 0.
 template <class T>
 struct Quad {
   int64_t first;
-  int count;             // those that exist
-  unsigned ignored = 0;  // a bit for each
+  int count;                         // those that exist
+  unsigned ignored = 0, turned = 0;  // a bit for each
   T logits[per_thread], targets[per_thread];
   T alpha1[per_thread], alpha0[per_thread];  // of the targets 1 and 0, times the weight
 
-  __device__ __forceinline__ Quad(const FocalLaunch& l, int64_t first_) : first(first_) {
+  __device__ __forceinline__ Quad(const FocalLaunch<T>& l, int64_t first_) : first(first_) {
     const FocalArguments& a = l.a;
     count = a.n - first < per_thread ? int(a.n - first) : per_thread;
     load_values(l, a.logits, logits);
     if (a.targets.data) load_values(l, a.targets, targets);
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
-      alpha1[k] = T(a.alpha1);
-      alpha0[k] = T(a.alpha0);
+      alpha1[k] = l.parameters.alpha1;
+      alpha0[k] = l.parameters.alpha0;
     }
     if (a.class_index || a.weight.data || a.alpha_per_class.data) load_what_varies(l);
   }
 
-  __device__ __forceinline__ void load_values(const FocalLaunch& l, const Values& values, T (&out)[per_thread]) const {
-    if (l.vectors && count == per_thread) {
+  __device__ __forceinline__ void load_values(const FocalLaunch<T>& l, const Values& values,
+                                              T (&out)[per_thread]) const {
+    if (l.vectors && count == per_thread) [[likely]] {
       const Row4<T> v = load4<T>(values.data, values.dtype, first);
       out[0] = v.c0, out[1] = v.c1, out[2] = v.c2, out[3] = v.c3;
     } else {
@@ -49,11 +54,20 @@ struct Quad {
 
   // What depends on the row or the column of a logit. An index outside [0, classes) is background; a row to ignore
   // gets logits and weights of 0, so that it counts for nothing whatever is in it.
-  __device__ __forceinline__ void load_what_varies(const FocalLaunch& l) {
+  __device__ __forceinline__ void load_what_varies(const FocalLaunch<T>& l) {
     const FocalArguments& a = l.a;
     int64_t row = l.inverse ? int64_t(__umul64hi(first, l.inverse)) : first / a.classes;
     int64_t column = first - row * a.classes;
     int64_t index = -1;
+    if (!a.weight.data && !a.alpha_per_class.data && column + per_thread <= a.classes) [[likely]] {
+      index = a.class_index[row];
+      const bool ignore = index == a.ignore_index;
+      if (ignore || uint64_t(index - column) < per_thread) [[unlikely]] {  // most have neither
+#pragma unroll
+        for (int k = 0; k < per_thread; ++k) set_class(k, column + k == index, ignore);
+      }
+      return;
+    }
 #pragma unroll  // an array indexed by a loop that stays a loop would live in local memory
     for (int k = 0; k < per_thread; ++k, ++column) {
       if (k >= count) break;
@@ -65,22 +79,38 @@ struct Quad {
         alpha1[k] = load<T>(a.alpha_per_class, column);
         alpha0[k] = T(1) - alpha1[k];
       }
-      T weight = a.weight.data ? load<T>(a.weight, a.weight_per_row ? row : first + k) : T(1);
-      if (a.class_index) {
-        if (k == 0 || column == 0) index = a.class_index[row];
-        targets[k] = column == index ? T(1) : T(0);
-        if (index == a.ignore_index) {
-          logits[k] = weight = T(0);
-          ignored |= 1u << k;
-        }
-      }
+      const T weight = a.weight.data ? load<T>(a.weight, a.weight_per_row ? row : first + k) : T(1);
       alpha1[k] *= weight;
       alpha0[k] *= weight;
+      if (!a.class_index) continue;
+      if (k == 0 || column == 0) index = a.class_index[row];
+      set_class(k, column == index, index == a.ignore_index);
     }
   }
 
-  __device__ __forceinline__ FocalParameters<T> parameters(const FocalLaunch& l, int k) const {
-    return {alpha1[k], alpha0[k], T(l.a.gamma)};
+  __device__ __forceinline__ void set_class(int k, bool is_class, bool ignore) {
+    if (is_class) {
+      turned |= 1u << k;
+      logits[k] = -logits[k];
+      alpha0[k] = alpha1[k];
+    }
+    if (ignore) {
+      ignored |= 1u << k;
+      logits[k] = alpha0[k] = T(0);
+    }
+  }
+
+  // Calls f with the number of each logit, its target and its parameters.
+  template <class F>
+  __device__ __forceinline__ void each(const FocalLaunch<T>& l, F f) const {
+    const auto parameters = [&](int k) { return FocalParameters<T>{alpha1[k], alpha0[k], l.parameters.gamma}; };
+    if (l.a.class_index) {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) f(k, Background(), parameters(k));
+    } else {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) f(k, targets[k], parameters(k));
+    }
   }
 };
 
@@ -92,19 +122,24 @@ __device__ __forceinline__ void store_some(const Output& out, int64_t first, int
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>) focal_forward(const FocalLaunch l, const Delivery to) {
+__global__ void __launch_bounds__(threads, resident_blocks<T>)
+    focal_forward(const FocalLaunch<T> l, const Delivery to) {
   T sum = 0;
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
   for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
     const Quad<T> quad(l, opaque(i));
     T loss[per_thread];
+    quad.each(l, [&](int k, auto target, const auto& p) { loss[k] = Formula::value(quad.logits[k], target, p); });
+    if (quad.count < per_thread) [[unlikely]] {
 #pragma unroll
-    for (int k = 0; k < per_thread; ++k) {
-      loss[k] = Formula::value(quad.logits[k], quad.targets[k], quad.parameters(l, k));
-      if (to.reduced && k < quad.count) sum += loss[k];
+      for (int k = 1; k < per_thread; ++k)
+        if (k >= quad.count) loss[k] = T(0);
     }
-    if (to.reduced) continue;
-    const Output out{to.out, sizeof(T) == 8 ? Dtype::float64 : Dtype::float32};
+    if (to.reduced) {
+      sum += (loss[0] + loss[1]) + (loss[2] + loss[3]);
+      continue;
+    }
+    const Output out{to.out, dtype_of<T>};
     if (quad.count == per_thread)
       store4<T>(out, i, {loss[0], loss[1], loss[2], loss[3]});
     else
@@ -115,17 +150,28 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>) focal_forward(con
 
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<T>)
-    focal_backward(const FocalLaunch l, const Values upstream, const DeviceScale scale, const Output grad) {
+    focal_backward(const FocalLaunch<T> l, const Values upstream, const Scale<T> scale, const Output grad) {
   const int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread;
   if (i >= l.a.n) return;
   const Quad<T> quad(l, i);
-  const T common = load_scale<T>(scale);
+  const T common = load_scale(scale);
   T g[per_thread];
+  quad.each(l, [&](int k, auto target, const auto& p) { g[k] = Formula::gradient(quad.logits[k], target, p); });
+  const T factor = common * load<T>(upstream, i);
+  T factors[per_thread] = {factor, factor, factor, factor};
+  if (upstream.stride != 0) [[unlikely]] {
 #pragma unroll
-  for (int k = 0; k < per_thread; ++k) {
-    const bool counts = k < quad.count && !(quad.ignored >> k & 1);
-    const T factor = counts ? common * load<T>(upstream, i + k) : T(0);
-    g[k] = factor * Formula::gradient(quad.logits[k], quad.targets[k], quad.parameters(l, k));
+    for (int k = 1; k < per_thread; ++k)
+      if (k < quad.count) factors[k] = common * load<T>(upstream, i + k);
+  }
+#pragma unroll
+  for (int k = 0; k < per_thread; ++k) g[k] *= factors[k];
+  if (quad.turned | quad.ignored) [[unlikely]] {
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) {
+      if (quad.turned >> k & 1) g[k] = -g[k];
+      if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
+    }
   }
   if (quad.count == per_thread)
     store4<T>(grad, i, {g[0], g[1], g[2], g[3]});
@@ -135,13 +181,15 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
 
 // ---- launches ----------------------------------------------------------------------------------------------------
 
-static FocalLaunch launch_of(const FocalArguments& a) {
+template <class T>
+static FocalLaunch<T> launch_of(const FocalArguments& a) {
   const auto vectors = [](const Values& v) {
     return v.data == nullptr || is_vectorizable(v.data, v.dtype, per_thread);
   };
   // The quotient by the rounded inverse is exact while n * classes stays below 2^64; 1 class needs no division.
   const bool exact = a.classes > 1 && uint64_t(a.n) < ~uint64_t(0) / uint64_t(a.classes);
-  return {a, vectors(a.logits) && vectors(a.targets), exact ? ~0ull / uint64_t(a.classes) + 1 : 0};
+  const FocalParameters<T> parameters{T(a.alpha1), T(a.alpha0), T(a.gamma)};
+  return {a, parameters, vectors(a.logits) && vectors(a.targets), exact ? ~0ull / uint64_t(a.classes) + 1 : 0};
 }
 
 static int64_t quads(int64_t n) { return (n + per_thread - 1) / per_thread; }
@@ -150,14 +198,14 @@ template <class Formula, class T>
 static void launch(const FocalArguments& a, const Delivery& to, cudaStream_t stream) {
   const int64_t blocks = forward_blocks(quads(a.n), to.reduced);
   reset_counter(to, blocks, stream);
-  focal_forward<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(launch_of(a), to);
+  focal_forward<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to);
 }
 
 template <class Formula, class T>
 static void launch(const FocalArguments& a, const Values& upstream, const DeviceScale& scale, const Output& grad,
                    cudaStream_t stream) {
   const auto blocks = unsigned(blocks_for(quads(a.n)));
-  focal_backward<Formula, T><<<blocks, threads, 0, stream>>>(launch_of(a), upstream, scale, grad);
+  focal_backward<Formula, T><<<blocks, threads, 0, stream>>>(launch_of<T>(a), upstream, scale_of<T>(scale), grad);
 }
 
 // Calls f with the formula and the number type of a call.

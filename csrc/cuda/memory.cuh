@@ -10,6 +10,9 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
+template <class T>
+inline constexpr Dtype dtype_of = sizeof(T) == 8 ? Dtype::float64 : Dtype::float32;
+
 __host__ __device__ inline int size_of(Dtype dtype) {
   return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2;
 }
@@ -22,14 +25,21 @@ inline bool is_vectorizable(const void* data, Dtype dtype, int64_t stride) {
 
 __device__ __forceinline__ float2 unpack(unsigned pair, Dtype dtype) {
   if (dtype == Dtype::bfloat16) return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
-  return {__half2float(__ushort_as_half(pair & 0xffffu)), __half2float(__ushort_as_half(pair >> 16))};
+  float2 both;
+  asm("{.reg .b16 low, high; mov.b32 {low, high}, %2; cvt.f32.f16 %0, low; cvt.f32.f16 %1, high;}"
+      : "=f"(both.x), "=f"(both.y)
+      : "r"(pair));
+  return both;
+}
+
+template <class Pair>
+__device__ __forceinline__ unsigned bits_of(Pair pair) {
+  return *reinterpret_cast<unsigned*>(&pair);
 }
 
 __device__ __forceinline__ unsigned pack(float low, float high, Dtype dtype) {
-  if (dtype == Dtype::bfloat16)
-    return __bfloat16_as_ushort(__float2bfloat16_rn(low)) | unsigned(__bfloat16_as_ushort(__float2bfloat16_rn(high)))
-                                                                << 16;
-  return __half_as_ushort(__float2half_rn(low)) | unsigned(__half_as_ushort(__float2half_rn(high))) << 16;
+  if (dtype == Dtype::bfloat16) return bits_of(__floats2bfloat162_rn(low, high));
+  return bits_of(__floats2half2_rn(low, high));
 }
 
 // An index that the compiler does not follow from one pass of a loop to the next: from sm_100 on it keeps a running
@@ -44,7 +54,8 @@ template <class T>
 __device__ __forceinline__ T load(const void* data, Dtype dtype, int64_t i) {
   if constexpr (sizeof(T) == 8)
     if (dtype == Dtype::float64) return static_cast<const double*>(data)[i];
-  if (dtype == Dtype::float32) return static_cast<const float*>(data)[i];
+  if (dtype == Dtype::float32) [[likely]]
+    return static_cast<const float*>(data)[i];
   return unpack(static_cast<const unsigned short*>(data)[i], dtype).x;
 }
 
@@ -53,7 +64,8 @@ template <class T>
 __device__ __forceinline__ T load(const Values& values, int64_t i) {
   const int64_t at = i * values.stride;
   if constexpr (sizeof(T) < 8)
-    if (values.dtype == Dtype::float64) return T(static_cast<const double*>(values.data)[at]);
+    if (values.dtype == Dtype::float64) [[unlikely]]
+      return T(static_cast<const double*>(values.data)[at]);
   return load<T>(values.data, values.dtype, at);
 }
 
@@ -65,6 +77,18 @@ __device__ __forceinline__ void store(const Output& out, int64_t i, T x) {
   static_cast<unsigned short*>(out.data)[i] = static_cast<unsigned short>(pack(float(x), 0.f, out.dtype));
 }
 
+// The dtype is a constant in the calls of these two: one branch for all four.
+template <class T>
+__device__ __forceinline__ Row4<T> widened(uint2 v, Dtype dtype) {
+  const float2 a = unpack(v.x, dtype), b = unpack(v.y, dtype);
+  return {a.x, a.y, b.x, b.y};
+}
+
+template <class T>
+__device__ __forceinline__ uint2 narrowed(const Row4<T>& v, Dtype dtype) {
+  return {pack(float(v.c0), float(v.c1), dtype), pack(float(v.c2), float(v.c3), dtype)};
+}
+
 // Four consecutive values of boxes or logits from index i on, which is_vectorizable() allows.
 template <class T>
 __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t i) {
@@ -74,13 +98,12 @@ __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t 
       const double2 a = __ldg(p), b = __ldg(p + 1);
       return {a.x, a.y, b.x, b.y};
     }
-  if (dtype == Dtype::float32) {
+  if (dtype == Dtype::float32) [[likely]] {
     const float4 v = __ldg(reinterpret_cast<const float4*>(static_cast<const float*>(data) + i));
     return {v.x, v.y, v.z, v.w};
   }
   const uint2 v = __ldg(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + i));
-  const float2 a = unpack(v.x, dtype), b = unpack(v.y, dtype);
-  return {a.x, a.y, b.x, b.y};
+  return dtype == Dtype::bfloat16 ? widened<T>(v, Dtype::bfloat16) : widened<T>(v, Dtype::float16);
 }
 
 template <class T>
@@ -92,13 +115,13 @@ __device__ __forceinline__ void store4(const Output& out, int64_t i, const Row4<
       p[1] = {v.c2, v.c3};
       return;
     }
-  if (out.dtype == Dtype::float32) {
+  if (out.dtype == Dtype::float32) [[likely]] {
     *reinterpret_cast<float4*>(static_cast<float*>(out.data) + i) = {float(v.c0), float(v.c1), float(v.c2),
                                                                      float(v.c3)};
     return;
   }
-  *reinterpret_cast<uint2*>(static_cast<unsigned short*>(out.data) + i) = {pack(float(v.c0), float(v.c1), out.dtype),
-                                                                           pack(float(v.c2), float(v.c3), out.dtype)};
+  *reinterpret_cast<uint2*>(static_cast<unsigned short*>(out.data) + i) =
+      out.dtype == Dtype::bfloat16 ? narrowed(v, Dtype::bfloat16) : narrowed(v, Dtype::float16);
 }
 
 }  // namespace IOULOSS_ARCH

@@ -37,10 +37,23 @@ __device__ __forceinline__ T block_sum(T x) {
   return x;
 }
 
+// A DeviceScale in the number type of the computation: converted once, not by every thread.
 template <class T>
-__device__ __forceinline__ T load_scale(const DeviceScale& scale) {
-  if (scale.divisor == nullptr) return T(scale.number);
-  const T divisor = *static_cast<const T*>(scale.divisor);
+struct Scale {
+  const T* divisor;
+  T number;
+};
+
+template <class T>
+__host__ __device__ __forceinline__ Scale<T> scale_of(const DeviceScale& scale) {
+  return {static_cast<const T*>(scale.divisor), T(scale.number)};
+}
+
+template <class T>
+__device__ __forceinline__ T load_scale(const Scale<T>& scale) {
+  if (scale.divisor == nullptr) [[likely]]
+    return scale.number;
+  const T divisor = *scale.divisor;
   return divisor == T(0) ? T(0) : T(1) / divisor;
 }
 
@@ -51,7 +64,7 @@ __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to) {
   T* partials = reinterpret_cast<T*>(static_cast<char*>(to.scratch) + counter_bytes);
   sum = block_sum(sum);
   if (gridDim.x == 1) {
-    if (threadIdx.x == 0) *static_cast<T*>(to.out) = sum * load_scale<T>(to.scale);
+    if (threadIdx.x == 0) *static_cast<T*>(to.out) = sum * load_scale(scale_of<T>(to.scale));
     return;
   }
   if (threadIdx.x == 0) {
@@ -65,7 +78,7 @@ __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to) {
   double total = 0;
   for (unsigned i = threadIdx.x; i < gridDim.x; i += threads) total += double(__ldcg(partials + i));
   total = block_sum(total);
-  if (threadIdx.x == 0) *static_cast<T*>(to.out) = T(total * double(load_scale<T>(to.scale)));
+  if (threadIdx.x == 0) *static_cast<T*>(to.out) = T(total * double(load_scale(scale_of<T>(to.scale))));
 }
 
 inline int64_t blocks_for(int64_t items) { return (items + threads - 1) / threads; }
