@@ -82,6 +82,7 @@ endif
 emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
 	$(EMULATED) --coverage $(COVERAGE) $(IN_VENV) -m pytest -q $(LOSS_TESTS)
+	$(EMULATED) $(IN_VENV) -m pytest -q tests/test_gpu_counts.py
 	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.

@@ -31,3 +31,4 @@ def test_on_the_device(launchers: str, tmp_path: pathlib.Path) -> None:
     assert row["kernel"] == "scale_kernel(float const*, float*, int)"
     assert row["access_widths"] == {"4": 400}
     assert row["sector_efficiency"] == 1
+    assert row["memory_bytes"] == 1600
