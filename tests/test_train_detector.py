@@ -182,7 +182,6 @@ def test_zoomed_crops_show_what_their_boxes_say(voc, monkeypatch):
     sizes, shades = set(), set()
     for number in range(20):
         crop = crops.crop(number)
-        assert crop.pixels.shape == (3, 32, 32)
         for x1, y1, x2, y2 in crop.boxes.tolist():
             inside = crop.pixels[:, math.ceil(y1) + 1 : int(y2) - 1, math.ceil(x1) + 1 : int(x2) - 1]
             if inside.numel() > 0:
