@@ -13,9 +13,13 @@ class _Loss(nn.Module):
 
     function: ClassVar[Callable[..., Tensor]]
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._names = tuple(options)
+        self._names: tuple[str, ...] = ()
+
+    def _keep(self, **options: Any) -> None:
+        """Keep more options; they are shown before those kept so far."""
+        self._names = (*options, *self._names)
         for name, value in options.items():
             setattr(self, name, value)
 
@@ -30,15 +34,10 @@ class _PairedBoxes(_Loss):
     """The options and the arguments that all box losses have."""
 
     def __init__(
-        self,
-        *,
-        reduction: str = "mean",
-        fmt: str = "xyxy",
-        eps: float = 1e-7,
-        eps_mode: str = "torchvision",
-        **parameters: str | float,
+        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
     ) -> None:
-        super().__init__(**parameters, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
+        super().__init__()
+        self._keep(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
     def forward(
         self, pred: Tensor, target: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
@@ -61,7 +60,8 @@ class BoxLoss(_PairedBoxes):
         eps_mode: str = "torchvision",
         **parameters: str | float,
     ) -> None:
-        super().__init__(kind=kind, **parameters, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
+        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
+        self._keep(kind=kind, **parameters)
 
 
 class IoULoss(_PairedBoxes):
@@ -69,16 +69,9 @@ class IoULoss(_PairedBoxes):
 
     function = staticmethod(functional.iou_loss)
 
-    def __init__(
-        self,
-        *,
-        mode: str = "linear",
-        reduction: str = "mean",
-        fmt: str = "xyxy",
-        eps: float = 1e-7,
-        eps_mode: str = "torchvision",
-    ) -> None:
-        super().__init__(mode=mode, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
+    def __init__(self, *, mode: str = "linear", **options: Any) -> None:
+        super().__init__(**options)
+        self._keep(mode=mode)
 
 
 class GIoULoss(_PairedBoxes):
@@ -86,21 +79,11 @@ class GIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.giou_loss)
 
-    def __init__(
-        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
-    ) -> None:
-        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
-
 
 class DIoULoss(_PairedBoxes):
     """:func:`iouloss.functional.diou_loss` as a module."""
 
     function = staticmethod(functional.diou_loss)
-
-    def __init__(
-        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
-    ) -> None:
-        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class CIoULoss(_PairedBoxes):
@@ -108,21 +91,11 @@ class CIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.ciou_loss)
 
-    def __init__(
-        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
-    ) -> None:
-        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
-
 
 class EIoULoss(_PairedBoxes):
     """:func:`iouloss.functional.eiou_loss` as a module."""
 
     function = staticmethod(functional.eiou_loss)
-
-    def __init__(
-        self, *, reduction: str = "mean", fmt: str = "xyxy", eps: float = 1e-7, eps_mode: str = "torchvision"
-    ) -> None:
-        super().__init__(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
 
 class FocalEIoULoss(_PairedBoxes):
@@ -130,16 +103,9 @@ class FocalEIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.focal_eiou_loss)
 
-    def __init__(
-        self,
-        *,
-        gamma: float = 0.5,
-        reduction: str = "mean",
-        fmt: str = "xyxy",
-        eps: float = 1e-7,
-        eps_mode: str = "torchvision",
-    ) -> None:
-        super().__init__(gamma=gamma, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
+    def __init__(self, *, gamma: float = 0.5, **options: Any) -> None:
+        super().__init__(**options)
+        self._keep(gamma=gamma)
 
 
 class CDIoULoss(_PairedBoxes):
@@ -147,17 +113,9 @@ class CDIoULoss(_PairedBoxes):
 
     function = staticmethod(functional.cdiou_loss)
 
-    def __init__(
-        self,
-        *,
-        base: str = "giou",
-        lambda_: float = 1.0,
-        reduction: str = "mean",
-        fmt: str = "xyxy",
-        eps: float = 1e-7,
-        eps_mode: str = "torchvision",
-    ) -> None:
-        super().__init__(base=base, lambda_=lambda_, reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
+    def __init__(self, *, base: str = "giou", lambda_: float = 1.0, **options: Any) -> None:
+        super().__init__(**options)
+        self._keep(base=base, lambda_=lambda_)
 
 
 class SigmoidFocalLoss(_Loss):
@@ -173,7 +131,8 @@ class SigmoidFocalLoss(_Loss):
         reduction: str = "mean",
         ignore_index: int = -100,
     ) -> None:
-        super().__init__(gamma=gamma, reduction=reduction, ignore_index=ignore_index)
+        super().__init__()
+        self._keep(gamma=gamma, reduction=reduction, ignore_index=ignore_index)
         self.alpha: Tensor | float | None
         if isinstance(alpha, Tensor):
             self.register_buffer("alpha", alpha)
