@@ -62,6 +62,16 @@ def test_the_upstream_gradient_counts(
     assert dtype not in HALVES or (got == want).double().mean() > 0.9
 
 
+@pytest.mark.parametrize("upstream", [torch.inf, torch.nan])
+def test_ignored_rows_stay_out_of_an_overflow(backend: Backend, upstream: float) -> None:
+    loss, inputs = class_logits(backend, torch.float32, reduction="sum")
+    leaf = inputs.detach().requires_grad_()
+    value = loss(leaf)
+    (gradient,) = torch.autograd.grad(value, leaf, torch.full_like(value, upstream))
+    ignored = torch.arange(60) % 8 - 1 == 3
+    assert (gradient.cpu()[ignored] == 0).all() and not gradient.cpu()[~ignored].isfinite().any()
+
+
 @every_loss
 @pytest.mark.parametrize("upstream", [1.0, 3.0])
 def test_a_gradient_that_was_handed_out_is_the_callers(

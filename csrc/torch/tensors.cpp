@@ -6,6 +6,7 @@
 #include <c10/util/SmallVector.h>
 #include <torch/csrc/autograd/graph_task.h>
 
+#include <cmath>
 #include <numeric>
 
 namespace iouloss {
@@ -78,7 +79,8 @@ at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output, 
   // Where the graph is kept, this is not the last to ask for it.
   const bool kept = torch::autograd::get_current_graph_task_keep_graph();
   if (upstream == 1) return left.to(dtype, /*non_blocking=*/false, /*copy=*/kept);
-  if (left.scalar_type() == at::kBFloat16) return {};  // it would be rounded twice
+  // A bfloat16 would be rounded twice; and what counts for nothing is to stay 0 under an infinite upstream gradient.
+  if (left.scalar_type() == at::kBFloat16 || !std::isfinite(upstream)) return {};
   return (kept ? at::mul(left, grad_output) : left.mul_(grad_output)).to(dtype);
 }
 
