@@ -8,12 +8,15 @@ Environment:
     MAX_JOBS              how many compilers run at once
 """
 
+import contextlib
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import setup
@@ -59,28 +62,19 @@ def import_torch():
     try:
         import torch
         import torch.utils.cpp_extension
-
-        folder = ninja_folder()
     except ImportError as error:
         sys.exit(
-            f"iouloss: building the extension needs torch and ninja ({error}).\n"
-            "Install them, then run `pip install --no-build-isolation .`; "
+            f"iouloss: building the extension needs torch ({error}).\n"
+            "Install it, then run `pip install --no-build-isolation .`; "
             "or set IOULOSS_NO_EXT=1 for a pure-Python install."
         )
-    # An environment need not be activated to be used: torch looks for ninja on the PATH.
-    os.environ["PATH"] = os.pathsep.join([folder, os.environ["PATH"]])
-    return torch
-
-
-def ninja_folder() -> str:
-    """Of the package, which pip installs for a build; images often have the program alone."""
-    try:
+    # An environment need not be activated to be used: torch looks for ninja on the PATH. Without it torch compiles one
+    # file after the other.
+    with contextlib.suppress(ImportError):
         import ninja
-    except ImportError:
-        if found := shutil.which("ninja"):
-            return str(Path(found).parent)
-        raise
-    return ninja.BIN_DIR
+
+        os.environ["PATH"] = os.pathsep.join([ninja.BIN_DIR, os.environ["PATH"]])
+    return torch
 
 
 def choose_cuda(torch) -> tuple[bool, str]:
@@ -127,29 +121,25 @@ def make_build_command(cpp_extension):
         def instruction_set_objects(self) -> list[str]:
             out = Path(self.build_temp, "cpu").resolve()
             out.mkdir(parents=True, exist_ok=True)
-            compiler = os.environ.get("CXX", "c++")
-            rules = [
-                f"rule compile\n  command = {compiler} -MMD -MF $out.d -fPIC $flags -c $in -o $out",
-                "  depfile = $out.d\n  deps = gcc",
-            ]
-            objects = []
-            for name, (vector_bytes, flags) in INSTRUCTION_SETS.items():
+            compiler = shlex.split(os.environ.get("CXX", "c++"))
+            headers = [path for folder in ("core", "cpu") for path in (ROOT / "csrc" / folder).iterdir()]
+            newest = max(path.stat().st_mtime for path in (Path(__file__), *headers))
+
+            def compiled(name: str) -> str:
+                vector_bytes, flags = INSTRUCTION_SETS[name]
                 target = out / f"{name}.o"
-                defines = [f"-DIOULOSS_ARCH={name}", f"-DIOULOSS_VECTOR_BYTES={vector_bytes}"]
-                source = (ROOT / "csrc/cpu/instruction_set.cpp").resolve()
-                rules.append(f"build {escape(target)}: compile {escape(source)}")
-                rules.append(f"  flags = {' '.join(CXX_FLAGS + flags + defines)}")
-                objects.append(str(target))
-            (out / "build.ninja").write_text("\n".join(rules) + "\n")
-            jobs = ["-j", os.environ["MAX_JOBS"]] if os.environ.get("MAX_JOBS") else []
-            subprocess.run(["ninja", "-C", str(out), *jobs], check=True)
-            return objects
+                if not target.exists() or target.stat().st_mtime < newest:
+                    defines = [f"-DIOULOSS_ARCH={name}", f"-DIOULOSS_VECTOR_BYTES={vector_bytes}"]
+                    source = str(ROOT / "csrc/cpu/instruction_set.cpp")
+                    command = [*compiler, "-fPIC", *CXX_FLAGS, *flags, *defines, "-c", source, "-o", str(target)]
+                    subprocess.run(command, check=True)
+                return str(target)
+
+            jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
+            with ThreadPoolExecutor(jobs) as pool:
+                return list(pool.map(compiled, INSTRUCTION_SETS))
 
     return BuildExtension
-
-
-def escape(path: Path) -> str:
-    return re.sub(r"([ :$])", r"$\1", str(path))
 
 
 def write_build_info(**build) -> None:

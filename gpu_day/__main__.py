@@ -1,6 +1,6 @@
 """``python -m gpu_day``: build for the GPU that is here, test, check and time everything on it, and report.
 
-Needs torch, numpy, pytest, nvcc and ninja; downloads nothing. docs/gpu_day.md says what is run.
+Needs torch, numpy, pytest, setuptools and nvcc; downloads nothing. docs/gpu_day.md says what is run.
 """
 
 import argparse
