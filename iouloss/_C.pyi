@@ -4,13 +4,14 @@ def box_loss(
     pred: Tensor,
     target: Tensor,
     weight: Tensor | None,
+    mask: Tensor | None,
     avg_factor: Tensor | None,
     divisor: float | None,
     formula: str,
     parameter: float,
-    reduction: str,
     fmt: str,
     eps: float,
+    reduction: str,
 ) -> Tensor: ...
 def sigmoid_focal_loss(
     logits: Tensor,
@@ -21,8 +22,8 @@ def sigmoid_focal_loss(
     alpha_per_class: Tensor | None,
     alpha: float | None,
     gamma: float,
-    reduction: str,
     ignore_index: int,
+    reduction: str,
 ) -> Tensor: ...
 def formulas() -> list[str]:
     """The names that ``formula`` takes."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _backend, reference
+from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_sigmoid_focal_loss
 from .reference.focal import kept_elements
 
@@ -63,20 +64,25 @@ def box_loss(
     fmt: str,
     eps: float,
     eps_mode: str = "torchvision",
+    mask: Tensor | None = None,
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
     loss: Tensor
-    if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
-        return reference.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode)
+    given = (pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
+    if mask is not None or eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
+        check_box_loss(*given, eps_mode, mask)
+        mask, avg_factor = kept_boxes(pred, mask, avg_factor, reduction)
+        if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
+            return reference.box_loss(pred, target, weight, avg_factor, *given[4:], eps_mode, mask)
     if _is_compiling():
-        by = _traced(avg_factor, pred.device)
-        loss = torch.ops.iouloss.box_loss(pred, target, weight, by, None, formula, parameter, reduction, fmt, eps)
+        options = (None, formula, parameter, fmt, eps, reduction)
+        loss = torch.ops.iouloss.box_loss(pred, target, weight, mask, _traced(avg_factor, pred.device), *options)
         return loss
     by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
     try:
-        loss = _extension.box_loss(pred, target, weight, by, divisor, formula, parameter, reduction, fmt, eps)
+        loss = _extension.box_loss(pred, target, weight, mask, by, divisor, formula, parameter, fmt, eps, reduction)
     except TypeError as error:
-        _explain(error, check_box_loss, pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
+        _explain(error, check_box_loss, *given)
         raise
     return loss
 
@@ -98,7 +104,7 @@ def sigmoid_focal_loss(
         return reference.sigmoid_focal_loss(*given)
     if avg_factor is None and reduction == "mean" and getattr(targets, "dtype", None) == torch.int64 and logits.ndim:
         avg_factor = kept_elements(logits, targets, ignore_index)
-    options = (*_split(alpha), gamma, reduction, ignore_index)
+    options = (*_split(alpha), gamma, ignore_index, reduction)
     if _is_compiling():
         by = _traced(avg_factor, logits.device)
         loss = torch.ops.iouloss.sigmoid_focal_loss(logits, targets, weight, by, None, *options)

@@ -29,6 +29,7 @@ def box_loss(
     weight: Tensor | None = None,
     *,
     kind: str = "ciou",
+    mask: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
@@ -46,9 +47,12 @@ def box_loss(
             requires one.
         weight: ``[...]``, a floating factor for each box's loss. If it requires a gradient, it gets one (the call
             is then served by pure PyTorch).
+        mask: which boxes count, as a bool tensor ``[...]``, or as a list ``[K]`` of int64 indices into the boxes in
+            their order (those that are no box count for nothing, those given twice count once). The others have loss
+            0 and gradient 0, whatever is in them: no gather, no ``nonzero`` and no synchronisation is needed.
         kind: ``"iou"``, ``"giou"``, ``"diou"``, ``"ciou"``, ``"eiou"``, ``"focal_eiou"`` or ``"cdiou"``.
         reduction: ``"none"`` gives the losses ``[...]``, ``"sum"`` their sum, ``"mean"`` their sum divided by
-            ``avg_factor``, or by the number of boxes where there is none (not by the sum of the weights).
+            ``avg_factor``, or by the number of boxes that count where there is none (not by the sum of the weights).
         avg_factor: a number, or a tensor of one element on ``pred``'s device, which is never read back to the host.
             Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
         fmt: what four numbers a box is, of ``pred`` and ``target`` alike: ``"xyxy"`` two corners, ``"xywh"`` the
@@ -102,7 +106,7 @@ def box_loss(
         if name not in names:
             raise TypeError(f"box_loss(kind={kind!r}): got an unexpected parameter {name!r}")
     options = {"reduction": reduction, "avg_factor": avg_factor, "fmt": fmt, "eps": eps, "eps_mode": eps_mode}
-    return loss(pred, target, weight, **options, **parameters)
+    return loss(pred, target, weight, mask=mask, **options, **parameters)
 
 
 def iou_loss(
@@ -111,6 +115,7 @@ def iou_loss(
     weight: Tensor | None = None,
     *,
     mode: str = "linear",
+    mask: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
@@ -136,7 +141,7 @@ def iou_loss(
     """
     if mode not in _MODES:
         check_choice("mode", mode, _MODES)
-    return _ops.box_loss(pred, target, weight, avg_factor, _MODES[mode], 0.0, reduction, fmt, eps, eps_mode)
+    return _ops.box_loss(pred, target, weight, avg_factor, _MODES[mode], 0.0, reduction, fmt, eps, eps_mode, mask)
 
 
 def giou_loss(
@@ -144,6 +149,7 @@ def giou_loss(
     target: Tensor,
     weight: Tensor | None = None,
     *,
+    mask: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
@@ -159,7 +165,7 @@ def giou_loss(
 
     Paper: Rezatofighi et al., *Generalized Intersection over Union*, arXiv:1902.09630.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "giou", 0.0, reduction, fmt, eps, eps_mode)
+    return _ops.box_loss(pred, target, weight, avg_factor, "giou", 0.0, reduction, fmt, eps, eps_mode, mask)
 
 
 def diou_loss(
@@ -167,6 +173,7 @@ def diou_loss(
     target: Tensor,
     weight: Tensor | None = None,
     *,
+    mask: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
@@ -182,7 +189,7 @@ def diou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "diou", 0.0, reduction, fmt, eps, eps_mode)
+    return _ops.box_loss(pred, target, weight, avg_factor, "diou", 0.0, reduction, fmt, eps, eps_mode, mask)
 
 
 def ciou_loss(
@@ -190,6 +197,7 @@ def ciou_loss(
     target: Tensor,
     weight: Tensor | None = None,
     *,
+    mask: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
@@ -209,7 +217,7 @@ def ciou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287, and *Enhancing Geometric Factors*, arXiv:2005.03572.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "ciou", 0.0, reduction, fmt, eps, eps_mode)
+    return _ops.box_loss(pred, target, weight, avg_factor, "ciou", 0.0, reduction, fmt, eps, eps_mode, mask)
 
 
 def eiou_loss(
@@ -217,6 +225,7 @@ def eiou_loss(
     target: Tensor,
     weight: Tensor | None = None,
     *,
+    mask: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
@@ -232,7 +241,7 @@ def eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "eiou", 0.0, reduction, fmt, eps, eps_mode)
+    return _ops.box_loss(pred, target, weight, avg_factor, "eiou", 0.0, reduction, fmt, eps, eps_mode, mask)
 
 
 def focal_eiou_loss(
@@ -241,6 +250,7 @@ def focal_eiou_loss(
     weight: Tensor | None = None,
     *,
     gamma: float = 0.5,
+    mask: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
@@ -256,7 +266,7 @@ def focal_eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(pred, target, weight, avg_factor, "focal_eiou", gamma, reduction, fmt, eps, eps_mode)
+    return _ops.box_loss(pred, target, weight, avg_factor, "focal_eiou", gamma, reduction, fmt, eps, eps_mode, mask)
 
 
 def cdiou_loss(
@@ -266,6 +276,7 @@ def cdiou_loss(
     *,
     base: str = "giou",
     lambda_: float = 1.0,
+    mask: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
@@ -287,7 +298,9 @@ def cdiou_loss(
     """
     if base not in _BASES:
         check_choice("base", base, _BASES)
-    return _ops.box_loss(pred, target, weight, avg_factor, "cdiou_" + base, lambda_, reduction, fmt, eps, eps_mode)
+    return _ops.box_loss(
+        pred, target, weight, avg_factor, "cdiou_" + base, lambda_, reduction, fmt, eps, eps_mode, mask
+    )
 
 
 _LOSSES: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {

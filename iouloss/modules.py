@@ -40,9 +40,14 @@ class _PairedBoxes(_Loss):
         self._keep(reduction=reduction, fmt=fmt, eps=eps, eps_mode=eps_mode)
 
     def forward(
-        self, pred: Tensor, target: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
-        return type(self).function(pred, target, weight, avg_factor=avg_factor, **self._options())
+        return type(self).function(pred, target, weight, mask=mask, avg_factor=avg_factor, **self._options())
 
 
 class BoxLoss(_PairedBoxes):

@@ -255,13 +255,14 @@ def test_opcheck(backend: Backend, grad: bool, n: int, dtype: torch.dtype, layou
     pred, target = (make_view(box, layout) for box in boxes(backend, n, dtype))
     weight = torch.rand(n, device=backend.device)
     factor = torch.tensor(3.0, device=backend.device) if reduction == "mean" else None
-    options = ("ciou", 0.0, reduction, "xyxy", 1e-7)
+    mask = torch.arange(n, device=backend.device) % 2 == 0
+    options = ("ciou", 0.0, "xyxy", 1e-7, reduction)
     checks = OPCHECKS[:3] if EMULATED else OPCHECKS
-    arguments = (pred.requires_grad_(grad), target, weight, factor, None, *options)
+    arguments = (pred.requires_grad_(grad), target, weight, mask, factor, None, *options)
     torch.library.opcheck(torch.ops.iouloss.box_loss.default, arguments, test_utils=checks)
     logits, classes = focal(n, backend, dtype)
     logits = make_view(logits, layout).requires_grad_(grad)
-    arguments = (logits, classes, weight, factor, None, None, 0.25, 1.5, reduction, -100)
+    arguments = (logits, classes, weight, factor, None, None, 0.25, 1.5, -100, reduction)
     torch.library.opcheck(torch.ops.iouloss.sigmoid_focal_loss.default, arguments, test_utils=checks)
 
 
@@ -271,17 +272,27 @@ def test_opcheck(backend: Backend, grad: bool, n: int, dtype: torch.dtype, layou
 def test_opcheck_of_the_backward(backend: Backend, grad: bool) -> None:
     pred, target = (box.requires_grad_(grad) for box in boxes(backend, 4, torch.float32))
     upstream = torch.rand(4, device=backend.device).requires_grad_(grad)
-    options = (None, None, None, "giou", 0.0, "none", "xyxy", 1e-7)
-    for needs in ((True, True), (True, False), (False, True)):
-        torch.library.opcheck(
-            torch.ops.iouloss.box_loss_backward.default,
-            (upstream, pred, target, *options, *needs),
-            test_utils=("test_schema", "test_faketensor"),
-        )
+    torch.library.opcheck(
+        torch.ops.iouloss.box_loss_backward.default,
+        (upstream, pred, target, None, None, None, None, "giou", 0.0, "xyxy", 1e-7, "none"),
+        test_utils=("test_schema", "test_faketensor"),
+    )
     logits, classes = focal(4, backend, torch.float32)
     upstream = torch.rand(4, 5, device=backend.device).requires_grad_(grad)
     torch.library.opcheck(
         torch.ops.iouloss.sigmoid_focal_loss_backward.default,
-        (upstream, logits.requires_grad_(grad), classes, None, None, None, None, 0.25, 2.0, "none", -100),
+        (upstream, logits.requires_grad_(grad), classes, None, None, None, None, 0.25, 2.0, -100, "none"),
         test_utils=("test_schema", "test_faketensor"),
     )
+
+
+@needs_expecttest
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+def test_opcheck_of_the_loss_with_its_gradient(backend: Backend) -> None:
+    ops, checks = torch.ops.iouloss, ("test_schema", "test_faketensor")
+    arguments = (*boxes(backend, 4, torch.float32), None, None, None, None, "giou", 0.0, "xyxy", 1e-7, "mean")
+    torch.library.opcheck(ops.box_loss_and_gradient.default, arguments, test_utils=checks)
+    arguments = (*focal(4, backend, torch.float32), None, None, None, None, 0.25, 2.0, -100, "sum")
+    torch.library.opcheck(ops.sigmoid_focal_loss_and_gradient.default, arguments, test_utils=checks)
+    with pytest.raises(ValueError, match="reduction: got 'none', wants 'mean' or 'sum'"):
+        ops.sigmoid_focal_loss_and_gradient(*arguments[:-1], "none")

@@ -267,7 +267,7 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype,
         pytest.skip("the reference has no such operator")
     logits, targets = backend.put(random_logits(5, 3, dtype=dtype), random_targets(5, 3, hard=False, dtype=dtype))
     upstream = uniform(5, 3, seed=12, dtype=torch.bfloat16).to(backend.device)
-    options = (None, None, None, None, 0.25, gamma, "none", -100)
+    options = (None, None, None, None, 0.25, gamma, -100, "none")
     backward = torch.ops.iouloss.sigmoid_focal_loss_backward
     expected = backward(upstream.to(dtype), logits, targets, *options)
     for other in DTYPES:

@@ -37,6 +37,7 @@ struct BoxArguments {
   int64_t n;
   Rows pred, target;
   Values weight;
+  const bool* mask = nullptr;  // the boxes that count; all, where there is none
   BoxFormat format;
   double eps, parameter;
 };

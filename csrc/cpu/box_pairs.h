@@ -3,6 +3,8 @@
 // So a formula is compiled once a number type, and tails and odd layouts cost it nothing.
 #pragma once
 
+#include <cstring>
+
 #include "../core/box_formulas.h"
 #include "tile.h"
 
@@ -161,18 +163,38 @@ void run(TileFunction<T> function, const BoxArguments& a, int64_t first, int n, 
   std::fill_n(tile.area_eps, tile.size, T(a.eps));
 }
 
+// Boxes that the mask leaves out count for nothing, whatever is in them.
+template <class T>
+void leave_out(const bool* mask, int n, BoxTile<T>& tile, T* factor) {
+  for (int i = 0; i < n; ++i) {
+    if (mask[i]) continue;
+    tile.loss[i] = factor[i] = T(0);
+    for (auto& column : tile.grad) column[i] = T(0);
+  }
+}
+
+// The losses of a tile and, if the function gives them, the gradients, each times its factor.
+template <class T>
+void run_weighted(TileFunction<T> function, const BoxArguments& a, int64_t first, int n, BoxTile<T>& tile, T* factor) {
+  alignas(64) T scratch[BoxTile<T>::size];
+  const bool* mask = a.mask ? a.mask + first : nullptr;
+  if (!mask || std::memchr(mask, true, n)) run(function, a, first, n, tile);
+  multiply_by(a.weight, first, n, tile.loss, scratch);
+  multiply_by(a.weight, first, n, factor, scratch);
+  if (mask) leave_out(mask, n, tile, factor);
+}
+
 // ---- the kernels -------------------------------------------------------------------------------------------------
 
 template <class T>
-double box_forward(const BoxArguments& a, TileFunction<T> function, T* losses, int64_t begin, int64_t end) {
+double write_box_losses(const BoxArguments& a, TileFunction<T> function, T* losses, int64_t begin, int64_t end) {
   BoxTile<T> tile;
-  alignas(64) T scratch[BoxTile<T>::size];
+  alignas(64) T factor[BoxTile<T>::size] = {};
   std::fill_n(tile.area_eps, tile.size, T(a.eps));
   double sum = 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
-    run(function, a, first, n, tile);
-    multiply_by(a.weight, first, n, tile.loss, scratch);
+    run_weighted(function, a, first, n, tile, factor);
     if (losses)
       std::copy_n(tile.loss, n, losses + first);
     else
@@ -183,8 +205,8 @@ double box_forward(const BoxArguments& a, TileFunction<T> function, T* losses, i
 
 // Without an upstream gradient it is 1, and the sum of the losses is returned: forward and backward pass in one.
 template <class T>
-double box_backward(const BoxArguments& a, TileFunction<T> function, const Values& upstream, double scale,
-                    const Output& grad, int64_t begin, int64_t end) {
+double write_box_gradient(const BoxArguments& a, TileFunction<T> function, const Values& upstream, double scale,
+                          const Output& grad, int64_t begin, int64_t end) {
   BoxTile<T> tile;
   alignas(64) T factor[BoxTile<T>::size], scratch[BoxTile<T>::size];
   std::fill_n(tile.area_eps, tile.size, T(a.eps));
@@ -192,14 +214,11 @@ double box_backward(const BoxArguments& a, TileFunction<T> function, const Value
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
     tile.ahead[2] = ahead_of({grad.data, grad.dtype}, first);
-    run(function, a, first, n, tile);
     std::fill_n(factor, n, T(scale));
     multiply_by(upstream, first, n, factor, scratch);
-    multiply_by(a.weight, first, n, factor, scratch);
+    run_weighted(function, a, first, n, tile, factor);
     store_rows(tile.grad, factor, n, grad, first);
-    if (upstream.data) continue;
-    multiply_by(a.weight, first, n, tile.loss, scratch);
-    sum += sum_of(tile.loss, n);
+    if (!upstream.data) sum += sum_of(tile.loss, n);
   }
   return sum;
 }

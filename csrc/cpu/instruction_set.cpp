@@ -22,15 +22,15 @@ const Functions<T>& functions_of(BoxFormula formula) {
   return table[int(formula)];
 }
 
-double forward_boxes(const BoxArguments& a, void* losses, int64_t begin, int64_t end) {
-  if (a.float64) return box_forward(a, functions_of<double>(a.formula).value, static_cast<double*>(losses), begin, end);
-  return box_forward(a, functions_of<float>(a.formula).value, static_cast<float*>(losses), begin, end);
+double box_losses(const BoxArguments& a, void* losses, int64_t begin, int64_t end) {
+  if (a.float64) return write_box_losses(a, functions_of<double>(a.formula).value, static_cast<double*>(losses), begin, end);
+  return write_box_losses(a, functions_of<float>(a.formula).value, static_cast<float*>(losses), begin, end);
 }
 
-double backward_boxes(const BoxArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
+double box_gradient(const BoxArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
                       int64_t end) {
-  if (a.float64) return box_backward(a, functions_of<double>(a.formula).gradient, upstream, scale, grad, begin, end);
-  return box_backward(a, functions_of<float>(a.formula).gradient, upstream, scale, grad, begin, end);
+  if (a.float64) return write_box_gradient(a, functions_of<double>(a.formula).gradient, upstream, scale, grad, begin, end);
+  return write_box_gradient(a, functions_of<float>(a.formula).gradient, upstream, scale, grad, begin, end);
 }
 
 template <bool gradient, class T>
@@ -41,15 +41,15 @@ LogitFunctions<T> functions_of(const FocalArguments& a) {
   return {logit_tile<Power, false, gradient, T>, logit_tile<Power, true, gradient, T>};
 }
 
-double forward_logits(const FocalArguments& a, void* losses, int64_t begin, int64_t end) {
-  if (a.float64) return focal_forward(a, functions_of<false, double>(a), static_cast<double*>(losses), begin, end);
-  return focal_forward(a, functions_of<false, float>(a), static_cast<float*>(losses), begin, end);
+double logit_losses(const FocalArguments& a, void* losses, int64_t begin, int64_t end) {
+  if (a.float64) return write_logit_losses(a, functions_of<false, double>(a), static_cast<double*>(losses), begin, end);
+  return write_logit_losses(a, functions_of<false, float>(a), static_cast<float*>(losses), begin, end);
 }
 
-double backward_logits(const FocalArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
+double logit_gradient(const FocalArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
                        int64_t end) {
-  if (a.float64) return focal_backward(a, functions_of<true, double>(a), upstream, scale, grad, begin, end);
-  return focal_backward(a, functions_of<true, float>(a), upstream, scale, grad, begin, end);
+  if (a.float64) return write_logit_gradient(a, functions_of<true, double>(a), upstream, scale, grad, begin, end);
+  return write_logit_gradient(a, functions_of<true, float>(a), upstream, scale, grad, begin, end);
 }
 
 }  // namespace
@@ -59,7 +59,7 @@ double backward_logits(const FocalArguments& a, const Values& upstream, double s
 #define IOULOSS_KERNELS_(arch) arch##_kernels
 #define IOULOSS_KERNELS(arch) IOULOSS_KERNELS_(arch)
 
-const CpuKernels IOULOSS_KERNELS(IOULOSS_ARCH) = {IOULOSS_NAME(IOULOSS_ARCH), forward_boxes, backward_boxes,
-                                                  forward_logits, backward_logits};
+const CpuKernels IOULOSS_KERNELS(IOULOSS_ARCH) = {
+    IOULOSS_NAME(IOULOSS_ARCH), {box_losses, box_gradient}, {logit_losses, logit_gradient}};
 
 }  // namespace iouloss

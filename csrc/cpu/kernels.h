@@ -8,17 +8,20 @@
 
 namespace iouloss {
 
-// A kernel works on the part [begin, end) of its batch, on the caller's thread. The forward kernels write the losses
-// (in the number type of the computation) where `losses` is given; they return the part's sum. So do the backward
-// kernels where there is no upstream gradient: forward and backward pass in one.
+// A kernel works on the part [begin, end) of its batch, on the caller's thread. That of the losses writes them (in the
+// number type of the computation) where `losses` is given, and returns the part's sum. So does that of the gradient
+// where there is no upstream gradient: forward and backward pass in one.
+template <class Arguments>
+struct CpuKernel {
+  double (*losses)(const Arguments&, void* losses, int64_t begin, int64_t end);
+  double (*gradient)(const Arguments&, const Values& upstream, double scale, const Output& grad, int64_t begin,
+                     int64_t end);
+};
+
 struct CpuKernels {
   const char* name;
-  double (*box_forward)(const BoxArguments&, void* losses, int64_t begin, int64_t end);
-  double (*box_backward)(const BoxArguments&, const Values& upstream, double scale, const Output& grad, int64_t begin,
-                         int64_t end);
-  double (*focal_forward)(const FocalArguments&, void* losses, int64_t begin, int64_t end);
-  double (*focal_backward)(const FocalArguments&, const Values& upstream, double scale, const Output& grad,
-                           int64_t begin, int64_t end);
+  CpuKernel<BoxArguments> boxes;
+  CpuKernel<FocalArguments> logits;
 };
 
 extern const CpuKernels baseline_kernels, avx2_kernels, avx512_kernels;
@@ -26,6 +29,8 @@ extern const CpuKernels baseline_kernels, avx2_kernels, avx512_kernels;
 // Those that run here, the widest last; the active one is the last unless IOULOSS_CPU_ISA names another.
 std::vector<const CpuKernels*> usable_cpu_kernels();
 const CpuKernels& cpu_kernels();
+inline const CpuKernel<BoxArguments>& cpu_kernel(const BoxArguments&) { return cpu_kernels().boxes; }
+inline const CpuKernel<FocalArguments>& cpu_kernel(const FocalArguments&) { return cpu_kernels().logits; }
 bool use_cpu_kernels(const std::string& name);  // false where there are none of that name
 
 }  // namespace iouloss

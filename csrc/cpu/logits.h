@@ -136,7 +136,7 @@ void for_each_tile(const LogitFunctions<T>& functions, const FocalArguments& a, 
 }
 
 template <class T>
-double focal_forward(const FocalArguments& a, const LogitFunctions<T>& functions, T* losses, int64_t begin,
+double write_logit_losses(const FocalArguments& a, const LogitFunctions<T>& functions, T* losses, int64_t begin,
                      int64_t end) {
   double sum = 0;
   for_each_tile(functions, a, {}, 1, {}, begin, end, [&](int64_t first, int n, const LogitTile<T>& tile) {
@@ -150,7 +150,7 @@ double focal_forward(const FocalArguments& a, const LogitFunctions<T>& functions
 
 // Without an upstream gradient it is 1, and the sum of the losses is returned: forward and backward pass in one.
 template <class T>
-double focal_backward(const FocalArguments& a, const LogitFunctions<T>& functions, const Values& upstream, double scale,
+double write_logit_gradient(const FocalArguments& a, const LogitFunctions<T>& functions, const Values& upstream, double scale,
                       const Output& grad, int64_t begin, int64_t end) {
   double sum = 0;
   for_each_tile(functions, a, upstream, scale, grad, begin, end, [&](int64_t first, int n, const LogitTile<T>& tile) {

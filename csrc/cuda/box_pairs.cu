@@ -3,21 +3,20 @@
 namespace iouloss {
 
 // In a file of their own, so that two compilers share the work.
-extern template void launch_box_forward<double>(const BoxArguments&, const Delivery&, cudaStream_t);
-extern template void launch_box_backward<double>(const BoxArguments&, const Values&, const DeviceScale&, const Output&,
-                                                 cudaStream_t);
+extern template void launch_box_losses<double>(const BoxArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
+extern template void launch_box_gradient<double>(const BoxArguments&, const Delivery&, const DeviceScale&,
+                                                 const Gradient&, cudaStream_t);
 
-int64_t forward_scratch_bytes(const BoxArguments& a) { return scratch_bytes(a.n, a.float64); }
+int64_t scratch_bytes(const BoxArguments& a) { return scratch_bytes_for(a.n, a.float64); }
 
-void launch_forward(const BoxArguments& a, const Delivery& to, cudaStream_t stream) {
-  a.float64 ? launch_box_forward<double>(a, to, stream) : launch_box_forward<float>(a, to, stream);
+void launch_losses(const BoxArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
+  a.float64 ? launch_box_losses<double>(a, to, scale, stream) : launch_box_losses<float>(a, to, scale, stream);
 }
 
-void launch_backward(const BoxArguments& a, const Values& upstream, const DeviceScale& scale, const Output& grad,
+void launch_gradient(const BoxArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
                      cudaStream_t stream) {
-  if (a.n == 0) return;
-  a.float64 ? launch_box_backward<double>(a, upstream, scale, grad, stream)
-            : launch_box_backward<float>(a, upstream, scale, grad, stream);
+  a.float64 ? launch_box_gradient<double>(a, to, scale, grad, stream)
+            : launch_box_gradient<float>(a, to, scale, grad, stream);
 }
 
 }  // namespace iouloss

@@ -5,6 +5,7 @@
 #include "../core/box_formulas.h"
 #include "memory.cuh"
 #include "reduce.cuh"
+#include "settle.cuh"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -75,37 +76,65 @@ struct LoadedPair {
   }
 };
 
+// Whether box i counts; the boxes of one that does not are not read.
+template <class T>
+__device__ __forceinline__ bool is_kept(const BoxLaunch<T>& l, int64_t i) {
+  return l.a.mask == nullptr || l.a.mask[i];
+}
+
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>) box_forward(const BoxLaunch<T> l, const Delivery to) {
+__device__ __forceinline__ T loss_of(const LoadedPair<T>& pair, T weight) {
+  T loss = Formula::value(pair.b, pair.parameters);
+  if (pair.is_exceptional(loss)) [[unlikely]]
+    loss = tamed(loss, pair.b.extent());
+  return loss * weight;
+}
+
+template <class T>
+__device__ __forceinline__ T weight_of(const BoxLaunch<T>& l, int64_t i) {
+  return l.a.weight.data ? load<T>(l.a.weight, i) : T(1);
+}
+
+template <class Formula, class T>
+__global__ void __launch_bounds__(threads, resident_blocks<T>)
+    box_losses(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
-    const LoadedPair<T> pair(l, i);
-    T loss = Formula::value(pair.b, pair.parameters);
-    if (pair.is_exceptional(loss)) [[unlikely]]
-      loss = tamed(loss, pair.b.extent());
-    if (l.a.weight.data) loss *= load<T>(l.a.weight, i);
+    T loss = 0;
+    if (is_kept(l, i)) [[likely]]
+      loss = loss_of<Formula>(LoadedPair<T>(l, i), weight_of(l, i));
     if (to.reduced)
       sum += loss;
     else
       static_cast<T*>(to.out)[i] = loss;
   }
-  if (to.reduced) deliver_sum(sum, to);
+  if (to.reduced) deliver_sum(sum, to, scale);
 }
 
+// The gradient by pred, and the sum of the losses if it is wanted.
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<T>)
-    box_backward(const BoxLaunch<T> l, const Values upstream, const Scale<T> scale, const Output grad) {
-  const int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x;
-  if (i >= l.a.n) return;
-  const LoadedPair<T> pair(l, i);
-  Partials<T> d;
-  Formula::add_gradient(pair.b, pair.parameters, d);
-  Row4<T> g = to_gradient(pair.b, d, l.a.format);
-  if (pair.is_exceptional((g.c0 + g.c1) + (g.c2 + g.c3))) [[unlikely]]
-    g = pair.tamed_gradient(g);
-  T factor = load<T>(upstream, i) * load_scale(scale);
-  if (l.a.weight.data) factor *= load<T>(l.a.weight, i);
-  store4(grad, 4 * i, g * factor);
+    box_gradient(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
+  if (grad.left && is_settled<T>(grad, 4 * l.a.n)) return;
+  T sum = 0;
+  for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
+    if (!is_kept(l, i)) [[unlikely]] {
+      store4<T>(grad.out, 4 * i, {});
+      continue;
+    }
+    const LoadedPair<T> pair(l, opaque(i));
+    Partials<T> d;
+    Formula::add_gradient(pair.b, pair.parameters, d);
+    Row4<T> g = to_gradient(pair.b, d, l.a.format);
+    if (pair.is_exceptional((g.c0 + g.c1) + (g.c2 + g.c3))) [[unlikely]]
+      g = pair.tamed_gradient(g);
+    const T weight = weight_of(l, i);
+    T factor = weight * load_scale(scale);
+    if (grad.upstream.data) factor *= load<T>(grad.upstream, i);
+    store4(grad.out, 4 * i, g * factor);
+    if (to.reduced) sum += loss_of<Formula>(pair, weight);
+  }
+  if (to.reduced) deliver_sum(sum, to, scale);
 }
 
 // ---- launches, for one number type -------------------------------------------------------------------------------
@@ -126,27 +155,28 @@ BoxLaunch<T> launch_of(const BoxArguments& a) {
 }
 
 template <class T>
-void launch_box_forward(const BoxArguments& a, const Delivery& to, cudaStream_t stream) {
-  static constexpr void (*kernels[])(BoxLaunch<T>, Delivery) = {
-#define X(name, formula) box_forward<formula, T>,
+void launch_box_losses(const BoxArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
+  static constexpr void (*kernels[])(BoxLaunch<T>, Delivery, Scale<T>) = {
+#define X(name, formula) box_losses<formula, T>,
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = forward_blocks(a.n, to.reduced);
+  const int64_t blocks = grid_for(a.n, to.reduced);
   reset_counter(to, blocks, stream);
-  kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to);
+  kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale));
 }
 
 template <class T>
-void launch_box_backward(const BoxArguments& a, const Values& upstream, const DeviceScale& scale, const Output& grad,
+void launch_box_gradient(const BoxArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
                          cudaStream_t stream) {
-  static constexpr void (*kernels[])(BoxLaunch<T>, Values, Scale<T>, Output) = {
-#define X(name, formula) box_backward<formula, T>,
+  static constexpr void (*kernels[])(BoxLaunch<T>, Delivery, Scale<T>, Gradient) = {
+#define X(name, formula) box_gradient<formula, T>,
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
-  kernels[int(a.formula)]<<<unsigned(blocks_for(a.n)), threads, 0, stream>>>(launch_of<T>(a), upstream,
-                                                                             scale_of<T>(scale), grad);
+  const int64_t blocks = grid_for(a.n, to.reduced || grad.left);
+  reset_counter(to, blocks, stream);
+  kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }
 
 }  // namespace IOULOSS_ARCH

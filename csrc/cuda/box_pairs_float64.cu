@@ -2,8 +2,8 @@
 
 namespace iouloss {
 
-template void launch_box_forward<double>(const BoxArguments&, const Delivery&, cudaStream_t);
-template void launch_box_backward<double>(const BoxArguments&, const Values&, const DeviceScale&, const Output&,
+template void launch_box_losses<double>(const BoxArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
+template void launch_box_gradient<double>(const BoxArguments&, const Delivery&, const DeviceScale&, const Gradient&,
                                           cudaStream_t);
 
 }  // namespace iouloss

@@ -14,21 +14,28 @@ struct DeviceScale {
   double number = 1;  // already the scale
 };
 
-// Where a forward kernel leaves its losses: each in out, or scale times their sum.
+// Where a kernel leaves its losses: each in out, or scale times their sum; nowhere, without out.
 struct Delivery {
-  void* out;
-  bool reduced;
-  DeviceScale scale;
-  void* scratch;  // forward_scratch_bytes() of it, if that is not 0; the first 8 are set to 0 in the stream
+  void* out = nullptr;
+  bool reduced = false;
+  void* scratch = nullptr;  // scratch_bytes() of it, if that is not 0; the first 8 are set to 0 in the stream
 };
 
-int64_t forward_scratch_bytes(const BoxArguments&);
-int64_t forward_scratch_bytes(const FocalArguments&);
+// Where it leaves the gradient by the first input, which an upstream gradient multiplies. Without one it is 1.
+struct Gradient {
+  Output out;
+  Values upstream;
+  bool left = false;  // it is there already, for an upstream gradient of 1; upstream is one value
+};
 
-void launch_forward(const BoxArguments&, const Delivery&, cudaStream_t);
-void launch_forward(const FocalArguments&, const Delivery&, cudaStream_t);
-void launch_backward(const BoxArguments&, const Values& upstream, const DeviceScale&, const Output& grad, cudaStream_t);
-void launch_backward(const FocalArguments&, const Values& upstream, const DeviceScale&, const Output& grad,
-                     cudaStream_t);
+int64_t scratch_bytes(const BoxArguments&);
+int64_t scratch_bytes(const FocalArguments&);
+
+void launch_losses(const BoxArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
+void launch_losses(const FocalArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
+
+// With the sum of the losses where the delivery has an out.
+void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
+void launch_gradient(const FocalArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 
 }  // namespace iouloss

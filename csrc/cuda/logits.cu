@@ -3,6 +3,7 @@
 #include "../core/logit_formulas.h"
 #include "memory.cuh"
 #include "reduce.cuh"
+#include "settle.cuh"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -121,62 +122,82 @@ __device__ __forceinline__ void store_some(const Output& out, int64_t first, int
     if (k < count) store(out, first + k, values[k]);
 }
 
-template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
-    focal_forward(const FocalLaunch<T> l, const Delivery to) {
-  T sum = 0;
-  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
-  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
-    const Quad<T> quad(l, opaque(i));
-    T loss[per_thread];
-    quad.each(l, [&](int k, auto target, const auto& p) { loss[k] = Formula::value(quad.logits[k], target, p); });
-    if (quad.count < per_thread) [[unlikely]] {
+template <class T>
+__device__ __forceinline__ T sum_of(const Quad<T>& quad, T (&losses)[per_thread]) {
+  if (quad.count < per_thread) [[unlikely]] {
 #pragma unroll
-      for (int k = 1; k < per_thread; ++k)
-        if (k >= quad.count) loss[k] = T(0);
-    }
-    if (to.reduced) {
-      sum += (loss[0] + loss[1]) + (loss[2] + loss[3]);
-      continue;
-    }
-    const Output out{to.out, dtype_of<T>};
-    if (quad.count == per_thread)
-      store4<T>(out, i, {loss[0], loss[1], loss[2], loss[3]});
-    else
-      store_some(out, i, quad.count, loss);
+    for (int k = 1; k < per_thread; ++k)
+      if (k >= quad.count) losses[k] = T(0);
   }
-  if (to.reduced) deliver_sum(sum, to);
+  return (losses[0] + losses[1]) + (losses[2] + losses[3]);
+}
+
+template <class T>
+__device__ __forceinline__ void store(const Output& out, const Quad<T>& quad, const T (&values)[per_thread]) {
+  if (quad.count == per_thread) [[likely]]
+    store4<T>(out, quad.first, {values[0], values[1], values[2], values[3]});
+  else
+    store_some(out, quad.first, quad.count, values);
 }
 
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<T>)
-    focal_backward(const FocalLaunch<T> l, const Values upstream, const Scale<T> scale, const Output grad) {
-  const int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread;
-  if (i >= l.a.n) return;
-  const Quad<T> quad(l, i);
-  const T common = load_scale(scale);
-  T g[per_thread];
-  quad.each(l, [&](int k, auto target, const auto& p) { g[k] = Formula::gradient(quad.logits[k], target, p); });
-  const T factor = common * load<T>(upstream, i);
-  T factors[per_thread] = {factor, factor, factor, factor};
+    logit_losses(const FocalLaunch<T> l, const Delivery to, const Scale<T> scale) {
+  T sum = 0;
+  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
+  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
+    const Quad<T> quad(l, opaque(i));
+    T losses[per_thread];
+    quad.each(l, [&](int k, auto target, const auto& p) { losses[k] = Formula::value(quad.logits[k], target, p); });
+    if (to.reduced)
+      sum += sum_of(quad, losses);
+    else
+      store({to.out, dtype_of<T>}, quad, losses);
+  }
+  if (to.reduced) deliver_sum(sum, to, scale);
+}
+
+// The upstream gradients of a thread's logits times g.
+template <class T>
+__device__ __forceinline__ void multiply_by_upstream(const Values& upstream, const Quad<T>& quad, T (&g)[per_thread]) {
+  const T first = load<T>(upstream, quad.first);
+  T factors[per_thread] = {first, first, first, first};
   if (upstream.stride != 0) [[unlikely]] {
 #pragma unroll
     for (int k = 1; k < per_thread; ++k)
-      if (k < quad.count) factors[k] = common * load<T>(upstream, i + k);
+      if (k < quad.count) factors[k] = load<T>(upstream, quad.first + k);
   }
 #pragma unroll
   for (int k = 0; k < per_thread; ++k) g[k] *= factors[k];
-  if (quad.turned | quad.ignored) [[unlikely]] {
+}
+
+// The gradient by the logits, and the sum of the losses if it is wanted.
+template <class Formula, class T>
+__global__ void __launch_bounds__(threads, resident_blocks<T>)
+    logit_gradient(const FocalLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
+  if (grad.left && is_settled<T>(grad, l.a.n)) return;
+  T sum = 0;
+  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
+  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
+    const Quad<T> quad(l, opaque(i));
+    const T common = load_scale(scale);
+    T losses[per_thread], g[per_thread];
+    quad.each(l, [&](int k, auto target, const auto& p) {
+      g[k] = Formula::gradient(quad.logits[k], target, p) * common;
+      if (to.reduced) losses[k] = Formula::value(quad.logits[k], target, p);
+    });
+    if (to.reduced) sum += sum_of(quad, losses);
+    if (grad.upstream.data) multiply_by_upstream(grad.upstream, quad, g);
+    if (quad.turned | quad.ignored) [[unlikely]] {
 #pragma unroll
-    for (int k = 0; k < per_thread; ++k) {
-      if (quad.turned >> k & 1) g[k] = -g[k];
-      if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
+      for (int k = 0; k < per_thread; ++k) {
+        if (quad.turned >> k & 1) g[k] = -g[k];
+        if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
+      }
     }
+    store(grad.out, quad, g);
   }
-  if (quad.count == per_thread)
-    store4<T>(grad, i, {g[0], g[1], g[2], g[3]});
-  else
-    store_some(grad, i, quad.count, g);
+  if (to.reduced) deliver_sum(sum, to, scale);
 }
 
 // ---- launches ----------------------------------------------------------------------------------------------------
@@ -195,17 +216,18 @@ static FocalLaunch<T> launch_of(const FocalArguments& a) {
 static int64_t quads(int64_t n) { return (n + per_thread - 1) / per_thread; }
 
 template <class Formula, class T>
-static void launch(const FocalArguments& a, const Delivery& to, cudaStream_t stream) {
-  const int64_t blocks = forward_blocks(quads(a.n), to.reduced);
+static void launch(const FocalArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
+  const int64_t blocks = grid_for(quads(a.n), to.reduced);
   reset_counter(to, blocks, stream);
-  focal_forward<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to);
+  logit_losses<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale));
 }
 
 template <class Formula, class T>
-static void launch(const FocalArguments& a, const Values& upstream, const DeviceScale& scale, const Output& grad,
+static void launch(const FocalArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
                    cudaStream_t stream) {
-  const auto blocks = unsigned(blocks_for(quads(a.n)));
-  focal_backward<Formula, T><<<blocks, threads, 0, stream>>>(launch_of<T>(a), upstream, scale_of<T>(scale), grad);
+  const int64_t blocks = grid_for(quads(a.n), to.reduced || grad.left);
+  reset_counter(to, blocks, stream);
+  logit_gradient<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }
 
 // Calls f with the formula and the number type of a call.
@@ -221,16 +243,15 @@ static void with_kernel(const FocalArguments& a, F f) {
 
 }  // namespace IOULOSS_ARCH
 
-int64_t forward_scratch_bytes(const FocalArguments& a) { return scratch_bytes(quads(a.n), a.float64); }
+int64_t scratch_bytes(const FocalArguments& a) { return scratch_bytes_for(quads(a.n), a.float64); }
 
-void launch_forward(const FocalArguments& a, const Delivery& to, cudaStream_t stream) {
-  with_kernel(a, [&]<class Formula, class T>() { launch<Formula, T>(a, to, stream); });
+void launch_losses(const FocalArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
+  with_kernel(a, [&]<class Formula, class T>() { launch<Formula, T>(a, to, scale, stream); });
 }
 
-void launch_backward(const FocalArguments& a, const Values& upstream, const DeviceScale& scale, const Output& grad,
+void launch_gradient(const FocalArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
                      cudaStream_t stream) {
-  if (a.n == 0) return;
-  with_kernel(a, [&]<class Formula, class T>() { launch<Formula, T>(a, upstream, scale, grad, stream); });
+  with_kernel(a, [&]<class Formula, class T>() { launch<Formula, T>(a, to, scale, grad, stream); });
 }
 
 }  // namespace iouloss

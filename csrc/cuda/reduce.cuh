@@ -58,13 +58,13 @@ __device__ __forceinline__ T load_scale(const Scale<T>& scale) {
 }
 
 template <class T>
-__device__ __forceinline__ void deliver_sum(T sum, const Delivery& to) {
+__device__ __forceinline__ void deliver_sum(T sum, const Delivery& to, const Scale<T>& scale) {
   __shared__ bool is_last;
   unsigned* finished = static_cast<unsigned*>(to.scratch);
   T* partials = reinterpret_cast<T*>(static_cast<char*>(to.scratch) + counter_bytes);
   sum = block_sum(sum);
   if (gridDim.x == 1) {
-    if (threadIdx.x == 0) *static_cast<T*>(to.out) = sum * load_scale(scale_of<T>(to.scale));
+    if (threadIdx.x == 0) *static_cast<T*>(to.out) = sum * load_scale(scale);
     return;
   }
   if (threadIdx.x == 0) {
@@ -78,15 +78,14 @@ __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to) {
   double total = 0;
   for (unsigned i = threadIdx.x; i < gridDim.x; i += threads) total += double(__ldcg(partials + i));
   total = block_sum(total);
-  if (threadIdx.x == 0) *static_cast<T*>(to.out) = T(total * double(load_scale(scale_of<T>(to.scale))));
+  if (threadIdx.x == 0) *static_cast<T*>(to.out) = T(total * double(load_scale(scale)));
 }
 
-inline int64_t blocks_for(int64_t items) { return (items + threads - 1) / threads; }
-
-// The grid of a forward launch: a block for each part where every loss is kept, else no more than fill the device.
-inline int64_t forward_blocks(int64_t items, bool reduced) {
-  const int64_t blocks = blocks_for(items) > 0 ? blocks_for(items) : 1;
-  if (!reduced) return blocks;
+// The grid of a launch: a block for each part, but no more than fill the device where there is a sum to fold, or a
+// chance that there is nothing to do.
+inline int64_t grid_for(int64_t items, bool bounded) {
+  const int64_t blocks = (items + threads - 1) / threads > 0 ? (items + threads - 1) / threads : 1;
+  if (!bounded) return blocks;
   int device = 0, multiprocessors = 0;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
@@ -94,8 +93,8 @@ inline int64_t forward_blocks(int64_t items, bool reduced) {
   return blocks < most ? blocks : most;
 }
 
-inline int64_t scratch_bytes(int64_t items, bool float64) {
-  const int64_t blocks = forward_blocks(items, true);
+inline int64_t scratch_bytes_for(int64_t items, bool float64) {
+  const int64_t blocks = grid_for(items, true);
   return blocks == 1 ? 0 : counter_bytes + blocks * (float64 ? 8 : 4);
 }
 

@@ -68,6 +68,11 @@ void check_device(const char* name, const std::optional<at::Tensor>& tensor, con
                     ", wants ", owner, "'s device ", wanted.device().str());
 }
 
+void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef wanted) {
+  TORCH_CHECK_VALUE(!tensor || tensor->sym_sizes() == wanted, name, ": got shape ", tensor->sym_sizes(), ", wants ",
+                    wanted);
+}
+
 void check_avg_factor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor,
                       std::string_view reduction) {
   if (!avg_factor && !divisor) return;

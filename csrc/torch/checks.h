@@ -25,6 +25,7 @@ void check_floating(const char* name, const at::Tensor& tensor);
 void check_constant(const char* name, const std::optional<at::Tensor>& tensor);
 void check_device(const char* name, const std::optional<at::Tensor>& tensor, const char* owner,
                   const at::Tensor& wanted);
+void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef wanted);
 void check_avg_factor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor,
                       std::string_view reduction);
 

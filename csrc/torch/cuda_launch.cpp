@@ -16,45 +16,59 @@ DeviceScale scale_of(const Divisor& divisor) {
   return {divisor.tensor.defined() ? divisor.tensor.const_data_ptr() : nullptr, iouloss::scale_of(divisor.number)};
 }
 
+// The reduced loss as the kernels deliver it; `scratch` keeps the memory they need for that.
 template <class Arguments>
-void forward(const Arguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses) {
-  const c10::cuda::CUDAGuard guard(losses.device());
-  const bool reduced = reduction != Reduction::none;
-  if (a.n == 0 && !reduced) return;
-  const int64_t bytes = reduced ? forward_scratch_bytes(a) : 0;
-  at::Tensor scratch;
-  if (bytes > 0) scratch = at::empty({bytes}, losses.options().dtype(at::kByte));
-  const Delivery to{losses.mutable_data_ptr(), reduced, scale_of(divisor),
-                    bytes > 0 ? scratch.mutable_data_ptr() : nullptr};
-  launch_forward(a, to, c10::cuda::getCurrentCUDAStream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+Delivery reduced(const Arguments& a, at::Tensor& loss, at::Tensor& scratch) {
+  const int64_t bytes = scratch_bytes(a);
+  if (bytes > 0) scratch = at::empty({bytes}, loss.options().dtype(at::kByte));
+  return {loss.mutable_data_ptr(), true, bytes > 0 ? scratch.mutable_data_ptr() : nullptr};
 }
 
-template <class Arguments>
-void backward(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad) {
-  const c10::cuda::CUDAGuard guard(grad.device());
-  const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
-  launch_backward(a, upstream.values, scale_of(divisor), out, c10::cuda::getCurrentCUDAStream());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
+Gradient gradient(const Upstream& upstream, at::Tensor& grad, bool left) {
+  return {{grad.mutable_data_ptr(), dtype_of(grad)}, upstream.values, left};
 }
 
 }  // namespace
 
-void launch_on_device(const BoxArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses) {
-  forward(a, reduction, divisor, losses);
+template <class Arguments>
+void launch_losses(const Arguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses) {
+  const c10::cuda::CUDAGuard guard(losses.device());
+  at::Tensor scratch;
+  Delivery to{losses.mutable_data_ptr()};
+  if (reduction != Reduction::none)
+    to = reduced(a, losses, scratch);
+  else if (a.n == 0)
+    return;
+  launch_losses(a, to, scale_of(divisor), c10::cuda::getCurrentCUDAStream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void launch_on_device(const FocalArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses) {
-  forward(a, reduction, divisor, losses);
+template <class Arguments>
+void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad,
+                     at::Tensor* loss) {
+  if (a.n == 0 && !loss) return;
+  const c10::cuda::CUDAGuard guard(grad.device());
+  at::Tensor scratch;
+  const Delivery to = loss ? reduced(a, *loss, scratch) : Delivery{};
+  launch_gradient(a, to, scale_of(divisor), gradient(upstream, grad, false), c10::cuda::getCurrentCUDAStream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void launch_on_device(const BoxArguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad) {
-  backward(a, upstream, divisor, grad);
+template <class Arguments>
+void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& left) {
+  if (a.n == 0) return;
+  const c10::cuda::CUDAGuard guard(left.device());
+  launch_gradient(a, {}, scale_of(divisor), gradient(upstream, left, true), c10::cuda::getCurrentCUDAStream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void launch_on_device(const FocalArguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad) {
-  backward(a, upstream, divisor, grad);
-}
+#define IOULOSS_LAUNCHERS(Arguments)                                                                            \
+  template void launch_losses(const Arguments&, Reduction, const Divisor&, at::Tensor&);                        \
+  template void launch_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&, at::Tensor*);   \
+  template void settle_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&);
+IOULOSS_LAUNCHERS(BoxArguments)
+IOULOSS_LAUNCHERS(FocalArguments)
+#undef IOULOSS_LAUNCHERS
 
 }  // namespace iouloss
 

@@ -8,9 +8,15 @@
 
 namespace iouloss {
 
-void launch_on_device(const BoxArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses);
-void launch_on_device(const FocalArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses);
-void launch_on_device(const BoxArguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad);
-void launch_on_device(const FocalArguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad);
+// Each is compiled for the arguments of every kernel shape. See LossCall for what they do.
+template <class Arguments>
+void launch_losses(const Arguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses);
+
+template <class Arguments>
+void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad,
+                     at::Tensor* loss);
+
+template <class Arguments>
+void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& left);
 
 }  // namespace iouloss

@@ -1,10 +1,8 @@
 #include "tensors.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/mul.h>
+#include <c10/core/DispatchKeySet.h>
 #include <c10/util/SmallVector.h>
-#include <torch/csrc/autograd/graph_task.h>
 
 #include <cmath>
 #include <numeric>
@@ -53,46 +51,32 @@ void Divisor::write_on_cpu(double sum, const at::Tensor& loss) const {
     *loss.mutable_data_ptr<float>() = float(value);
 }
 
-namespace {
-
-bool is_plain_cpu(const at::Tensor& tensor) {
+bool is_plain(const at::Tensor& tensor) {
   const auto keys =
       tensor.key_set() - c10::autograd_dispatch_keyset_with_ADInplaceOrView - c10::autocast_dispatch_keyset;
-  return keys == c10::DispatchKeySet(c10::DispatchKey::CPU);
+  return keys == c10::DispatchKeySet(c10::DispatchKey::CPU) || keys == c10::DispatchKeySet(c10::DispatchKey::CUDA);
 }
-
-}  // namespace
 
 bool leaves_gradient(const at::Tensor& input, std::string_view reduction) {
-  return reduction != "none" && is_plain_cpu(input);
+  // On a GPU a float16 is trained with a gradient scaler: the gradient for an upstream gradient of 1 would be of no use.
+  return reduction != "none" && is_plain(input) && !(input.is_cuda() && input.scalar_type() == at::kHalf);
 }
 
-at::Tensor new_gradient_to_leave(const at::Tensor& input) {
-  const auto dtype = input.scalar_type() == at::kHalf ? at::kFloat : input.scalar_type();
-  return at::empty_symint(input.sym_sizes(), input.options().dtype(dtype));
-}
-
-at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output, at::ScalarType dtype) {
-  if (!left.defined() || at::GradMode::is_enabled() || !is_plain_cpu(grad_output)) return {};
+at::Tensor scaled_on_cpu(at::Tensor left, const at::Tensor& grad_output) {
   const double upstream = grad_output.scalar_type() == at::kDouble ? *grad_output.const_data_ptr<double>()
                                                                    : *grad_output.const_data_ptr<float>();
-  // Where the graph is kept, this is not the last to ask for it.
-  const bool kept = torch::autograd::get_current_graph_task_keep_graph();
-  if (upstream == 1) return left.to(dtype, /*non_blocking=*/false, /*copy=*/kept);
-  // A bfloat16 would be rounded twice; and what counts for nothing is to stay 0 under an infinite upstream gradient.
-  if (left.scalar_type() == at::kBFloat16 || !std::isfinite(upstream)) return {};
-  return (kept ? at::mul(left, grad_output) : left.mul_(grad_output)).to(dtype);
-}
-
-void over_chunks(int64_t n, int64_t chunk, const std::function<void(int64_t, int64_t)>& part) {
-  at::parallel_for(0, (n + chunk - 1) / chunk, 2, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) part(i * chunk, std::min(n, (i + 1) * chunk));
-  });
+  if (upstream == 1) return left;
+  // A half would be rounded twice; and what counts for nothing is to stay 0 under an infinite upstream gradient.
+  if (left.element_size() == 2 || !std::isfinite(upstream)) return {};
+  return left.mul_(grad_output);
 }
 
 double sum_over_chunks(int64_t n, int64_t chunk, const std::function<double(int64_t, int64_t)>& part) {
-  c10::SmallVector<double, 64> sums((n + chunk - 1) / chunk);
-  over_chunks(n, chunk, [&](int64_t begin, int64_t end) { sums[begin / chunk] = part(begin, end); });
+  const int64_t chunks = (n + chunk - 1) / chunk;
+  c10::SmallVector<double, 64> sums(chunks);
+  at::parallel_for(0, chunks, 2, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) sums[i] = part(i * chunk, std::min(n, (i + 1) * chunk));
+  });
   return std::accumulate(sums.begin(), sums.end(), 0.0);
 }
 

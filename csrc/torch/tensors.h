@@ -1,11 +1,7 @@
-// From tensors to the kernels' arguments, and the parts of an operator that every loss shares.
+// From tensors to the kernels' arguments, and what to make of gradients and divisors that are tensors.
 #pragma once
 
 #include <ATen/core/Tensor.h>
-
-#include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/grad_mode.h>
-#include <c10/core/DispatchKey.h>
 
 #include <functional>
 #include <optional>
@@ -26,10 +22,11 @@ inline bool computes_in_float64(const at::Tensor& a, const at::Tensor& b) {
 // A contiguous tensor's values; the caller keeps the tensor.
 Values values_of(const at::Tensor& contiguous);
 
-// A gradient from above: one value for all (a scalar, or a tensor expanded from one), or one a loss.
+// A gradient from above: one value for all (a scalar, or a tensor expanded from one), or one a loss. None stands for 1.
 struct Upstream {
   at::Tensor kept;
   Values values;
+  Upstream() = default;
   explicit Upstream(const at::Tensor& grad_output);
 };
 
@@ -37,6 +34,7 @@ struct Upstream {
 struct Divisor {
   at::Tensor tensor;  // one value in the dtype of the computation, or undefined
   double number = 1;
+  Divisor() = default;
   Divisor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor, Reduction reduction, int64_t n,
           bool float64);
   double scale_on_cpu() const;
@@ -46,36 +44,15 @@ struct Divisor {
 // Runs part(begin, end) over [0, n) on all threads, in chunks of a fixed size, and adds up what the parts return in
 // the order of the chunks: the sum does not depend on how many threads there are.
 double sum_over_chunks(int64_t n, int64_t chunk, const std::function<double(int64_t, int64_t)>& part);
-void over_chunks(int64_t n, int64_t chunk, const std::function<void(int64_t, int64_t)>& part);
 
-// The keys that one implementation of an operator serves.
-#ifdef IOULOSS_CUDA
-inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::CUDA,
-                                                   c10::DispatchKey::Meta};
-#else
-inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::Meta};
-#endif
+// Whether a tensor is just that: of the CPU or a GPU, with nothing above it that records or transforms, but autograd.
+bool is_plain(const at::Tensor& tensor);
 
-// Calls a backward operator from a backward pass: through its own autograd where create_graph asks for it (the Python
-// package registers that: pure PyTorch, which can be differentiated again), else past it.
-template <class F>
-auto call_backward(F f) {
-  if (at::GradMode::is_enabled()) return f();
-  at::AutoDispatchBelowADInplaceOrView below;
-  return f();
-}
-
-// On the CPU most of a gradient is at hand once the loss is computed. So where one number weighs all losses, the
-// forward pass leaves the gradient for an upstream gradient of 1, and the backward pass has nothing to compute. Only
-// for tensors that are just that: compilers and transforms see two operators, each a function of its inputs.
+// Whether the forward pass of a loss leaves the gradient; see LossOperator.
 bool leaves_gradient(const at::Tensor& input, std::string_view reduction);
 
-// The tensor to leave it in. A gradient in float16 is kept in float32: the upstream gradient to come may be a gradient
-// scaler's, against underflow.
-at::Tensor new_gradient_to_leave(const at::Tensor& input);
-
-// What a backward pass makes of the gradient that was left; undefined where it must compute it after all.
-at::Tensor gradient_from(const at::Tensor& left, const at::Tensor& grad_output, at::ScalarType dtype);
+// On the CPU, what a backward pass makes of the gradient that was left; undefined where it must compute it after all.
+at::Tensor scaled_on_cpu(at::Tensor left, const at::Tensor& grad_output);
 
 inline std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
   return tensor.defined() ? std::optional(tensor) : std::nullopt;

@@ -286,12 +286,35 @@ def box_loss(
     fmt: str,
     eps: float,
     eps_mode: str = "torchvision",
+    mask: Tensor | None = None,
 ) -> Tensor:
     """The operator behind every box loss; ``iouloss.functional.box_loss`` documents it."""
-    check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode)
+    check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
+    mask, avg_factor = kept_boxes(pred, mask, avg_factor, reduction)
     dtype = compute_dtype(pred, target)
-    boxes, zero = _FiniteGradient.apply(torch.cat((pred.to(dtype), target.to(dtype)), -1))
+    both = torch.cat((pred.to(dtype), target.to(dtype)), -1)
+    if mask is not None:
+        both = torch.where(mask[..., None], both, 0.0)
+        weight = None if weight is None else torch.where(mask, weight, 0.0)
+    boxes, zero = _FiniteGradient.apply(both)
     loss = _evaluate(_measure(boxes, fmt, place(eps_mode, formula, fmt, eps)), formula, parameter)
     loss = torch.nan_to_num(loss, nan=0.0) + zero
     loss = torch.where(torch.isfinite(boxes).all(-1), loss, math.nan)
-    return reduce_loss(loss, weight, avg_factor, reduction)
+    return reduce_loss(loss if mask is None else torch.where(mask, loss, 0.0), weight, avg_factor, reduction)
+
+
+def kept_boxes(
+    pred: Tensor, mask: Tensor | None, avg_factor: Tensor | float | None, reduction: str
+) -> tuple[Tensor | None, Tensor | float | None]:
+    """``mask`` as booleans, and what the mean is divided by: the number of boxes that it keeps."""
+    if mask is None:
+        return None, avg_factor
+    if mask.dtype != torch.bool:
+        boxes = pred.shape[:-1].numel()
+        # A place behind the last box takes the indices that are none.
+        inside = (mask >= 0) & (mask < boxes)
+        marks = torch.zeros(boxes + 1, dtype=torch.bool, device=mask.device)
+        mask = marks.index_fill(0, torch.where(inside, mask, boxes), True)[:boxes].reshape(pred.shape[:-1])
+    if avg_factor is None and reduction == "mean":
+        avg_factor = mask.sum()
+    return mask, avg_factor

@@ -45,6 +45,7 @@ def check_box_loss(
     fmt: Any,
     eps: Any,
     eps_mode: Any = "torchvision",
+    mask: Any = None,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of ``box_loss`` deserve, if any."""
     _check_tensors(pred=pred, target=target, weight=weight)
@@ -62,7 +63,8 @@ def check_box_loss(
         raise ValueError(f"target: got shape {_shape(target)}, wants pred's shape {_shape(pred)}")
     if weight is not None and weight.shape != pred.shape[:-1]:
         raise ValueError(f"weight: got shape {_shape(weight)}, wants {list(pred.shape[:-1])}")
-    _check_devices("pred", pred, target=target, weight=weight, avg_factor=avg_factor)
+    _check_mask(mask, pred)
+    _check_devices("pred", pred, target=target, weight=weight, mask=mask, avg_factor=avg_factor)
     _check_avg_factor(avg_factor, reduction)
 
 
@@ -146,6 +148,20 @@ def _check_alpha(alpha: Any) -> None:
         raise TypeError(f"alpha: got {_kind(alpha)}, wants {wants}")
     if not 0 <= float(alpha) <= 1:
         raise ValueError(f"alpha: got {float(alpha)}, wants {wants}")
+
+
+def _check_mask(mask: Any, pred: Tensor) -> None:
+    boxes = list(pred.shape[:-1])
+    if mask is None:
+        return
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"mask: got {_kind(mask)}, wants a torch.Tensor")
+    if mask.dtype not in (torch.bool, torch.int64):
+        raise TypeError(f"mask: got dtype {mask.dtype}, wants torch.bool (a mask) or torch.int64 (indices)")
+    if mask.dtype == torch.bool and list(mask.shape) != boxes:
+        raise ValueError(f"mask: got shape {_shape(mask)}, wants {boxes}")
+    if mask.dtype == torch.int64 and mask.ndim != 1:
+        raise ValueError(f"mask: got indices of shape {_shape(mask)}, wants [K]")
 
 
 def _check_floating(**tensors: Tensor | None) -> None:

@@ -157,8 +157,8 @@ void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
   const double scale = 0.25, tolerance = float64 ? 1e-12 : 2e-6;
   for (const Range& r : ranges(c.n)) {
     Array losses(float64 ? Dtype::float64 : Dtype::float32, c.n + margin), grad(c.dtype, 4 * c.n + margin);
-    check(kernels.box_forward(a, losses.data(), r.begin, r.end) == 0, "%s: a sum beside the losses", name);
-    kernels.box_backward(a, upstream.values(), scale, {grad.data(), c.dtype}, r.begin, r.end);
+    check(kernels.boxes.losses(a, losses.data(), r.begin, r.end) == 0, "%s: a sum beside the losses", name);
+    kernels.boxes.gradient(a, upstream.values(), scale, {grad.data(), c.dtype}, r.begin, r.end);
 
     std::vector<Row4<double>> gradients;
     double sum = 0, largest = 0;
@@ -183,7 +183,7 @@ void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
         ++at;
       }
     }
-    check(std::fabs(kernels.box_forward(a, nullptr, r.begin, r.end) - sum) <= 1e-12 * std::fabs(sum),
+    check(std::fabs(kernels.boxes.losses(a, nullptr, r.begin, r.end) - sum) <= 1e-12 * std::fabs(sum),
           "%s: the sum is not that of the losses", name);
     check(losses.is_untouched(0, r.begin) && losses.is_untouched(r.end, c.n + margin) &&
               grad.is_untouched(0, 4 * r.begin) && grad.is_untouched(4 * r.end, 4 * c.n + margin),
@@ -248,8 +248,8 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
   const double scale = 0.25, tolerance = float64 ? 1e-12 : 1e-5;
   for (const Range& r : ranges(n)) {
     Array losses(float64 ? Dtype::float64 : Dtype::float32, n + margin), grad(c.dtype, n + margin);
-    check(kernels.focal_forward(a, losses.data(), r.begin, r.end) == 0, "focal: a sum beside the losses");
-    kernels.focal_backward(a, upstream.values(), scale, {grad.data(), c.dtype}, r.begin, r.end);
+    check(kernels.logits.losses(a, losses.data(), r.begin, r.end) == 0, "focal: a sum beside the losses");
+    kernels.logits.gradient(a, upstream.values(), scale, {grad.data(), c.dtype}, r.begin, r.end);
     double sum = 0;
     for (int64_t i = r.begin; i < r.end; ++i) {
       const int64_t row = i / c.classes, column = i % c.classes;
@@ -269,7 +269,7 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
             c.gamma, int(i), int(n), grad[i], gradient);
       sum += losses[i];
     }
-    check(std::fabs(kernels.focal_forward(a, nullptr, r.begin, r.end) - sum) <= 1e-12 * std::fabs(sum),
+    check(std::fabs(kernels.logits.losses(a, nullptr, r.begin, r.end) - sum) <= 1e-12 * std::fabs(sum),
           "focal: the sum is not that of the losses");
     check(losses.is_untouched(0, r.begin) && losses.is_untouched(r.end, n + margin) && grad.is_untouched(0, r.begin) &&
               grad.is_untouched(r.end, n + margin),

@@ -1,0 +1,39 @@
+// The gradient that a forward pass left for an upstream gradient of 1, once the upstream gradient is known: to the
+// device, while the host never waits to see it.
+#pragma once
+
+#include "kernels.h"
+#include "memory.cuh"
+#include "reduce.cuh"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+// Nothing is to be done where it is 1, and `values` values to be multiplied by another. Not where that would round twice
+// what was rounded to a half already, or turn what counts for nothing into NaN: then it must be computed again.
+template <class T>
+__device__ __forceinline__ bool is_settled(const Gradient& grad, int64_t values) {
+  const T upstream = load<T>(grad.upstream, 0);
+  if (upstream == T(1)) return true;
+  if (grad.out.dtype != dtype_of<T> || !(absolute(upstream) <= T(Limits<T>::largest))) return false;
+  constexpr int per_thread = 16 / sizeof(T);
+  struct alignas(16) Vector {
+    T values[per_thread];
+  };
+  T* left = static_cast<T*>(grad.out.data);  // allocated by the forward pass, so aligned
+  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
+  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < values; i += step) {
+    if (i + per_thread > values) [[unlikely]] {
+      for (int64_t k = i; k < values; ++k) left[k] *= upstream;
+      continue;
+    }
+    Vector v = *reinterpret_cast<const Vector*>(left + i);
+#pragma unroll
+    for (T& value : v.values) value *= upstream;
+    *reinterpret_cast<Vector*>(left + i) = v;
+  }
+  return true;
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,61 @@
+// One call of a loss whose kernels work item by item: what every such loss has beside its own arguments, and its way
+// to the kernels of the CPU or the GPU.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <ATen/ops/empty.h>
+
+#include "../cpu/kernels.h"
+#include "tensors.h"
+#ifdef IOULOSS_CUDA
+#include "cuda_launch.h"
+#endif
+
+namespace iouloss {
+
+// chunk: items that take some 10 microseconds, less than which a thread is not worth waking for.
+template <class Arguments, int64_t chunk>
+struct LossCall {
+  Arguments a{};  // of the kernels
+  Reduction reduction{};
+  Divisor divisor;
+
+  at::Tensor new_losses(const at::Tensor& input, c10::SymIntArrayRef each) const {
+    const auto shape = reduction == Reduction::none ? each : c10::SymIntArrayRef{};
+    return at::empty_symint(shape, input.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+  }
+
+  // Each loss, or the reduced one.
+  void write_losses(at::Tensor& losses) const {
+#ifdef IOULOSS_CUDA
+    if (losses.is_cuda()) return launch_losses(a, reduction, divisor, losses);
+#endif
+    const auto kernel = cpu_kernel(a).losses;
+    void* each = reduction == Reduction::none ? losses.mutable_data_ptr() : nullptr;
+    const double sum =
+        sum_over_chunks(a.n, chunk, [&](int64_t begin, int64_t end) { return kernel(a, each, begin, end); });
+    if (reduction != Reduction::none) divisor.write_on_cpu(sum, losses);
+  }
+
+  // The gradient by the first input; with it, where there is no upstream gradient and `loss` is given, the reduced loss.
+  void write_gradient(at::Tensor& grad, const Upstream& upstream, at::Tensor* loss = nullptr) const {
+#ifdef IOULOSS_CUDA
+    if (grad.is_cuda()) return launch_gradient(a, upstream, divisor, grad, loss);
+#endif
+    const auto kernel = cpu_kernel(a).gradient;
+    const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
+    const double scale = divisor.scale_on_cpu();
+    const double sum = sum_over_chunks(a.n, chunk, [&](int64_t begin, int64_t end) {
+      return kernel(a, upstream.values, scale, out, begin, end);
+    });
+    if (loss) divisor.write_on_cpu(sum, *loss);
+  }
+
+#ifdef IOULOSS_CUDA
+  // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.
+  void settle(at::Tensor& left, const Upstream& upstream) const { settle_gradient(a, upstream, divisor, left); }
+#endif
+};
+
+}  // namespace iouloss
