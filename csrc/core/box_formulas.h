@@ -14,6 +14,9 @@ struct Parameters {
   V parameter;  // gamma of Focal-EIoU, lambda of CDIoU; the other losses have none
 };
 
+// A term or a loss is a struct whose evaluate() returns its value and adds its derivatives to `d`. What a caller makes
+// nothing of, the compiler drops.
+
 // ---- terms of the IoU --------------------------------------------------------------------------------------------
 
 // Adds the derivatives of a function of the IoU, given its derivative by the IoU.
@@ -26,36 +29,27 @@ IOULOSS_INLINE void add_iou_gradient(const Pair<V>& b, V by_iou, Partials<V>& d)
 // 1 - IoU
 struct LinearIoU {
   template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>&) {
-    return V(1) - b.iou;
-  }
-  template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>&, Partials<V>& d) {
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>&, Partials<V>& d) {
     add_iou_gradient(b, V(-1), d);
+    return V(1) - b.iou;
   }
 };
 
 // -ln max(IoU, eps), flat where the IoU does not exceed eps
 struct LogIoU {
   template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    return -logarithm(maximum(b.iou, p.eps));
-  }
-  template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
     add_iou_gradient(b, select(b.iou > p.eps, -reciprocal_or_zero(b.iou), V(0)), d);
+    return -logarithm(maximum(b.iou, p.eps));
   }
 };
 
 // 1 - IoU^2
 struct SquareIoU {
   template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>&) {
-    return V(1) - b.iou * b.iou;
-  }
-  template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>&, Partials<V>& d) {
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>&, Partials<V>& d) {
     add_iou_gradient(b, V(-2) * b.iou, d);
+    return V(1) - b.iou * b.iou;
   }
 };
 
@@ -64,56 +58,35 @@ struct SquareIoU {
 // (C - U) / (C + eps): the part of the enclosing box C that neither box fills
 struct EnclosingGap {
   template <class V>
-  struct Terms {
-    V reciprocal, gap;
-    IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
-      const V area = b.cw * b.ch;
-      reciprocal = reciprocal_or_zero(area + p.area_eps);
-      gap = quotient(area - b.union_area, area + p.area_eps, reciprocal);
-    }
-  };
-  template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    return Terms<V>(b, p).gap;
-  }
-  template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
-    const Terms<V> t(b, p);
-    const V by_area = (V(1) - t.gap) * t.reciprocal;
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    const V area = b.cw * b.ch;
+    const V reciprocal = reciprocal_or_zero(area + p.area_eps);
+    const V gap = quotient(area - b.union_area, area + p.area_eps, reciprocal);
+    const V by_area = (V(1) - gap) * reciprocal;
     d.cw = mul_add(by_area, b.ch, d.cw);
     d.ch = mul_add(by_area, b.cw, d.ch);
-    d.area = d.area - t.reciprocal;  // by the union, through the area of pred and through the intersection
-    d.intersection = d.intersection + t.reciprocal;
+    d.area = d.area - reciprocal;  // by the union, through the area of pred and through the intersection
+    d.intersection = d.intersection + reciprocal;
+    return gap;
   }
 };
 
 // rho^2 / c^2: squared distance of the centres over the squared diagonal of the enclosing box, plus eps
 struct CentreDistance {
   template <class V>
-  struct Terms {
-    V dx, dy, reciprocal, ratio;  // dx, dy: twice the distance along an axis
-    IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
-      dx = b.a1 + b.a2;
-      dy = b.b1 + b.b2;
-      reciprocal = reciprocal_of_positive(mul_add(b.cw, b.cw, mul_add(b.ch, b.ch, p.area_eps)));
-      ratio = mul_add(dx, dx, dy * dy) * (V(0.25) * reciprocal);
-    }
-  };
-  template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    return Terms<V>(b, p).ratio;
-  }
-  template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
-    const Terms<V> t(b, p);
-    const V half = V(0.5) * t.reciprocal;  // a centre moves half as fast as an edge
-    const V by_dx = t.dx * half, by_dy = t.dy * half, by_square = V(-2) * t.ratio * t.reciprocal;
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    const V dx = b.a1 + b.a2, dy = b.b1 + b.b2;  // twice the distance along an axis
+    const V reciprocal = reciprocal_of_positive(mul_add(b.cw, b.cw, mul_add(b.ch, b.ch, p.area_eps)));
+    const V ratio = mul_add(dx, dx, dy * dy) * (V(0.25) * reciprocal);
+    const V half = V(0.5) * reciprocal;  // a centre moves half as fast as an edge
+    const V by_dx = dx * half, by_dy = dy * half, by_square = V(-2) * ratio * reciprocal;
     d.a1 = d.a1 + by_dx;
     d.a2 = d.a2 + by_dx;
     d.b1 = d.b1 + by_dy;
     d.b2 = d.b2 + by_dy;
     d.cw = mul_add(by_square, b.cw, d.cw);
     d.ch = mul_add(by_square, b.ch, d.ch);
+    return ratio;
   }
 };
 
@@ -135,43 +108,28 @@ struct AspectRatio {
     }
   };
   template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    const Terms<V> t(b, p);
-    return t.alpha * t.v;
-  }
-  template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
     const Terms<V> t(b, p);
     const V k = V(0.810569469138702171) * t.alpha * t.delta * reciprocal_of_positive(mul_add(b.w, b.w, b.h * b.h));
     d.w = mul_add(-k, b.h, d.w);
     d.h = mul_add(k, b.w, d.h);
+    return t.alpha * t.v;
   }
 };
 
 // (w - W)^2 / (cw^2 + eps) + (h - H)^2 / (ch^2 + eps)
 struct SideLengths {
   template <class V>
-  struct Terms {
-    V difference, reciprocal, ratio;
-    IOULOSS_INLINE Terms(V side, V target_side, V enclosing, V eps) {
-      difference = side - target_side;
-      reciprocal = reciprocal_of_positive(mul_add(enclosing, enclosing, eps));
-      ratio = difference * difference * reciprocal;
-    }
-    IOULOSS_INLINE void add_gradient(V enclosing, V& by_side, V& by_enclosing) const {
-      const V twice = V(2) * reciprocal;
-      by_side = mul_add(difference, twice, by_side);
-      by_enclosing = mul_add(-ratio * twice, enclosing, by_enclosing);
-    }
-  };
-  template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    return Terms<V>(b.w, b.W, b.cw, p.area_eps).ratio + Terms<V>(b.h, b.H, b.ch, p.area_eps).ratio;
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    return evaluate_side(b.w - b.W, b.cw, p.area_eps, d.w, d.cw) + evaluate_side(b.h - b.H, b.ch, p.area_eps, d.h, d.ch);
   }
   template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
-    Terms<V>(b.w, b.W, b.cw, p.area_eps).add_gradient(b.cw, d.w, d.cw);
-    Terms<V>(b.h, b.H, b.ch, p.area_eps).add_gradient(b.ch, d.h, d.ch);
+  static IOULOSS_INLINE V evaluate_side(V difference, V enclosing, V eps, V& by_side, V& by_enclosing) {
+    const V reciprocal = reciprocal_of_positive(mul_add(enclosing, enclosing, eps));
+    const V ratio = difference * difference * reciprocal, twice = V(2) * reciprocal;
+    by_side = mul_add(difference, twice, by_side);
+    by_enclosing = mul_add(-ratio * twice, enclosing, by_enclosing);
+    return ratio;
   }
 };
 
@@ -179,35 +137,26 @@ struct SideLengths {
 // in no direction.
 struct CornerDistance {
   template <class V>
-  struct Terms {
-    V top_left, top_right, bottom_left, bottom_right, per_diagonal, scale, ratio;
-    IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
-      top_left = distance(b.a1, b.b1);
-      top_right = distance(b.a2, b.b1);
-      bottom_left = distance(b.a1, b.b2);
-      bottom_right = distance(b.a2, b.b2);
-      per_diagonal = reciprocal_or_zero(distance(b.cw, b.ch));
-      scale = V(0.25) * p.parameter * per_diagonal;
-      ratio = ((top_left + top_right) + (bottom_left + bottom_right)) * scale;
-    }
-    static IOULOSS_INLINE V distance(V x, V y) { return square_root(x * x + y * y); }
-  };
-  template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    return Terms<V>(b, p).ratio;
+  static IOULOSS_INLINE V distance(V x, V y) {
+    return square_root(x * x + y * y);
   }
   template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
-    const Terms<V> t(b, p);
-    const V tl = t.scale * reciprocal_or_zero(t.top_left), tr = t.scale * reciprocal_or_zero(t.top_right);
-    const V bl = t.scale * reciprocal_or_zero(t.bottom_left), br = t.scale * reciprocal_or_zero(t.bottom_right);
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    const V top_left = distance(b.a1, b.b1), top_right = distance(b.a2, b.b1);
+    const V bottom_left = distance(b.a1, b.b2), bottom_right = distance(b.a2, b.b2);
+    const V per_diagonal = reciprocal_or_zero(distance(b.cw, b.ch));
+    const V scale = V(0.25) * p.parameter * per_diagonal;
+    const V ratio = ((top_left + top_right) + (bottom_left + bottom_right)) * scale;
+    const V tl = scale * reciprocal_or_zero(top_left), tr = scale * reciprocal_or_zero(top_right);
+    const V bl = scale * reciprocal_or_zero(bottom_left), br = scale * reciprocal_or_zero(bottom_right);
     d.a1 = mul_add(b.a1, tl + bl, d.a1);
     d.a2 = mul_add(b.a2, tr + br, d.a2);
     d.b1 = mul_add(b.b1, tl + tr, d.b1);
     d.b2 = mul_add(b.b2, bl + br, d.b2);
-    const V by_square = -t.ratio * t.per_diagonal * t.per_diagonal;
+    const V by_square = -ratio * per_diagonal * per_diagonal;
     d.cw = mul_add(by_square, b.cw, d.cw);
     d.ch = mul_add(by_square, b.ch, d.ch);
+    return ratio;
   }
 };
 
@@ -216,12 +165,8 @@ struct CornerDistance {
 template <class... Terms>
 struct Sum {
   template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    return (... + Terms::value(b, p));
-  }
-  template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
-    (Terms::add_gradient(b, p, d), ...);
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    return (... + Terms::evaluate(b, p, d));
   }
 };
 
@@ -239,15 +184,11 @@ struct FocalEIoU {
     return exponential(p.parameter * logarithm(b.iou));
   }
   template <class V>
-  static IOULOSS_INLINE V value(const Pair<V>& b, const Parameters<V>& p) {
-    return weight(b, p) * EIoU::value(b, p);
-  }
-  template <class V>
-  static IOULOSS_INLINE void add_gradient(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
     Partials<V> e;
-    EIoU::add_gradient(b, p, e);
-    const V k = weight(b, p);
+    const V k = weight(b, p), loss = EIoU::evaluate(b, p, e);
     d = {e.area * k, e.intersection * k, e.w * k, e.h * k, e.cw * k, e.ch * k, e.a1 * k, e.a2 * k, e.b1 * k, e.b2 * k};
+    return k * loss;
   }
 };
 

@@ -12,25 +12,23 @@ inline namespace IOULOSS_ARCH {
 // difference of nearly equal numbers, so each keeps its relative precision for every x.
 template <class V>
 struct Sigmoid {
-  V p, n;          // sigmoid(x), sigmoid(-x)
-  V cost1, cost0;  // -log p = softplus(-x): the cross entropy of target 1; -log n = softplus(x): of target 0
+  V p, n;             // sigmoid(x), sigmoid(-x)
+  V positive, tail;   // max(x, 0), log(1 + exp(-|x|)): softplus(x) is their sum
 
-  explicit IOULOSS_INLINE Sigmoid(V x) {
-    const V e = exponential(-absolute(x));
-    V larger, log_1_plus_e;
+  explicit IOULOSS_INLINE Sigmoid(V x) : positive(positive_part(x)) {
+    const V e = exponential(minimum(x, -x));
+    V larger;
     if constexpr (std::is_same_v<Element<V>, double>) {
       larger = reciprocal(V(1) + e);
-      log_1_plus_e = log_1_plus(e);
+      tail = log_1_plus(e);
     } else {
       const V one = V(1) + e, two = V(2) + e, r = reciprocal(one * two);
       larger = two * r;
-      log_1_plus_e = log_1_plus_from(e * (one * r));
+      tail = log_1_plus_from(e * (one * r));
     }
     const V smaller = e * larger;
     p = select(x < V(0), smaller, larger);
     n = select(x < V(0), larger, smaller);
-    cost1 = positive_part(-x) + log_1_plus_e;
-    cost0 = positive_part(x) + log_1_plus_e;
   }
 };
 
@@ -47,7 +45,17 @@ IOULOSS_INLINE V blend(Background, V, V of_zero) {
   return of_zero;
 }
 
-// The same of a quantity whose blend for hard targets is known more precisely than that for soft ones.
+// The cross entropy -z log p - (1 - z) log n, whose linear part max(x, 0) - z x is rounded once.
+template <class V>
+IOULOSS_INLINE V cross_entropy(V x, const Sigmoid<V>& s, V z) {
+  return mul_add(-x, z, s.positive) + s.tail;
+}
+template <class V>
+IOULOSS_INLINE V cross_entropy(V, const Sigmoid<V>& s, Background) {
+  return s.positive + s.tail;
+}
+
+// The blend of a quantity that is known more precisely for hard targets than for soft ones.
 template <class V>
 IOULOSS_INLINE V blend_or(V z, V of_one, V of_zero, V soft) {
   return select(z * (V(1) - z) == V(0), blend(z, of_one, of_zero), soft);
@@ -56,6 +64,12 @@ template <class V>
 IOULOSS_INLINE V blend_or(Background, V, V of_zero, V) {
   return of_zero;
 }
+
+// A loss and its derivative by the logit. A compiler drops the one that is not used.
+template <class V>
+struct Evaluated {
+  V value, gradient;
+};
 
 template <class V>
 struct FocalParameters {
@@ -70,38 +84,34 @@ struct SigmoidFocal {
   struct Terms {
     V alpha, q, bce, power;  // power: q^gamma
     template <class Target>
-    IOULOSS_INLINE Terms(const Sigmoid<V>& s, Target z, const FocalParameters<V>& f) {
+    IOULOSS_INLINE Terms(V x, const Sigmoid<V>& s, Target z, const FocalParameters<V>& f) {
       alpha = blend(z, f.alpha1, f.alpha0);
-      bce = blend(z, s.cost1, s.cost0);
+      bce = cross_entropy(x, s, z);
       q = blend(z, s.n, s.p);
       if constexpr (gamma_is_2) {
         power = q * q;
       } else {
         // q may underflow where its logarithm is a moderate number; hard targets know that without q.
-        power = exponential(f.gamma * blend_or(z, -s.cost0, -s.cost1, logarithm(q)));
+        const V log_p = -(positive_part(-x) + s.tail), log_n = -(s.positive + s.tail);
+        power = exponential(f.gamma * blend_or(z, log_n, log_p, logarithm(q)));
       }
     }
   };
 
+  // The gradient: alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
   template <class V, class Target>
-  static IOULOSS_INLINE V value(V x, Target z, const FocalParameters<V>& f) {
-    const Terms<V> t(Sigmoid<V>(x), z, f);
-    return t.alpha * t.power * t.bce;
-  }
-
-  // alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z)
-  template <class V, class Target>
-  static IOULOSS_INLINE V gradient(V x, Target z, const FocalParameters<V>& f) {
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const FocalParameters<V>& f) {
     const Sigmoid<V> s(x);
-    const Terms<V> t(s, z, f);
+    const Terms<V> t(x, s, z, f);
+    const V value = t.alpha * t.power * t.bce;
     const V toward = blend(z, V(-1), V(1)), p_minus_z = blend(z, -s.n, s.p);
     if constexpr (gamma_is_2) {
       const V slope = toward * (s.p * s.n * t.bce);
-      return t.alpha * t.q * (slope + slope + t.q * p_minus_z);
+      return {value, t.alpha * t.q * mul_add(t.q, p_minus_z, slope + slope)};
     } else {
       // p n / q is 1 - q for hard targets: finite however small q is.
       const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(t.q));
-      return t.alpha * t.power * (f.gamma * toward * (ratio * t.bce) + p_minus_z);
+      return {value, t.alpha * t.power * (f.gamma * toward * (ratio * t.bce) + p_minus_z)};
     }
   }
 };

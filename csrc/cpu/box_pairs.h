@@ -108,12 +108,11 @@ bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
     Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), a.format);
     const Parameters<V> p{V(a.eps), V::load(tile.area_eps + i), V(a.parameter)};
     measure_overlap(b, p.area_eps);
-    const V loss = Formula::value(b, p);
+    Partials<V> d;
+    const V loss = Formula::evaluate(b, p, d);
     loss.store(tile.loss + i);
     V checked = loss;
     if constexpr (gradient) {
-      Partials<V> d;
-      Formula::add_gradient(b, p, d);
       const Row4<V> g = to_gradient(b, d, a.format);
       g.c0.store(tile.grad[0] + i);
       g.c1.store(tile.grad[1] + i);

@@ -38,8 +38,9 @@ void logit_tile(LogitTile<T>& tile, int n, const FocalArguments& a, double scale
     }();
     const V x = V::load(tile.logits + i);
     const FocalParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V(a.gamma)};
-    Formula::value(x, z, f).store(tile.loss + i);
-    if constexpr (gradient) (Formula::gradient(x, z, f) * V(scale)).store(tile.grad + i);
+    const Evaluated<V> e = Formula::evaluate(x, z, f);
+    e.value.store(tile.loss + i);
+    if constexpr (gradient) (e.gradient * V(scale)).store(tile.grad + i);
   }
 }
 

@@ -82,12 +82,11 @@ __device__ __forceinline__ bool is_kept(const BoxLaunch<T>& l, int64_t i) {
   return l.a.mask == nullptr || l.a.mask[i];
 }
 
-template <class Formula, class T>
-__device__ __forceinline__ T loss_of(const LoadedPair<T>& pair, T weight) {
-  T loss = Formula::value(pair.b, pair.parameters);
+template <class T>
+__device__ __forceinline__ T finite_loss(const LoadedPair<T>& pair, T loss) {
   if (pair.is_exceptional(loss)) [[unlikely]]
-    loss = tamed(loss, pair.b.extent());
-  return loss * weight;
+    return tamed(loss, pair.b.extent());
+  return loss;
 }
 
 template <class T>
@@ -101,8 +100,11 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
   T sum = 0;
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
     T loss = 0;
-    if (is_kept(l, i)) [[likely]]
-      loss = loss_of<Formula>(LoadedPair<T>(l, i), weight_of(l, i));
+    if (is_kept(l, i)) [[likely]] {
+      const LoadedPair<T> pair(l, i);
+      Partials<T> unused;
+      loss = finite_loss(pair, Formula::evaluate(pair.b, pair.parameters, unused)) * weight_of(l, i);
+    }
     if (to.reduced)
       sum += loss;
     else
@@ -124,7 +126,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
     }
     const LoadedPair<T> pair(l, opaque(i));
     Partials<T> d;
-    Formula::add_gradient(pair.b, pair.parameters, d);
+    const T loss = Formula::evaluate(pair.b, pair.parameters, d);
     Row4<T> g = to_gradient(pair.b, d, l.a.format);
     if (pair.is_exceptional((g.c0 + g.c1) + (g.c2 + g.c3))) [[unlikely]]
       g = pair.tamed_gradient(g);
@@ -132,7 +134,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
     T factor = weight * load_scale(scale);
     if (grad.upstream.data) factor *= load<T>(grad.upstream, i);
     store4(grad.out, 4 * i, g * factor);
-    if (to.reduced) sum += loss_of<Formula>(pair, weight);
+    if (to.reduced) sum += finite_loss(pair, loss) * weight;
   }
   if (to.reduced) deliver_sum(sum, to, scale);
 }

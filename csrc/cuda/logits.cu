@@ -148,7 +148,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
   for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
     const Quad<T> quad(l, opaque(i));
     T losses[per_thread];
-    quad.each(l, [&](int k, auto target, const auto& p) { losses[k] = Formula::value(quad.logits[k], target, p); });
+    quad.each(l, [&](int k, auto target, const auto& p) { losses[k] = Formula::evaluate(quad.logits[k], target, p).value; });
     if (to.reduced)
       sum += sum_of(quad, losses);
     else
@@ -183,8 +183,9 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
     const T common = load_scale(scale);
     T losses[per_thread], g[per_thread];
     quad.each(l, [&](int k, auto target, const auto& p) {
-      g[k] = Formula::gradient(quad.logits[k], target, p) * common;
-      if (to.reduced) losses[k] = Formula::value(quad.logits[k], target, p);
+      const Evaluated<T> e = Formula::evaluate(quad.logits[k], target, p);
+      losses[k] = e.value;
+      g[k] = e.gradient * common;
     });
     if (to.reduced) sum += sum_of(quad, losses);
     if (grad.upstream.data) multiply_by_upstream(grad.upstream, quad, g);

@@ -24,8 +24,11 @@ inline bool is_vectorizable(const void* data, Dtype dtype, int64_t stride) {
 }
 
 __device__ __forceinline__ float2 unpack(unsigned pair, Dtype dtype) {
-  if (dtype == Dtype::bfloat16) return {__uint_as_float(pair << 16), __uint_as_float(pair & 0xffff0000u)};
   float2 both;
+  if (dtype == Dtype::bfloat16) {  // __uint_as_float() would move each from one kind of PTX register to the other
+    asm("shl.b32 %0, %2, 16; and.b32 %1, %2, 0xffff0000;" : "=f"(both.x), "=f"(both.y) : "r"(pair));
+    return both;
+  }
   asm("{.reg .b16 low, high; mov.b32 {low, high}, %2; cvt.f32.f16 %0, low; cvt.f32.f16 %1, high;}"
       : "=f"(both.x), "=f"(both.y)
       : "r"(pair));

@@ -91,8 +91,8 @@ BoxTruth truth_of(const Row4<double>& pred, const Row4<double>& target, BoxForma
   const Parameters<double> p{eps, eps, parameter};
   measure_overlap(b, eps);
   Partials<double> d;
-  Formula::add_gradient(b, p, d);
-  return {Formula::value(b, p), to_gradient(b, d, format)};
+  const double value = Formula::evaluate(b, p, d);
+  return {value, to_gradient(b, d, format)};
 }
 
 constexpr decltype(&truth_of<GIoU>) truths[] = {
@@ -257,8 +257,8 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
       const double alpha1 = c.alpha_per_class ? alpha[column] : a.alpha1;
       const FocalParameters<double> f{alpha1, c.alpha_per_class ? 1 - alpha1 : a.alpha0, c.gamma};
       const double factor = (!dense && index[row] == ignored) ? 0 : weight[c.weight_per_row ? row : i];
-      const double value = factor * SigmoidFocal<false>::value(logits[i], z, f);
-      const double gradient = factor * scale * upstream[i] * SigmoidFocal<false>::gradient(logits[i], z, f);
+      const double value = factor * SigmoidFocal<false>::evaluate(logits[i], z, f).value;
+      const double gradient = factor * scale * upstream[i] * SigmoidFocal<false>::evaluate(logits[i], z, f).gradient;
       check(std::fabs(losses[i] - value) <= tolerance * std::fabs(value) + 1e-25,
             "focal, targets %d, dtype %d, gamma %g, loss %d of %d: %.9g, wants %.9g", int(c.targets), int(c.dtype),
             c.gamma, int(i), int(n), losses[i], value);

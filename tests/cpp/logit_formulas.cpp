@@ -19,8 +19,8 @@ void test_gradient(double gamma) {
   const double step = 1e-4;
   for (double z : targets)
     for (double x = -20.03; x < 20; x += 0.11) {
-      const double got = Formula::gradient(x, z, f);
-      const double wants = (Formula::value(x + step, z, f) - Formula::value(x - step, z, f)) / (2 * step);
+      const double got = Formula::evaluate(x, z, f).gradient;
+      const double wants = (Formula::evaluate(x + step, z, f).value - Formula::evaluate(x - step, z, f).value) / (2 * step);
       const double tolerance = 1e-6 * std::fabs(wants) + 1e-10;
       check(std::fabs(got - wants) < tolerance, "gamma %g, target %g, logit %g: derivative %.12g, wants %.12g", gamma,
             z, x, got, wants);
@@ -36,12 +36,12 @@ void test_far_ends(T gamma) {
     const T z = T(target);
     for (double magnitude : {0., 1e-30, 20., 80., 87.3, 88., 90., 104., 120., 700., 710., 750., 1e4, 1e30})
       for (T x : {T(magnitude), T(-magnitude)}) {
-        const T value = Formula::value(x, z, f), gradient = Formula::gradient(x, z, f);
+        const T value = Formula::evaluate(x, z, f).value, gradient = Formula::evaluate(x, z, f).gradient;
         check(std::isfinite(value) && value >= 0 && std::isfinite(gradient),
               "gamma %g, target %g, logit %g: value %g, derivative %g", double(gamma), target, double(x), double(value),
               double(gradient));
       }
-    check(std::isnan(Formula::value(nan, z, f)) && std::isnan(Formula::gradient(nan, z, f)),
+    check(std::isnan(Formula::evaluate(nan, z, f).value) && std::isnan(Formula::evaluate(nan, z, f).gradient),
           "gamma %g, target %g: the logit is NaN, the result is not", double(gamma), target);
   }
 }
