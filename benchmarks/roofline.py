@@ -71,9 +71,10 @@ def shape(loss: str) -> str:
 
 
 def floor_bytes(loss: str) -> float:
-    """What both passes over all items must move."""
+    """What must be moved for a loss and its gradient: the inputs once, the gradient once."""
     problem = cases.PROBLEMS[loss]
-    return problem.least_bytes(SIZES[shape(loss)] // problem.items, 4)["forward_backward"]
+    least = problem.least_bytes(SIZES[shape(loss)] // problem.items, 4)
+    return least["forward_backward"] - least["forward"]  # the backward pass reads all inputs again
 
 
 def fused(gpu: Gpu, row: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +146,7 @@ def eager(gpu: Gpu, loss: str, launches: list[float]) -> dict[str, Any]:
 # ----------------------------------------------------------------------------------------------------------- the table
 
 
-def measured(loss: str) -> float | None:
+def measured(loss: str, upstream: float) -> float | None:
     """Seconds of both passes on the GPU that is here, if there is a real one."""
     from torch.utils.benchmark import Timer
 
@@ -154,9 +155,11 @@ def measured(loss: str) -> float | None:
     problem = cases.PROBLEMS[loss]
     leaf, target = problem.make_inputs(SIZES[shape(loss)] // problem.items, torch.float32, "cuda")
 
+    seed = torch.tensor(upstream, device="cuda")
+
     def step() -> None:
         leaf.grad = None
-        torch.autograd.backward(problem.ours(leaf, target))
+        torch.autograd.backward(problem.ours(leaf, target), seed)
 
     return float(Timer("step()", globals={"step": step}).blocked_autorange(min_run_time=0.5).median)
 
@@ -165,14 +168,21 @@ def model(counts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each loss and GPU."""
     rows = []
     for row in counts:
-        if row["dtype"] != "float32":
+        if row["dtype"] != "float32" or row["way"] == gpu_counts.AGAIN:
             continue
         loss = row["loss"]
         has_peer = "torchvision" in peers.libraries(loss, "cpu")
         launches = eager_launches(loss) if has_peer else []
-        here, name_here = measured(loss), torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
+        upstream = 1.0 if row["way"] == gpu_counts.ONE else 2.0
+        here, name_here = measured(loss, upstream), torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
         for name, gpu in GPUS.items():
-            result = {"loss": loss, "gpu": name, "items": SIZES[shape(loss)], "model": fused(gpu, row)}
+            result = {
+                "loss": loss,
+                "way": row["way"],
+                "gpu": name,
+                "items": SIZES[shape(loss)],
+                "model": fused(gpu, row),
+            }
             if launches:
                 result["torchvision_model"] = eager(gpu, loss, launches)
             if here is not None and name.split()[-1] in name_here.split():
@@ -215,10 +225,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help=f"write it there, as {RESULTS.name} has it")
     options = parser.parse_args(argv)
     rows = model(json.loads(options.counts.read_text())["rows"])
-    print("A model, not a measurement. Time of both passes, over the memory floor, and what binds:\n")
-    print(table(rows, cell))
-    print("\nThe same model of torchvision's eager operators, and its time over ours:\n")
-    print(table(rows, peer_cell))
+    print("A model, not a measurement.")
+    for way, what in ((gpu_counts.ONE, "1"), (gpu_counts.OTHER, "another number")):
+        chosen = [row for row in rows if row["way"] == way]
+        print(f"\nUpstream gradient {what}: time of both passes, over the memory floor, and what binds:\n")
+        print(table(chosen, cell))
+    print("\nThe same model of torchvision's eager operators, and its time over ours with an upstream gradient of 1:\n")
+    print(table([row for row in rows if row["way"] == gpu_counts.ONE], peer_cell))
     if options.json:
         gpus = {name: vars(gpu) for name, gpu in GPUS.items()}
         assumed = {"launch_seconds": LAUNCH, "eager_operator_seconds": EAGER}

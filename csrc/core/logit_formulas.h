@@ -45,6 +45,13 @@ IOULOSS_INLINE V blend(Background, V, V of_zero) {
   return of_zero;
 }
 
+// The same of two constants, whose difference costs nothing.
+template <class V>
+IOULOSS_INLINE V between(V z, double of_one, double of_zero) {
+  return mul_add(z, V(of_one - of_zero), V(of_zero));
+}
+IOULOSS_INLINE double between(Background, double, double of_zero) { return of_zero; }
+
 // The cross entropy -z log p - (1 - z) log n, whose linear part max(x, 0) - z x is rounded once.
 template <class V>
 IOULOSS_INLINE V cross_entropy(V x, const Sigmoid<V>& s, V z) {
@@ -78,40 +85,24 @@ struct FocalParameters {
 };
 
 // alpha_t q^gamma BCE with q = 1 - p_t, for hard and soft targets z: alpha_t, q and BCE are blends by z.
+// Its derivative: alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
 template <bool gamma_is_2>
 struct SigmoidFocal {
-  template <class V>
-  struct Terms {
-    V alpha, q, bce, power;  // power: q^gamma
-    template <class Target>
-    IOULOSS_INLINE Terms(V x, const Sigmoid<V>& s, Target z, const FocalParameters<V>& f) {
-      alpha = blend(z, f.alpha1, f.alpha0);
-      bce = cross_entropy(x, s, z);
-      q = blend(z, s.n, s.p);
-      if constexpr (gamma_is_2) {
-        power = q * q;
-      } else {
-        // q may underflow where its logarithm is a moderate number; hard targets know that without q.
-        const V log_p = -(positive_part(-x) + s.tail), log_n = -(s.positive + s.tail);
-        power = exponential(f.gamma * blend_or(z, log_n, log_p, logarithm(q)));
-      }
-    }
-  };
-
-  // The gradient: alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
   template <class V, class Target>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const FocalParameters<V>& f) {
     const Sigmoid<V> s(x);
-    const Terms<V> t(x, s, z, f);
-    const V value = t.alpha * t.power * t.bce;
-    const V toward = blend(z, V(-1), V(1)), p_minus_z = blend(z, -s.n, s.p);
+    const V alpha = blend(z, f.alpha1, f.alpha0), bce = cross_entropy(x, s, z);
+    const V q = blend(z, s.n, s.p), p_minus_z = blend(z, -s.n, s.p);
     if constexpr (gamma_is_2) {
-      const V slope = toward * (s.p * s.n * t.bce);
-      return {value, t.alpha * t.q * mul_add(t.q, p_minus_z, slope + slope)};
+      const V slope = V(between(z, -2, 2)) * (s.p * s.n * bce), factor = alpha * q;
+      return {factor * (q * bce), factor * mul_add(q, p_minus_z, slope)};
     } else {
+      // q may underflow where its logarithm is a moderate number; hard targets know that without q.
+      const V log_p = -(positive_part(-x) + s.tail), log_n = -(s.positive + s.tail);
+      const V factor = alpha * exponential(f.gamma * blend_or(z, log_n, log_p, logarithm(q)));
       // p n / q is 1 - q for hard targets: finite however small q is.
-      const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(t.q));
-      return {value, t.alpha * t.power * (f.gamma * toward * (ratio * t.bce) + p_minus_z)};
+      const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(q));
+      return {factor * bce, factor * (f.gamma * V(between(z, -1, 1)) * (ratio * bce) + p_minus_z)};
     }
   }
 };

@@ -32,25 +32,31 @@ struct Quad {
   __device__ __forceinline__ Quad(const FocalLaunch<T>& l, int64_t first_) : first(first_) {
     const FocalArguments& a = l.a;
     count = a.n - first < per_thread ? int(a.n - first) : per_thread;
-    load_values(l, a.logits, logits);
-    if (a.targets.data) load_values(l, a.targets, targets);
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
       alpha1[k] = l.parameters.alpha1;
       alpha0[k] = l.parameters.alpha0;
     }
+    if (!load_values(l, a.logits, logits)) {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k)
+        if (k >= count) alpha1[k] = alpha0[k] = T(0);  // what does not exist has no loss
+    }
+    if (a.targets.data) load_values(l, a.targets, targets);
     if (a.class_index || a.weight.data || a.alpha_per_class.data) load_what_varies(l);
   }
 
-  __device__ __forceinline__ void load_values(const FocalLaunch<T>& l, const Values& values,
+  // Whether they came as a vector, so that there are four.
+  __device__ __forceinline__ bool load_values(const FocalLaunch<T>& l, const Values& values,
                                               T (&out)[per_thread]) const {
     if (l.vectors && count == per_thread) [[likely]] {
       const Row4<T> v = load4<T>(values.data, values.dtype, first);
       out[0] = v.c0, out[1] = v.c1, out[2] = v.c2, out[3] = v.c3;
-    } else {
-#pragma unroll
-      for (int k = 0; k < per_thread; ++k) out[k] = k < count ? load<T>(values.data, values.dtype, first + k) : T(0);
+      return true;
     }
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) out[k] = k < count ? load<T>(values.data, values.dtype, first + k) : T(0);
+    return false;
   }
 
   // What depends on the row or the column of a logit. An index outside [0, classes) is background; a row to ignore
@@ -123,12 +129,7 @@ __device__ __forceinline__ void store_some(const Output& out, int64_t first, int
 }
 
 template <class T>
-__device__ __forceinline__ T sum_of(const Quad<T>& quad, T (&losses)[per_thread]) {
-  if (quad.count < per_thread) [[unlikely]] {
-#pragma unroll
-    for (int k = 1; k < per_thread; ++k)
-      if (k >= quad.count) losses[k] = T(0);
-  }
+__device__ __forceinline__ T sum_of(const T (&losses)[per_thread]) {
   return (losses[0] + losses[1]) + (losses[2] + losses[3]);
 }
 
@@ -150,7 +151,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
     T losses[per_thread];
     quad.each(l, [&](int k, auto target, const auto& p) { losses[k] = Formula::evaluate(quad.logits[k], target, p).value; });
     if (to.reduced)
-      sum += sum_of(quad, losses);
+      sum += sum_of(losses);
     else
       store({to.out, dtype_of<T>}, quad, losses);
   }
@@ -187,7 +188,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
       losses[k] = e.value;
       g[k] = e.gradient * common;
     });
-    if (to.reduced) sum += sum_of(quad, losses);
+    if (to.reduced) sum += sum_of(losses);
     if (grad.upstream.data) multiply_by_upstream(grad.upstream, quad, g);
     if (quad.turned | quad.ignored) [[unlikely]] {
 #pragma unroll

@@ -21,17 +21,15 @@ __device__ __forceinline__ bool is_settled(const Gradient& grad, int64_t values)
     T values[per_thread];
   };
   T* left = static_cast<T*>(grad.out.data);  // allocated by the forward pass, so aligned
-  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
-  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < values; i += step) {
-    if (i + per_thread > values) [[unlikely]] {
-      for (int64_t k = i; k < values; ++k) left[k] *= upstream;
-      continue;
-    }
-    Vector v = *reinterpret_cast<const Vector*>(left + i);
+  const int64_t first = int64_t(blockIdx.x) * threads + threadIdx.x, whole = values / per_thread;
+  Vector* const end = reinterpret_cast<Vector*>(left) + whole;
+  for (Vector* at = reinterpret_cast<Vector*>(left) + first; at < end; at += int64_t(gridDim.x) * threads) {
+    Vector v = *at;
 #pragma unroll
     for (T& value : v.values) value *= upstream;
-    *reinterpret_cast<Vector*>(left + i) = v;
+    *at = v;
   }
+  if (first < values % per_thread) left[whole * per_thread + first] *= upstream;
   return true;
 }
 
