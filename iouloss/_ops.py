@@ -1,4 +1,4 @@
-"""The two operators, each served by the fastest backend that can serve the call.
+"""The operators, each served by the fastest backend that can serve the call.
 
 - pure PyTorch (``iouloss.reference``): where the extension is missing or has no kernel for the device, inside a
   ``torch.func`` transform, or where something is wanted that the kernels do not give: a gradient, another eps_mode;
@@ -53,6 +53,39 @@ def _explain(error: TypeError, check: Callable[..., None], *arguments: Any) -> N
         check(*arguments)
 
 
+def dispatch(
+    name: str,
+    arguments: tuple[Any, ...],
+    *,
+    constants: tuple[Any, ...],
+    pure: Callable[[], Tensor],
+    check: Callable[[], None],
+) -> Tensor:
+    """The operator ``name`` of the extension, or ``pure()`` where that cannot serve the call.
+
+    ``constants`` are the arguments that get no gradient; ``check`` raises what a bad argument deserves.
+    """
+    if not _fused(arguments[0], *constants):
+        return pure()
+    if _is_compiling():
+        operator = getattr(torch.ops.iouloss, name)
+        loss: Tensor = operator(*arguments)
+        return loss
+    try:
+        loss = getattr(_extension, name)(*arguments)
+    except TypeError as error:
+        _explain(error, check)
+        raise
+    return loss
+
+
+def divisors(avg_factor: Tensor | float | None, beside: Tensor) -> tuple[Tensor | None, Any]:
+    """``avg_factor`` as the pair that the operators take: a tensor, or a number."""
+    if avg_factor is None:
+        return None, None
+    return (_traced(avg_factor, beside.device), None) if _is_compiling() else _split(avg_factor)
+
+
 def box_loss(
     pred: Tensor,
     target: Tensor,
@@ -99,20 +132,14 @@ def sigmoid_focal_loss(
 ) -> Tensor:
     """The sigmoid focal loss; ``iouloss.functional.sigmoid_focal_loss`` documents it."""
     given = (logits, targets, weight, avg_factor, alpha, gamma, reduction, ignore_index)
-    loss: Tensor
-    if not _fused(logits, targets, weight, avg_factor, alpha):
-        return reference.sigmoid_focal_loss(*given)
-    if avg_factor is None and reduction == "mean" and getattr(targets, "dtype", None) == torch.int64 and logits.ndim:
+    constants = (targets, weight, avg_factor, alpha)
+    indices = getattr(targets, "dtype", None) == torch.int64 and getattr(logits, "ndim", 0) > 0
+    if avg_factor is None and reduction == "mean" and indices:
         avg_factor = kept_elements(logits, targets, ignore_index)
-    options = (*_split(alpha), gamma, ignore_index, reduction)
-    if _is_compiling():
-        by = _traced(avg_factor, logits.device)
-        loss = torch.ops.iouloss.sigmoid_focal_loss(logits, targets, weight, by, None, *options)
-        return loss
-    by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
-    try:
-        loss = _extension.sigmoid_focal_loss(logits, targets, weight, by, divisor, *options)
-    except TypeError as error:
-        _explain(error, check_sigmoid_focal_loss, *given)
-        raise
-    return loss
+    return dispatch(
+        "sigmoid_focal_loss",
+        (logits, targets, weight, *divisors(avg_factor, logits), *_split(alpha), gamma, ignore_index, reduction),
+        constants=constants,
+        pure=lambda: reference.sigmoid_focal_loss(*given),
+        check=lambda: check_sigmoid_focal_loss(*given),
+    )

@@ -1,36 +1,14 @@
-"""A module per loss: it holds the options, ``forward`` takes the tensors. ``iouloss.functional`` documents both."""
+"""The losses of paired boxes as modules."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from . import functional
-
-
-class _Loss(nn.Module):
-    """Keeps its options as attributes, shows them, and hands them to the function."""
-
-    function: ClassVar[Callable[..., Tensor]]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._names: tuple[str, ...] = ()
-
-    def _keep(self, **options: Any) -> None:
-        """Keep more options; they are shown before those kept so far."""
-        self._names = (*options, *self._names)
-        for name, value in options.items():
-            setattr(self, name, value)
-
-    def _options(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self._names}
-
-    def extra_repr(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+from .. import functional
+from .base import Loss
 
 
-class _PairedBoxes(_Loss):
+class _PairedBoxes(Loss):
     """The options and the arguments that all box losses have."""
 
     def __init__(
@@ -121,35 +99,3 @@ class CDIoULoss(_PairedBoxes):
     def __init__(self, *, base: str = "giou", lambda_: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
         self._keep(base=base, lambda_=lambda_)
-
-
-class SigmoidFocalLoss(_Loss):
-    """:func:`iouloss.functional.sigmoid_focal_loss` as a module. A tensor ``alpha`` becomes a buffer."""
-
-    function = staticmethod(functional.sigmoid_focal_loss)
-
-    def __init__(
-        self,
-        alpha: Tensor | float | None = 0.25,
-        gamma: float = 2.0,
-        *,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-    ) -> None:
-        super().__init__()
-        self._keep(gamma=gamma, reduction=reduction, ignore_index=ignore_index)
-        self.alpha: Tensor | float | None
-        if isinstance(alpha, Tensor):
-            self.register_buffer("alpha", alpha)
-        else:
-            self.alpha = alpha
-        self._names = ("alpha", *self._names)
-
-    def forward(
-        self,
-        logits: Tensor,
-        targets: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: Tensor | float | None = None,
-    ) -> Tensor:
-        return type(self).function(logits, targets, weight=weight, avg_factor=avg_factor, **self._options())
