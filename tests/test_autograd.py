@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import HALVES, random_boxes
+from cases import DTYPES, HALVES, BoxCase, every_case, layouts, random_boxes
 from conftest import Backend
 from torch import Tensor
 
@@ -60,6 +60,26 @@ def test_the_upstream_gradient_counts(
     torch.testing.assert_close(got, want, rtol=last, atol=1e-7 * upstream)
     assert got.dtype == dtype
     assert dtype not in HALVES or (got == want).double().mean() > 0.9
+
+
+@every_case
+@pytest.mark.parametrize("dtype", [*DTYPES, "mixed"])
+@pytest.mark.parametrize("upstream", [1.0, 3.0, torch.inf])
+def test_every_box_loss_leaves_its_gradient(
+    backend: Backend, case: BoxCase, dtype: torch.dtype | str, upstream: float
+) -> None:
+    """Of more boxes than a tile or a block has, in any layout."""
+    kinds = (torch.float32, torch.float64) if dtype == "mixed" else (dtype, dtype)
+    pred, target = (box.to(kind) for box, kind in zip(random_boxes(300, 8.0), kinds, strict=True))
+    target, weight = backend.put(target, torch.linspace(0.5, 2, 300, dtype=torch.float64))
+    for view in (pred, layouts(pred)["every other column"]):
+        leaf = view.to(backend.device).requires_grad_()
+        losses = case(leaf, target, weight, reduction="none")
+        (want,) = torch.autograd.grad(losses, leaf, torch.full_like(losses, upstream))
+        loss = case(leaf, target, weight, reduction="sum")
+        (got,) = torch.autograd.grad(loss, leaf, torch.full_like(loss, upstream))
+        torch.testing.assert_close(loss, losses.sum(), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(got, want, equal_nan=True)
 
 
 @pytest.mark.parametrize("upstream", [torch.inf, torch.nan])

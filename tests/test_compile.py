@@ -255,7 +255,7 @@ def test_opcheck(backend: Backend, grad: bool, n: int, dtype: torch.dtype, layou
     pred, target = (make_view(box, layout) for box in boxes(backend, n, dtype))
     weight = torch.rand(n, device=backend.device)
     factor = torch.tensor(3.0, device=backend.device) if reduction == "mean" else None
-    mask = torch.arange(n, device=backend.device) % 2 == 0
+    mask = (torch.arange(n) % 2 == 0).to(backend.device)
     options = ("ciou", 0.0, "xyxy", 1e-7, reduction)
     checks = OPCHECKS[:3] if EMULATED else OPCHECKS
     arguments = (pred.requires_grad_(grad), target, weight, mask, factor, None, *options)

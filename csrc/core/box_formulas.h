@@ -121,7 +121,8 @@ struct AspectRatio {
 struct SideLengths {
   template <class V>
   static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
-    return evaluate_side(b.w - b.W, b.cw, p.area_eps, d.w, d.cw) + evaluate_side(b.h - b.H, b.ch, p.area_eps, d.h, d.ch);
+    return evaluate_side(b.w - b.W, b.cw, p.area_eps, d.w, d.cw) +
+           evaluate_side(b.h - b.H, b.ch, p.area_eps, d.h, d.ch);
   }
   template <class V>
   static IOULOSS_INLINE V evaluate_side(V difference, V enclosing, V eps, V& by_side, V& by_enclosing) {

@@ -13,10 +13,10 @@ inline namespace IOULOSS_ARCH {
 template <class V>
 struct Sigmoid {
   V p, n;             // sigmoid(x), sigmoid(-x)
-  V positive, tail;   // max(x, 0), log(1 + exp(-|x|)): softplus(x) is their sum
+  V magnitude, tail;  // |x|, log(1 + exp(-|x|)): softplus(x) is max(x, 0) + tail
 
-  explicit IOULOSS_INLINE Sigmoid(V x) : positive(positive_part(x)) {
-    const V e = exponential(minimum(x, -x));
+  explicit IOULOSS_INLINE Sigmoid(V x) : magnitude(absolute(x)) {
+    const V e = decay(magnitude);
     V larger;
     if constexpr (std::is_same_v<Element<V>, double>) {
       larger = reciprocal(V(1) + e);
@@ -52,14 +52,14 @@ IOULOSS_INLINE V between(V z, double of_one, double of_zero) {
 }
 IOULOSS_INLINE double between(Background, double, double of_zero) { return of_zero; }
 
-// The cross entropy -z log p - (1 - z) log n, whose linear part max(x, 0) - z x is rounded once.
+// The cross entropy -z log p - (1 - z) log n: the share of the target that contradicts the sign costs |x|.
 template <class V>
 IOULOSS_INLINE V cross_entropy(V x, const Sigmoid<V>& s, V z) {
-  return mul_add(-x, z, s.positive) + s.tail;
+  return mul_add(select(x < V(0), z, V(1) - z), s.magnitude, s.tail);
 }
 template <class V>
-IOULOSS_INLINE V cross_entropy(V, const Sigmoid<V>& s, Background) {
-  return s.positive + s.tail;
+IOULOSS_INLINE V cross_entropy(V x, const Sigmoid<V>& s, Background) {
+  return positive_part(x) + s.tail;
 }
 
 // The blend of a quantity that is known more precisely for hard targets than for soft ones.
@@ -98,7 +98,7 @@ struct SigmoidFocal {
       return {factor * (q * bce), factor * mul_add(q, p_minus_z, slope)};
     } else {
       // q may underflow where its logarithm is a moderate number; hard targets know that without q.
-      const V log_p = -(positive_part(-x) + s.tail), log_n = -(s.positive + s.tail);
+      const V log_p = -(positive_part(-x) + s.tail), log_n = -(positive_part(x) + s.tail);
       const V factor = alpha * exponential(f.gamma * blend_or(z, log_n, log_p, logarithm(q)));
       // p n / q is 1 - q for hard targets: finite however small q is.
       const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(q));

@@ -89,15 +89,16 @@ IOULOSS_INLINE float share_of_maximum(float d) {
   return share;
 }
 
-// 2^(x log2 e), with what the product loses to rounding. expf() guards against much that cannot happen here.
-IOULOSS_INLINE float exponential(float x) {
-  x = x < -150.f ? -150.f : x;
-  const float y = x * 1.44269502f;
-  const float lost = ::fmaf(x, 1.92596303e-8f, ::fmaf(x, 1.44269502f, -y));
+// exp(-x) = 2^(-x log2 e), with what the product loses to rounding. expf() guards against much that cannot happen here.
+IOULOSS_INLINE float decay(float x) {
+  x = x > 150.f ? 150.f : x;
+  const float y = x * -1.44269502f;
+  const float lost = ::fmaf(x, -1.92596303e-8f, ::fmaf(x, -1.44269502f, -y));
   float power;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(y));
   return ::fmaf(power * 0.693147181f, lost, power);
 }
+IOULOSS_INLINE float exponential(float x) { return decay(-x); }
 #else
 IOULOSS_INLINE float reciprocal(float x) { return 1.f / x; }
 IOULOSS_INLINE float square_root(float x) { return ::sqrtf(x); }
@@ -147,6 +148,12 @@ IOULOSS_INLINE V reciprocal_or_zero(V x) {
 template <class V>
 IOULOSS_INLINE V reciprocal_of_positive(V x) {
   return select(x < V(Limits<Element<V>>::tiny), V(0), reciprocal(x));
+}
+
+// exp(-x) of x >= 0
+template <class V>
+IOULOSS_INLINE V decay(V x) {
+  return exponential(-x);
 }
 
 // The derivative of max(a, b) by a, given d = a - b: ties split it evenly, as torch does.

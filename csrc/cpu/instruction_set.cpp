@@ -23,13 +23,15 @@ const Functions<T>& functions_of(BoxFormula formula) {
 }
 
 double box_losses(const BoxArguments& a, void* losses, int64_t begin, int64_t end) {
-  if (a.float64) return write_box_losses(a, functions_of<double>(a.formula).value, static_cast<double*>(losses), begin, end);
+  if (a.float64)
+    return write_box_losses(a, functions_of<double>(a.formula).value, static_cast<double*>(losses), begin, end);
   return write_box_losses(a, functions_of<float>(a.formula).value, static_cast<float*>(losses), begin, end);
 }
 
 double box_gradient(const BoxArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
-                      int64_t end) {
-  if (a.float64) return write_box_gradient(a, functions_of<double>(a.formula).gradient, upstream, scale, grad, begin, end);
+                    int64_t end) {
+  if (a.float64)
+    return write_box_gradient(a, functions_of<double>(a.formula).gradient, upstream, scale, grad, begin, end);
   return write_box_gradient(a, functions_of<float>(a.formula).gradient, upstream, scale, grad, begin, end);
 }
 
@@ -47,7 +49,7 @@ double logit_losses(const FocalArguments& a, void* losses, int64_t begin, int64_
 }
 
 double logit_gradient(const FocalArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
-                       int64_t end) {
+                      int64_t end) {
   if (a.float64) return write_logit_gradient(a, functions_of<true, double>(a), upstream, scale, grad, begin, end);
   return write_logit_gradient(a, functions_of<true, float>(a), upstream, scale, grad, begin, end);
 }

@@ -138,7 +138,7 @@ void for_each_tile(const LogitFunctions<T>& functions, const FocalArguments& a, 
 
 template <class T>
 double write_logit_losses(const FocalArguments& a, const LogitFunctions<T>& functions, T* losses, int64_t begin,
-                     int64_t end) {
+                          int64_t end) {
   double sum = 0;
   for_each_tile(functions, a, {}, 1, {}, begin, end, [&](int64_t first, int n, const LogitTile<T>& tile) {
     if (losses)
@@ -151,8 +151,8 @@ double write_logit_losses(const FocalArguments& a, const LogitFunctions<T>& func
 
 // Without an upstream gradient it is 1, and the sum of the losses is returned: forward and backward pass in one.
 template <class T>
-double write_logit_gradient(const FocalArguments& a, const LogitFunctions<T>& functions, const Values& upstream, double scale,
-                      const Output& grad, int64_t begin, int64_t end) {
+double write_logit_gradient(const FocalArguments& a, const LogitFunctions<T>& functions, const Values& upstream,
+                            double scale, const Output& grad, int64_t begin, int64_t end) {
   double sum = 0;
   for_each_tile(functions, a, upstream, scale, grad, begin, end, [&](int64_t first, int n, const LogitTile<T>& tile) {
     store_values(tile.grad, n, grad, first);

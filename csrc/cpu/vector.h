@@ -96,8 +96,8 @@ IOULOSS_VECTOR Vector<T, N> quotient(Vector<T, N> n, Vector<T, N> d, Vector<T, N
 #if defined(__AVX512F__)
 IOULOSS_FUSED(float, 16, _mm512_fmadd_ps, _mm512_sqrt_ps)
 IOULOSS_FUSED(double, 8, _mm512_fmadd_pd, _mm512_sqrt_pd)
-// An estimate of 14 bits and a step of Newton's: within 1 ulp, in a quarter of a division's time. Of 0 and infinity it
-// is NaN, which no formula asks for.
+// An estimate of 14 bits and a step of Newton's, in a quarter of a division's time. Relative error below 6.2e-8. Of 0
+// and infinity it is NaN, which no formula asks for.
 IOULOSS_INLINE Vector<float, 16> reciprocal(Vector<float, 16> x) {
   const Vector<float, 16> r = Vector<float, 16>::Raw(_mm512_rcp14_ps(x.v));
   return mul_add(mul_add(-x, r, Vector<float, 16>(1)), r, r);

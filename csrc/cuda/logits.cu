@@ -8,8 +8,6 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-constexpr int per_thread = 4;
-
 template <class T>
 struct FocalLaunch {
   FocalArguments a;
@@ -149,7 +147,8 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
   for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
     const Quad<T> quad(l, opaque(i));
     T losses[per_thread];
-    quad.each(l, [&](int k, auto target, const auto& p) { losses[k] = Formula::evaluate(quad.logits[k], target, p).value; });
+    quad.each(
+        l, [&](int k, auto target, const auto& p) { losses[k] = Formula::evaluate(quad.logits[k], target, p).value; });
     if (to.reduced)
       sum += sum_of(losses);
     else

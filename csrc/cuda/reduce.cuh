@@ -3,22 +3,10 @@
 #pragma once
 
 #include "kernels.h"
+#include "policy.cuh"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
-
-// Threads in a block; a multiple of the warp. 256 keeps the registers of every kernel within what full occupancy of
-// the smallest supported multiprocessor (1024 threads, 64 K registers) leaves to a thread.
-inline constexpr int threads = 256;
-
-// Blocks that a multiprocessor is to hold at least. Where nothing is asked of it (0), ptxas stops at 48 or 64
-// registers: enough for the float32 kernels, while float64 kernels spill. 3 blocks leave these 80.
-template <class T>
-inline constexpr int resident_blocks = sizeof(T) == 8 ? 3 : 0;
-
-// Blocks of a reduced launch for each multiprocessor: 8 of 256 threads fill one of 2048. More would only leave more
-// partial sums.
-inline constexpr int blocks_per_multiprocessor = 8;
 
 // What precedes the partial sums in the scratch memory.
 inline constexpr int64_t counter_bytes = 8;
@@ -86,10 +74,12 @@ __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to, const Sca
 inline int64_t grid_for(int64_t items, bool bounded) {
   const int64_t blocks = (items + threads - 1) / threads > 0 ? (items + threads - 1) / threads : 1;
   if (!bounded) return blocks;
-  int device = 0, multiprocessors = 0;
+  int device = 0, multiprocessors = 0, major = 0, minor = 0;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
-  const int64_t most = int64_t(multiprocessors) * blocks_per_multiprocessor;
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  const int64_t most = int64_t(multiprocessors) * policy_of(10 * major + minor).blocks;
   return blocks < most ? blocks : most;
 }
 

@@ -9,19 +9,19 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Nothing is to be done where it is 1, and `values` values to be multiplied by another. Not where that would round twice
-// what was rounded to a half already, or turn what counts for nothing into NaN: then it must be computed again.
+// Nothing is to be done where it is 1, and `values` values to be multiplied by another. Not where that would round
+// twice what was rounded to a half already, or turn what counts for nothing into NaN: then it must be computed again.
 template <class T>
 __device__ __forceinline__ bool is_settled(const Gradient& grad, int64_t values) {
-  const T upstream = load<T>(grad.upstream, 0);
+  const T upstream = *static_cast<const T*>(grad.upstream.data);  // autograd gives it the dtype of the loss
   if (upstream == T(1)) return true;
   if (grad.out.dtype != dtype_of<T> || !(absolute(upstream) <= T(Limits<T>::largest))) return false;
-  constexpr int per_thread = 16 / sizeof(T);
+  constexpr int width = 16 / sizeof(T);
   struct alignas(16) Vector {
-    T values[per_thread];
+    T values[width];
   };
   T* left = static_cast<T*>(grad.out.data);  // allocated by the forward pass, so aligned
-  const int64_t first = int64_t(blockIdx.x) * threads + threadIdx.x, whole = values / per_thread;
+  const int64_t first = int64_t(blockIdx.x) * threads + threadIdx.x, whole = values / width;
   Vector* const end = reinterpret_cast<Vector*>(left) + whole;
   for (Vector* at = reinterpret_cast<Vector*>(left) + first; at < end; at += int64_t(gridDim.x) * threads) {
     Vector v = *at;
@@ -29,7 +29,7 @@ __device__ __forceinline__ bool is_settled(const Gradient& grad, int64_t values)
     for (T& value : v.values) value *= upstream;
     *at = v;
   }
-  if (first < values % per_thread) left[whole * per_thread + first] *= upstream;
+  if (first < values % width) left[whole * width + first] *= upstream;
   return true;
 }
 

@@ -62,9 +62,9 @@ void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-#define IOULOSS_LAUNCHERS(Arguments)                                                                            \
-  template void launch_losses(const Arguments&, Reduction, const Divisor&, at::Tensor&);                        \
-  template void launch_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&, at::Tensor*);   \
+#define IOULOSS_LAUNCHERS(Arguments)                                                                          \
+  template void launch_losses(const Arguments&, Reduction, const Divisor&, at::Tensor&);                      \
+  template void launch_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&, at::Tensor*); \
   template void settle_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&);
 IOULOSS_LAUNCHERS(BoxArguments)
 IOULOSS_LAUNCHERS(FocalArguments)

@@ -58,7 +58,8 @@ bool is_plain(const at::Tensor& tensor) {
 }
 
 bool leaves_gradient(const at::Tensor& input, std::string_view reduction) {
-  // On a GPU a float16 is trained with a gradient scaler: the gradient for an upstream gradient of 1 would be of no use.
+  // On a GPU a float16 is trained with a gradient scaler: the gradient for an upstream gradient of 1 would be of no
+  // use.
   return reduction != "none" && is_plain(input) && !(input.is_cuda() && input.scalar_type() == at::kHalf);
 }
 

@@ -128,7 +128,8 @@ void test_symmetry(const char* name, BoxFormat format, double eps) {
   for (int i = 0; i < 400; ++i) {
     const auto corners = boxes(i);
     const Row4<double> a = from_corners(corners.pred, format), b = from_corners(corners.target, format);
-    const double ab = value_of<Formula>(pair_of(a, b, format, eps), p), ba = value_of<Formula>(pair_of(b, a, format, eps), p);
+    const double ab = value_of<Formula>(pair_of(a, b, format, eps), p),
+                 ba = value_of<Formula>(pair_of(b, a, format, eps), p);
     check(std::fabs(ab - ba) <= tolerance, "%s, format %d, pair %d: %.17g one way, %.17g the other", name, int(format),
           i, ab, ba);
   }

@@ -153,7 +153,8 @@ void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
     target.set(i, random_box(c.format, c.scale));
   }
   Factors weight(c.weight, c.dtype, c.n), upstream(c.upstream, c.dtype, c.n);
-  const BoxArguments a{c.formula, float64, c.n, pred.rows_of(), target.rows_of(), weight.values(), c.format, 1e-7, 0.7};
+  const BoxArguments a{c.formula,       float64, c.n,      pred.rows_of(), target.rows_of(),
+                       weight.values(), nullptr, c.format, 1e-7,           0.7};
   const double scale = 0.25, tolerance = float64 ? 1e-12 : 2e-6;
   for (const Range& r : ranges(c.n)) {
     Array losses(float64 ? Dtype::float64 : Dtype::float32, c.n + margin), grad(c.dtype, 4 * c.n + margin);

@@ -20,7 +20,8 @@ void test_gradient(double gamma) {
   for (double z : targets)
     for (double x = -20.03; x < 20; x += 0.11) {
       const double got = Formula::evaluate(x, z, f).gradient;
-      const double wants = (Formula::evaluate(x + step, z, f).value - Formula::evaluate(x - step, z, f).value) / (2 * step);
+      const double wants =
+          (Formula::evaluate(x + step, z, f).value - Formula::evaluate(x - step, z, f).value) / (2 * step);
       const double tolerance = 1e-6 * std::fabs(wants) + 1e-10;
       check(std::fabs(got - wants) < tolerance, "gamma %g, target %g, logit %g: derivative %.12g, wants %.12g", gamma,
             z, x, got, wants);
