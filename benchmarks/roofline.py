@@ -197,7 +197,8 @@ NAMES = {"memory_bytes": "memory", "instructions": "issue", "float32": "float32"
 def cell(row: dict[str, Any]) -> str:
     """The model's time, how many times the memory floor that is, what binds, and what was measured, if anything."""
     mine = row["model"]
-    binding = "/".join(dict.fromkeys(NAMES[one["binding"]] for one in mine["passes"]))
+    working = [one for one in mine["passes"] if one["seconds"] > 1.5 * LAUNCH]  # not one that finds nothing to do
+    binding = "/".join(dict.fromkeys(NAMES[one["binding"]] for one in working))
     text = f"{mine['seconds'] * 1e6:.0f} µs, {mine['over_floor']:.2f}, {binding}"
     return text + (f", measured {row['measured_seconds'] * 1e6:.0f} µs" if "measured_seconds" in row else "")
 
