@@ -26,16 +26,17 @@ def masked(n: int = N) -> tuple[Tensor, Tensor, Tensor]:
 
 @every_case
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
-@pytest.mark.parametrize("given_as", ["mask", "index"])
+@pytest.mark.parametrize("dtypes", [(kind, kind) for kind in DTYPES] + [(kind, torch.float64) for kind in DTYPES[1:]])
 def test_the_losses_are_those_of_the_boxes_it_keeps(
-    backend: Backend, case: BoxCase, reduction: str, given_as: str
+    backend: Backend, case: BoxCase, reduction: str, dtypes: tuple[torch.dtype, torch.dtype]
 ) -> None:
     pred, target, mask = masked(backend.size(N))
+    pred, target = pred.to(dtypes[0]), target.to(dtypes[1])
     weight = torch.where(mask, torch.linspace(0.5, 2, len(pred), dtype=torch.float64), math.nan)
-    given_mask = (mask if given_as == "mask" else mask.nonzero()[:, 0].flip(0)).to(backend.device)
-    moved = backend.put(pred, target, weight)
-    got = evaluate(lambda p, t: case(p, t, moved[2], mask=given_mask, reduction=reduction), *moved[:2])
-    want = evaluate(lambda p, t: case(p, t, weight[mask], reduction=reduction), pred[mask], target[mask])
+    moved = backend.put(pred, target, weight, mask)
+    got = evaluate(lambda p, t: case(p, t, moved[2], mask=moved[3], reduction=reduction), *moved[:2])
+    kept = backend.put(pred[mask], target[mask])
+    want = evaluate(lambda p, t: case(p, t, moved[2][moved[3]], reduction=reduction), *kept)
     if reduction == "none":
         assert (got[0][~mask] == 0).all()
         got[0] = got[0][mask]
@@ -43,6 +44,17 @@ def test_the_losses_are_those_of_the_boxes_it_keeps(
     for g, w in zip(got[1:], want[1:], strict=True):
         assert (g[~mask] == 0).all()
         torch.testing.assert_close(g[mask], w)
+
+
+@pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+def test_a_list_of_indices_is_a_mask(backend: Backend, reduction: str) -> None:
+    pred, target, mask = masked(backend.size(N))
+    boxes, index = backend.put(pred, target), mask.nonzero()[:, 0].flip(0).to(backend.device)
+    by_mask, by_index = (
+        evaluate(lambda *b, kept=kept: iouloss.ciou_loss(*b, mask=kept, reduction=reduction), *boxes)
+        for kept in (mask.to(backend.device), index)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(by_mask, by_index, strict=True))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
