@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from iouloss import _backend, _ops, reference
+from iouloss.reference import Parameters
 from iouloss.reference.checks import FORMULAS
 
 from . import accuracy_report, machine
@@ -199,12 +200,14 @@ def measure_boxes(n: int) -> list[dict[str, Any]]:
 def measure_focal(n: int) -> list[dict[str, Any]]:
     rows = []
     for gamma in GAMMAS:
-        rest = (None, None, 0.25, gamma, "none", -100)
+        rest = ("square_focal" if gamma == 2 else "focal", Parameters(0.25, 0.75, gamma, 0.0, 0.0))
         for dtype in DTYPES:
             for hard in (True, False):
                 x, z = (values.to(dtype) for values in logits(n, hard))
                 truth = evaluate(
-                    lambda x, z, rest=rest: reference.sigmoid_focal_loss(x, z, *rest), x.double(), z.double()
+                    lambda x, z, rest=rest: reference.logit_loss(x, z, None, None, None, *rest, -100, "none"),
+                    x.double(),
+                    z.double(),
                 )
                 ours = partial(_call_focal, rest=rest)
                 found = dict(_everywhere(ours, torchvision_focal(gamma), x, z))
@@ -219,7 +222,7 @@ def _call_box(pred: Tensor, target: Tensor, rest: tuple[Any, ...]) -> Tensor:
 
 
 def _call_focal(x: Tensor, z: Tensor, rest: tuple[Any, ...]) -> Tensor:
-    return _ops.sigmoid_focal_loss(x, z, *rest)
+    return _ops.logit_loss(rest[0], x, z, rest[1], None, None, None, -100, "none")
 
 
 def _everywhere(ours: Evaluate, theirs: Evaluate | None, leaf: Tensor, target: Tensor) -> Iterator[tuple[str, Pair]]:

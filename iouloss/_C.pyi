@@ -13,20 +13,42 @@ def box_loss(
     eps: float,
     reduction: str,
 ) -> Tensor: ...
-def sigmoid_focal_loss(
+def logit_loss(
     logits: Tensor,
     targets: Tensor,
+    scores: Tensor | None,
     weight: Tensor | None,
+    alpha1_per_class: Tensor | None,
+    alpha0_per_class: Tensor | None,
+    gamma_per_class: Tensor | None,
     avg_factor: Tensor | None,
     divisor: float | None,
-    alpha_per_class: Tensor | None,
-    alpha: float | None,
+    formula: str,
+    alpha1: float,
+    alpha0: float,
     gamma: float,
+    second: float,
+    third: float,
     ignore_index: int,
     reduction: str,
 ) -> Tensor: ...
+def regression_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    avg_factor: Tensor | None,
+    divisor: float | None,
+    formula: str,
+    gamma: float,
+    second: float,
+    third: float,
+    reduction: str,
+) -> Tensor: ...
 def formulas() -> list[str]:
-    """The names that ``formula`` takes."""
+    """The names that ``formula`` of ``box_loss`` takes."""
+
+def logit_formulas() -> list[str]:
+    """The names that ``formula`` of ``logit_loss`` and ``regression_loss`` takes."""
 
 def has_cuda() -> bool:
     """Whether the CUDA kernels were built."""

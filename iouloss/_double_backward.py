@@ -33,21 +33,50 @@ def _box_loss(
     return reference.box_loss(pred, target, weight, by, formula, parameter, reduction, fmt, eps, mask=mask)
 
 
-def _sigmoid_focal_loss(
+def _logit_loss(
     logits: Tensor,
     targets: Tensor,
+    scores: Tensor | None,
     weight: Tensor | None,
+    alpha1_per_class: Tensor | None,
+    alpha0_per_class: Tensor | None,
+    gamma_per_class: Tensor | None,
     avg_factor: Tensor | None,
     divisor: float | None,
-    alpha_per_class: Tensor | None,
-    alpha: float | None,
+    formula: str,
+    alpha1: float,
+    alpha0: float,
     gamma: float,
+    second: float,
+    third: float,
     ignore_index: int,
     reduction: str,
 ) -> Tensor:
+    parameters = reference.Parameters(
+        alpha1 if alpha1_per_class is None else alpha1_per_class,
+        alpha0 if alpha0_per_class is None else alpha0_per_class,
+        gamma if gamma_per_class is None else gamma_per_class,
+        second,
+        third,
+    )
     by = divisor if avg_factor is None else avg_factor
-    balance = alpha if alpha_per_class is None else alpha_per_class
-    return reference.sigmoid_focal_loss(logits, targets, weight, by, balance, gamma, reduction, ignore_index)
+    return reference.logit_loss(logits, targets, scores, weight, by, formula, parameters, ignore_index, reduction)
+
+
+def _regression_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    avg_factor: Tensor | None,
+    divisor: float | None,
+    formula: str,
+    gamma: float,
+    second: float,
+    third: float,
+    reduction: str,
+) -> Tensor:
+    by = divisor if avg_factor is None else avg_factor
+    return reference.regression_loss(pred, target, weight, by, formula, gamma, second, third, reduction)
 
 
 def _register(loss: Callable[..., Tensor]) -> None:
@@ -67,5 +96,5 @@ def _register(loss: Callable[..., Tensor]) -> None:
     _library.impl(name, backward)  # type: ignore[no-untyped-call]
 
 
-for _loss in (_box_loss, _sigmoid_focal_loss):
+for _loss in (_box_loss, _logit_loss, _regression_loss):
     _register(_loss)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from . import _backend, reference
 from .reference.boxes import kept_boxes
-from .reference.checks import check_box_loss, check_sigmoid_focal_loss
-from .reference.focal import kept_elements
+from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
+from .reference.logits import Parameters, kept_elements
 
 _extension: Any = _backend.extension
 _has_cuda = _backend.has_cuda
@@ -120,26 +120,64 @@ def box_loss(
     return loss
 
 
-def sigmoid_focal_loss(
+def one_minus(tensor: Tensor) -> Tensor:
+    """``1 - tensor``, in float32 at least."""
+    return 1 - (tensor if tensor.dtype == torch.float64 else tensor.float())
+
+
+def logit_loss(
+    formula: str,
     logits: Tensor,
     targets: Tensor,
+    parameters: Parameters,
+    scores: Tensor | None,
     weight: Tensor | None,
     avg_factor: Tensor | float | None,
-    alpha: Tensor | float | None,
-    gamma: float,
-    reduction: str,
     ignore_index: int,
+    reduction: str,
 ) -> Tensor:
-    """The sigmoid focal loss; ``iouloss.functional.sigmoid_focal_loss`` documents it."""
-    given = (logits, targets, weight, avg_factor, alpha, gamma, reduction, ignore_index)
-    constants = (targets, weight, avg_factor, alpha)
+    """A loss of logits and their targets; ``iouloss.functional`` documents them."""
     indices = getattr(targets, "dtype", None) == torch.int64 and getattr(logits, "ndim", 0) > 0
     if avg_factor is None and reduction == "mean" and indices:
         avg_factor = kept_elements(logits, targets, ignore_index)
+    per_class, numbers = [], []
+    for option in parameters[:3]:
+        tensor, number = _split(option)
+        per_class.append(tensor)
+        numbers.append(0.0 if number is None else number)
     return dispatch(
-        "sigmoid_focal_loss",
-        (logits, targets, weight, *divisors(avg_factor, logits), *_split(alpha), gamma, ignore_index, reduction),
-        constants=constants,
-        pure=lambda: reference.sigmoid_focal_loss(*given),
-        check=lambda: check_sigmoid_focal_loss(*given),
+        "logit_loss",
+        (
+            *(logits, targets, scores, weight, *per_class, *divisors(avg_factor, logits)),
+            *(formula, *numbers, parameters.second, parameters.third, ignore_index, reduction),
+        ),
+        constants=(targets, scores, weight, *per_class, avg_factor),
+        pure=lambda: reference.logit_loss(
+            logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, reduction
+        ),
+        check=lambda: check_logit_loss(
+            logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction
+        ),
+    )
+
+
+def regression_loss(
+    formula: str,
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    avg_factor: Tensor | float | None,
+    gamma: float,
+    second: float,
+    third: float,
+    reduction: str,
+) -> Tensor:
+    """A loss of the difference of two tensors; ``iouloss.functional`` documents them."""
+    options = (formula, gamma, second, third, reduction)
+    return dispatch(
+        "regression_loss",
+        (pred, target, weight, *divisors(avg_factor, pred), *options),
+        constants=(weight, avg_factor),
+        pure=lambda: reference.regression_loss(pred, target, weight, avg_factor, *options),
+        check=lambda: check_regression_loss(pred, target, weight, avg_factor, reduction),
     )

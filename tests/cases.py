@@ -233,7 +233,9 @@ def naive_focal_loss(x: float, z: float, alpha: float | None, gamma: float) -> f
 
 def focal_truth(logits: Tensor, targets: Tensor, alpha: Any = 0.25, gamma: float = 2.0) -> Tensor:
     """The losses by the reference, in the inputs' precision."""
-    return reference.sigmoid_focal_loss(logits, targets, None, None, alpha, gamma, "none", -100)
+    alphas = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    parameters = reference.Parameters(*alphas, gamma, 0.0, 0.0)
+    return reference.logit_loss(logits, targets, None, None, None, "focal", parameters, -100, "none")
 
 
 def uniform(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

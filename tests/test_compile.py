@@ -237,6 +237,8 @@ def test_only_the_gradient_of_the_target_twice(backend: Backend) -> None:
 needs_expecttest = pytest.mark.skipif(
     importlib.util.find_spec("expecttest") is None, reason="torch's opcheck wants expecttest, which is not installed"
 )
+NOTHING = (None,) * 7  # scores, weight, three parameters by class, avg_factor, divisor
+FOCAL = ("focal", 0.25, 0.75, 1.5, 0.0, 0.0, -100)
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
 
 
@@ -262,8 +264,8 @@ def test_opcheck(backend: Backend, grad: bool, n: int, dtype: torch.dtype, layou
     torch.library.opcheck(torch.ops.iouloss.box_loss.default, arguments, test_utils=checks)
     logits, classes = focal(n, backend, dtype)
     logits = make_view(logits, layout).requires_grad_(grad)
-    arguments = (logits, classes, weight, factor, None, None, 0.25, 1.5, -100, reduction)
-    torch.library.opcheck(torch.ops.iouloss.sigmoid_focal_loss.default, arguments, test_utils=checks)
+    arguments = (logits, classes, None, weight, None, None, None, factor, None, *FOCAL, reduction)
+    torch.library.opcheck(torch.ops.iouloss.logit_loss.default, arguments, test_utils=checks)
 
 
 @needs_expecttest
@@ -280,8 +282,8 @@ def test_opcheck_of_the_backward(backend: Backend, grad: bool) -> None:
     logits, classes = focal(4, backend, torch.float32)
     upstream = torch.rand(4, 5, device=backend.device).requires_grad_(grad)
     torch.library.opcheck(
-        torch.ops.iouloss.sigmoid_focal_loss_backward.default,
-        (upstream, logits.requires_grad_(grad), classes, None, None, None, None, 0.25, 2.0, -100, "none"),
+        torch.ops.iouloss.logit_loss_backward.default,
+        (upstream, logits.requires_grad_(grad), classes, *NOTHING, *FOCAL, "none"),
         test_utils=("test_schema", "test_faketensor"),
     )
 
@@ -292,7 +294,7 @@ def test_opcheck_of_the_loss_with_its_gradient(backend: Backend) -> None:
     ops, checks = torch.ops.iouloss, ("test_schema", "test_faketensor")
     arguments = (*boxes(backend, 4, torch.float32), None, None, None, None, "giou", 0.0, "xyxy", 1e-7, "mean")
     torch.library.opcheck(ops.box_loss_and_gradient.default, arguments, test_utils=checks)
-    arguments = (*focal(4, backend, torch.float32), None, None, None, None, 0.25, 2.0, -100, "sum")
-    torch.library.opcheck(ops.sigmoid_focal_loss_and_gradient.default, arguments, test_utils=checks)
+    arguments = (*focal(4, backend, torch.float32), *NOTHING, *FOCAL, "sum")
+    torch.library.opcheck(ops.logit_loss_and_gradient.default, arguments, test_utils=checks)
     with pytest.raises(ValueError, match="reduction: got 'none', wants 'mean' or 'sum'"):
-        ops.sigmoid_focal_loss_and_gradient(*arguments[:-1], "none")
+        ops.logit_loss_and_gradient(*arguments[:-1], "none")

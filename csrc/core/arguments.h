@@ -6,6 +6,7 @@
 
 #include "box.h"
 #include "box_formulas.h"
+#include "logit_formulas.h"
 
 namespace iouloss {
 
@@ -42,19 +43,22 @@ struct BoxArguments {
   double eps, parameter;
 };
 
-struct FocalArguments {
+// Numbers and their targets: logits, or what a regression predicts.
+struct LogitArguments {
+  LogitFormula formula;
   bool float64;
   int64_t n;        // logits in all
   int64_t classes;  // logits in a row
   Values logits;
-  Values targets;                        // one a logit, or
-  const int64_t* class_index = nullptr;  // one a row
+  Values targets;                        // one a logit, or none, or
+  const int64_t* class_index = nullptr;  // one a row, and
+  Values scores;                         // one a row: the target of its class; 1, where there are none
   int64_t ignore_index;
   Values weight;  // one a logit, or one a row
   bool weight_per_row;
-  Values alpha_per_class;  // replaces the two numbers
-  double alpha1, alpha0;   // weight of target 1 and of target 0
-  double gamma;
+  Values alpha1_per_class, alpha0_per_class, gamma_per_class;  // each replaces its number
+  double alpha1, alpha0;  // what the losses of target 1 and of target 0 are multiplied by
+  double gamma, second, third;
 };
 
 // The weight of 1 / divisor, by the rule that nothing over nothing is nothing.

@@ -1,111 +1,233 @@
-// The losses on one logit and its target.
+// The losses on one logit x and its target z in [0, 1]: evaluate() gives the value and the derivative by x.
+// A new loss is a struct and one line in the table at the end.
 #pragma once
 
-#include <type_traits>
-
-#include "number.h"
+#include "regression_formulas.h"
+#include "sigmoid.h"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Everything a loss needs of one logit x, from one exponential and (in float32) one reciprocal. Nothing here is a
-// difference of nearly equal numbers, so each keeps its relative precision for every x.
-template <class V>
-struct Sigmoid {
-  V p, n;             // sigmoid(x), sigmoid(-x)
-  V magnitude, tail;  // |x|, log(1 + exp(-|x|)): softplus(x) is max(x, 0) + tail
-
-  explicit IOULOSS_INLINE Sigmoid(V x) : magnitude(absolute(x)) {
-    const V e = decay(magnitude);
-    V larger;
-    if constexpr (std::is_same_v<Element<V>, double>) {
-      larger = reciprocal(V(1) + e);
-      tail = log_1_plus(e);
-    } else {
-      const V one = V(1) + e, two = V(2) + e, r = reciprocal(one * two);
-      larger = two * r;
-      tail = log_1_plus_from(e * (one * r));
-    }
-    const V smaller = e * larger;
-    p = select(x < V(0), smaller, larger);
-    n = select(x < V(0), larger, smaller);
-  }
-};
-
-// The target of a logit blends two numbers. It is a value in [0, 1], or known to be 0, as most are where targets are
-// class indices: then nothing is left to compute of the blend.
-struct Background {};
-
-template <class V>
-IOULOSS_INLINE V blend(V z, V of_one, V of_zero) {
-  return mul_add(z, of_one, (V(1) - z) * of_zero);  // exact for 0 and 1
-}
-template <class V>
-IOULOSS_INLINE V blend(Background, V, V of_zero) {
-  return of_zero;
-}
-
-// The same of two constants, whose difference costs nothing.
-template <class V>
-IOULOSS_INLINE V between(V z, double of_one, double of_zero) {
-  return mul_add(z, V(of_one - of_zero), V(of_zero));
-}
-IOULOSS_INLINE double between(Background, double, double of_zero) { return of_zero; }
-
-// The cross entropy -z log p - (1 - z) log n: the share of the target that contradicts the sign costs |x|.
-template <class V>
-IOULOSS_INLINE V cross_entropy(V x, const Sigmoid<V>& s, V z) {
-  return mul_add(select(x < V(0), z, V(1) - z), s.magnitude, s.tail);
-}
-template <class V>
-IOULOSS_INLINE V cross_entropy(V x, const Sigmoid<V>& s, Background) {
-  return positive_part(x) + s.tail;
-}
-
-// The blend of a quantity that is known more precisely for hard targets than for soft ones.
-template <class V>
-IOULOSS_INLINE V blend_or(V z, V of_one, V of_zero, V soft) {
-  return select(z * (V(1) - z) == V(0), blend(z, of_one, of_zero), soft);
-}
-template <class V>
-IOULOSS_INLINE V blend_or(Background, V, V of_zero, V) {
-  return of_zero;
-}
-
-// A loss and its derivative by the logit. A compiler drops the one that is not used.
-template <class V>
-struct Evaluated {
-  V value, gradient;
-};
-
-template <class V>
-struct FocalParameters {
-  V alpha1, alpha0;  // weight of target 1 and of target 0
-  V gamma;
-};
+// ---- focal losses ------------------------------------------------------------------------------------------------
 
 // alpha_t q^gamma BCE with q = 1 - p_t, for hard and soft targets z: alpha_t, q and BCE are blends by z.
 // Its derivative: alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
-template <bool gamma_is_2>
-struct SigmoidFocal {
+struct SquareFocal {  // gamma = 2
+  static constexpr bool has_background = true;
   template <class V, class Target>
-  static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const FocalParameters<V>& f) {
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
     const V alpha = blend(z, f.alpha1, f.alpha0), bce = cross_entropy(x, s, z);
     const V q = blend(z, s.n, s.p), p_minus_z = blend(z, -s.n, s.p);
-    if constexpr (gamma_is_2) {
-      const V slope = V(between(z, -2, 2)) * (s.p * s.n * bce), factor = alpha * q;
-      return {factor * (q * bce), factor * mul_add(q, p_minus_z, slope)};
-    } else {
-      // q may underflow where its logarithm is a moderate number; hard targets know that without q.
-      const V log_p = -(positive_part(-x) + s.tail), log_n = -(positive_part(x) + s.tail);
-      const V factor = alpha * exponential(f.gamma * blend_or(z, log_n, log_p, logarithm(q)));
-      // p n / q is 1 - q for hard targets: finite however small q is.
-      const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(q));
-      return {factor * bce, factor * (f.gamma * V(between(z, -1, 1)) * (ratio * bce) + p_minus_z)};
-    }
+    const V slope = V(between(z, -2, 2)) * (s.p * s.n * bce), factor = alpha * q;
+    return {factor * (q * bce), factor * mul_add(q, p_minus_z, slope)};
+  }
+};
+
+// The factor alpha_t q^gamma, and (1 - 2z) p n / q, by which its derivative is gamma times the factor.
+template <class V, class Target>
+IOULOSS_INLINE Evaluated<V> focal_factor(V x, const Sigmoid<V>& s, Target z, const LogitParameters<V>& f) {
+  const V q = blend(z, s.n, s.p);
+  // q may underflow where its logarithm is a moderate number; hard targets know that without q.
+  const V log_q = blend_or(z, -softplus(x, s), -softplus(-x, s), logarithm(q));
+  // p n / q is 1 - q for hard targets: finite however small q is.
+  const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(q));
+  return {blend(z, f.alpha1, f.alpha0) * exponential(f.gamma * log_q), V(between(z, -1, 1)) * ratio};
+}
+
+struct PowerFocal {
+  static constexpr bool has_background = true;
+  template <class V, class Target>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const LogitParameters<V>& f) {
+    const Sigmoid<V> s(x);
+    const Evaluated<V> factor = focal_factor(x, s, z, f);
+    const V bce = cross_entropy(x, s, z), p_minus_z = blend(z, -s.n, s.p);
+    return {factor.value * bce, factor.value * (f.gamma * (factor.gradient * bce) + p_minus_z)};
+  }
+};
+
+// The same with the target z (1 - second) + second / 2 in the cross entropy, and there alone: smoothed labels.
+struct SmoothFocal {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const Sigmoid<V> s(x);
+    const Evaluated<V> factor = focal_factor(x, s, z, f);
+    const V smooth = mul_add(z, V(1 - f.second), V(f.second / 2));
+    const V bce = cross_entropy(x, s, smooth), p_minus_z = blend(smooth, -s.n, s.p);
+    return {factor.value * bce, factor.value * (f.gamma * (factor.gradient * bce) + p_minus_z)};
+  }
+};
+
+// alpha_t softplus(-(gamma x_t + second)) / gamma with x_t = (2z - 1) x: the focal loss of two parameters
+struct FocalStar {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const V toward = V(between(z, -1, 1)), largest(Limits<Element<V>>::largest);
+    const V u = maximum(-largest, minimum(largest, mul_add(f.gamma * toward, x, V(-f.second))));
+    const Sigmoid<V> s(select(x == x, u, x));
+    const V alpha = blend(z, f.alpha1, f.alpha0);
+    return {alpha * softplus(select(x == x, u, x), s) * reciprocal(f.gamma), alpha * toward * s.p};
+  }
+};
+
+// Poly-1: the focal loss, and (second or third, by target) alpha_t q^(gamma + 1)
+struct PolyFocal {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const Sigmoid<V> s(x);
+    const Evaluated<V> factor = focal_factor(x, s, z, f);
+    const V bce = cross_entropy(x, s, z), q = blend(z, s.n, s.p), p_minus_z = blend(z, -s.n, s.p);
+    const V epsilon = blend(z, V(f.second), V(f.third)), slope = V(between(z, -1, 1)) * (s.p * s.n);
+    return {factor.value * mul_add(epsilon, q, bce),
+            factor.value * (mul_add(f.gamma, factor.gradient * bce, p_minus_z) + epsilon * (f.gamma + V(1)) * slope)};
+  }
+};
+
+// ---- losses of a logit that is a quality or a heat map -----------------------------------------------------------
+
+// |z - p|^second BCE
+struct QualityFocal {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const Sigmoid<V> s(x);
+    const V alpha = blend(z, f.alpha1, f.alpha0), bce = cross_entropy(x, s, z);
+    const V p_minus_z = blend(z, -s.n, s.p), distance = absolute(p_minus_z), log_distance = logarithm(distance);
+    const V less = select(distance == V(0), V(0), power(distance, log_distance, f.second - 1));
+    const V factor = alpha * power(distance, log_distance, f.second), sign = select(p_minus_z < V(0), V(-1), V(1));
+    return {factor * bce, mul_add(factor, p_minus_z, alpha * V(f.second) * (sign * less) * (s.p * s.n * bce))};
+  }
+};
+
+// sigmoid(u)^exponent softplus(u), and its derivative by u: how much a target costs that u contradicts
+template <class V>
+IOULOSS_INLINE Evaluated<V> contradiction(V u, const Sigmoid<V>& s, V r, V other, Element<V> exponent) {
+  const V cost = softplus(u, s), factor = power(r, -softplus(-u, s), exponent);
+  return {factor * cost, factor * mul_add(V(exponent), other * cost, r)};
+}
+
+// z > 0: alpha1 z BCE (or alpha1 BCE, where third is 0); z = 0: alpha0 p^second softplus(x)
+struct Varifocal {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const Sigmoid<V> s(x);
+    const Evaluated<V> negative = contradiction(x, s, s.p, s.n, f.second);
+    const V weight = f.alpha1 * (f.third == 0 ? V(1) : z);
+    const auto is_positive = z > V(0);
+    return {select(is_positive, weight * cross_entropy(x, s, z), f.alpha0 * negative.value),
+            select(is_positive, weight * blend(z, -s.n, s.p), f.alpha0 * negative.gradient)};
+  }
+};
+
+// z = 1: alpha1 n^second softplus(-x); else alpha0 (1 - z)^third p^second softplus(x)
+struct GaussianFocal {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const Sigmoid<V> s(x);
+    const auto is_peak = z == V(1);
+    const Evaluated<V> e =
+        contradiction(select(is_peak, -x, x), s, select(is_peak, s.n, s.p), select(is_peak, s.p, s.n), f.second);
+    const V away = V(1) - z, weight = select(is_peak, f.alpha1, f.alpha0 * power(away, logarithm(away), f.third));
+    return {weight * e.value, select(is_peak, -weight, weight) * e.gradient};
+  }
+};
+
+// ---- others ------------------------------------------------------------------------------------------------------
+
+// alpha1 z softplus(-x) + alpha0 (1 - z) softplus(x)
+struct BinaryCrossEntropy {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const Sigmoid<V> s(x);
+    const V of_one = f.alpha1 * z, of_zero = f.alpha0 * (V(1) - z);
+    return {mul_add(of_one, softplus(-x, s), of_zero * softplus(x, s)), mul_add(of_zero, s.p, -(of_one * s.n))};
+  }
+};
+
+// alpha1 z n^gamma softplus(-x) - alpha0 (1 - z) p_m^second log(1 - p_m) with p_m = max(p - third, 0). The derivative
+// of the two focusing factors counts only if `attached`.
+template <bool attached>
+struct Asymmetric {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    using T = Element<V>;
+    const Sigmoid<V> s(x);
+    const V of_one = f.alpha1 * z, of_zero = f.alpha0 * (V(1) - z), flat = softplus(-x, s);
+    const V focus = exponential(f.gamma * -softplus(x, s));
+    const auto shifted = [&](T margin) {
+      // Without a margin -log(1 - p_m) is the softplus, and p n / (1 - p_m) is p: exact wherever n is small.
+      const V pm = positive_part(s.p - V(margin)), rest = s.n + V(margin);
+      const V cost = margin == 0 ? softplus(x, s) : select(pm > V(0), -logarithm(rest), V(0));
+      const V slope = margin == 0 ? s.p : select(pm > V(0), s.p * s.n * reciprocal(rest), V(0));
+      const V log_pm = margin == 0 ? -flat : logarithm(pm);
+      const V factor = power(pm, log_pm, f.second);
+      V gradient = factor * slope;
+      if constexpr (attached) {
+        const V less = select(pm > V(0), power(pm, log_pm, f.second - 1), V(0));
+        // Without a margin p n / p_m is n, however small p is.
+        const V steep = margin == 0 ? factor * s.n : less * (s.p * s.n);
+        gradient = mul_add(V(f.second), cost * steep, gradient);
+      }
+      return Evaluated<V>{factor * cost, gradient};
+    };
+    const Evaluated<V> negative = shifted(f.third);
+    V positive = focus * s.n;
+    if constexpr (attached) positive = focus * mul_add(f.gamma * s.p, flat, s.n);
+    return {mul_add(of_one, focus * flat, of_zero * negative.value),
+            mul_add(of_zero, negative.gradient, -(of_one * positive))};
+  }
+};
+
+// The entropy of sigmoid(x), which has no target: softplus(x) - x p
+struct BinaryEntropy {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V, const LogitParameters<V>& f) {
+    const Sigmoid<V> s(x);
+    return {f.alpha0 * mul_add(s.magnitude, minimum(s.p, s.n), s.tail), f.alpha0 * (-x * s.n * s.p)};
   }
 };
 
 }  // namespace IOULOSS_ARCH
+
+// The table of losses on one number and its target: its name outside, its formula.
+#define IOULOSS_LOGIT_FORMULAS(X)             \
+  X(square_focal, SquareFocal)                \
+  X(focal, PowerFocal)                        \
+  X(smooth_focal, SmoothFocal)                \
+  X(focal_star, FocalStar)                    \
+  X(poly_focal, PolyFocal)                    \
+  X(quality_focal, QualityFocal)              \
+  X(varifocal, Varifocal)                     \
+  X(gaussian_focal, GaussianFocal)            \
+  X(binary_cross_entropy, BinaryCrossEntropy) \
+  X(asymmetric, Asymmetric<false>)            \
+  X(asymmetric_attached, Asymmetric<true>)    \
+  X(binary_entropy, BinaryEntropy)            \
+  X(l1, AbsoluteDifference)                   \
+  X(l2, SquaredDifference)                    \
+  X(smooth_l1, SmoothDifference)              \
+  X(balanced_l1, BalancedDifference)          \
+  X(focal_l1, FocalDifference)
+
+enum class LogitFormula : int {
+#define X(name, formula) name,
+  IOULOSS_LOGIT_FORMULAS(X)
+#undef X
+};
+
+inline constexpr const char* logit_formula_names[] = {
+#define X(name, formula) #name,
+    IOULOSS_LOGIT_FORMULAS(X)
+#undef X
+};
+inline constexpr int logit_formula_count = sizeof(logit_formula_names) / sizeof(*logit_formula_names);
+
 }  // namespace iouloss

@@ -35,23 +35,35 @@ double box_gradient(const BoxArguments& a, const Values& upstream, double scale,
   return write_box_gradient(a, functions_of<float>(a.formula).gradient, upstream, scale, grad, begin, end);
 }
 
+template <class Formula, bool gradient, class T>
+constexpr LogitFunctions<T> logit_functions() {
+  if constexpr (Formula::has_background)
+    return {logit_tile<Formula, false, gradient, T>, logit_tile<Formula, true, gradient, T>};
+  else
+    return {logit_tile<Formula, false, gradient, T>, nullptr};
+}
+
 template <bool gradient, class T>
-LogitFunctions<T> functions_of(const FocalArguments& a) {
-  using Square = SigmoidFocal<true>;
-  using Power = SigmoidFocal<false>;
-  if (a.gamma == 2) return {logit_tile<Square, false, gradient, T>, logit_tile<Square, true, gradient, T>};
-  return {logit_tile<Power, false, gradient, T>, logit_tile<Power, true, gradient, T>};
+const LogitFunctions<T>& functions_of(LogitFormula formula) {
+  static constexpr LogitFunctions<T> table[] = {
+#define X(name, formula) logit_functions<formula, gradient, T>(),
+      IOULOSS_LOGIT_FORMULAS(X)
+#undef X
+  };
+  return table[int(formula)];
 }
 
-double logit_losses(const FocalArguments& a, void* losses, int64_t begin, int64_t end) {
-  if (a.float64) return write_logit_losses(a, functions_of<false, double>(a), static_cast<double*>(losses), begin, end);
-  return write_logit_losses(a, functions_of<false, float>(a), static_cast<float*>(losses), begin, end);
+double logit_losses(const LogitArguments& a, void* losses, int64_t begin, int64_t end) {
+  if (a.float64)
+    return write_logit_losses(a, functions_of<false, double>(a.formula), static_cast<double*>(losses), begin, end);
+  return write_logit_losses(a, functions_of<false, float>(a.formula), static_cast<float*>(losses), begin, end);
 }
 
-double logit_gradient(const FocalArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
+double logit_gradient(const LogitArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
                       int64_t end) {
-  if (a.float64) return write_logit_gradient(a, functions_of<true, double>(a), upstream, scale, grad, begin, end);
-  return write_logit_gradient(a, functions_of<true, float>(a), upstream, scale, grad, begin, end);
+  if (a.float64)
+    return write_logit_gradient(a, functions_of<true, double>(a.formula), upstream, scale, grad, begin, end);
+  return write_logit_gradient(a, functions_of<true, float>(a.formula), upstream, scale, grad, begin, end);
 }
 
 }  // namespace

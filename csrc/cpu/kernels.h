@@ -21,7 +21,7 @@ struct CpuKernel {
 struct CpuKernels {
   const char* name;
   CpuKernel<BoxArguments> boxes;
-  CpuKernel<FocalArguments> logits;
+  CpuKernel<LogitArguments> logits;
 };
 
 extern const CpuKernels baseline_kernels, avx2_kernels, avx512_kernels;
@@ -30,7 +30,7 @@ extern const CpuKernels baseline_kernels, avx2_kernels, avx512_kernels;
 std::vector<const CpuKernels*> usable_cpu_kernels();
 const CpuKernels& cpu_kernels();
 inline const CpuKernel<BoxArguments>& cpu_kernel(const BoxArguments&) { return cpu_kernels().boxes; }
-inline const CpuKernel<FocalArguments>& cpu_kernel(const FocalArguments&) { return cpu_kernels().logits; }
+inline const CpuKernel<LogitArguments>& cpu_kernel(const LogitArguments&) { return cpu_kernels().logits; }
 bool use_cpu_kernels(const std::string& name);  // false where there are none of that name
 
 }  // namespace iouloss

@@ -16,17 +16,18 @@ struct LogitTile {
   alignas(64) T targets[size];
   alignas(64) T factor1[size];  // what the loss of target 1 is multiplied by
   alignas(64) T factor0[size];
+  alignas(64) T gamma[size];
   alignas(64) T loss[size];
   alignas(64) T grad[size];
   Ahead ahead[3];
 };
 
 template <class T>
-using LogitFunction = void (*)(LogitTile<T>&, int n, const FocalArguments&, double scale);
+using LogitFunction = void (*)(LogitTile<T>&, int n, const LogitArguments&, double scale);
 
 // The losses and, if wanted, their gradients times `scale`. The last vector may reach beyond n.
 template <class Formula, bool background, bool gradient, class T>
-void logit_tile(LogitTile<T>& tile, int n, const FocalArguments& a, double scale) {
+void logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale) {
   using V = Native<T>;
   for (int i = 0; i < n; i += lanes<T>) {
     for (const Ahead& ahead : tile.ahead) ahead.fetch(i, lanes<T>);
@@ -37,7 +38,8 @@ void logit_tile(LogitTile<T>& tile, int n, const FocalArguments& a, double scale
         return V::load(tile.targets + i);
     }();
     const V x = V::load(tile.logits + i);
-    const FocalParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V(a.gamma)};
+    const LogitParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V::load(tile.gamma + i),
+                               T(a.second), T(a.third)};
     const Evaluated<V> e = Formula::evaluate(x, z, f);
     e.value.store(tile.loss + i);
     if constexpr (gradient) (e.gradient * V(scale)).store(tile.grad + i);
@@ -46,13 +48,13 @@ void logit_tile(LogitTile<T>& tile, int n, const FocalArguments& a, double scale
 
 template <class T>
 struct LogitFunctions {
-  LogitFunction<T> any_target, background;
+  LogitFunction<T> any_target, background;  // background: of target 0, where that is worth a loop of its own
 };
 
 // Calls f(row, from, to) for each row of classes that the logits [first, first + n) touch; from and to count from
 // first.
 template <class F>
-void for_each_row(const FocalArguments& a, int64_t first, int n, F f) {
+void for_each_row(const LogitArguments& a, int64_t first, int n, F f) {
   for (int64_t row = first / a.classes; row * a.classes < first + n; ++row) {
     const int64_t start = row * a.classes - first;
     f(row, int(std::max<int64_t>(start, 0)), int(std::min<int64_t>(start + a.classes, n)));
@@ -60,7 +62,7 @@ void for_each_row(const FocalArguments& a, int64_t first, int n, F f) {
 }
 
 template <class T>
-void load_factors(const FocalArguments& a, const Values& upstream, int64_t first, int n, LogitTile<T>& tile) {
+void load_factors(const LogitArguments& a, const Values& upstream, int64_t first, int n, LogitTile<T>& tile) {
   alignas(64) T factor[LogitTile<T>::size], scratch[LogitTile<T>::size];
   std::fill_n(factor, n, T(1));
   multiply_by(upstream, first, n, factor, scratch);
@@ -73,40 +75,63 @@ void load_factors(const FocalArguments& a, const Values& upstream, int64_t first
   } else {
     multiply_by(a.weight, first, n, factor, scratch);
   }
+  const auto per_class = [&](const Values& values, double number, T* out) {
+    std::fill_n(out, n, T(number));
+    if (!values.data) return;
+    for_each_row(a, first, n, [&](int64_t row, int from, int to) {
+      load_values(values, first + from - row * a.classes, to - from, out + from);
+    });
+  };
+  per_class(a.gamma_per_class, a.gamma, tile.gamma);
+  per_class(a.alpha1_per_class, a.alpha1, tile.factor1);
+  per_class(a.alpha0_per_class, a.alpha0, tile.factor0);
   for (int i = 0; i < n; ++i) {
-    tile.factor1[i] = factor[i] * T(a.alpha1);
-    tile.factor0[i] = factor[i] * T(a.alpha0);
-  }
-  if (!a.alpha_per_class.data) return;
-  for_each_row(a, first, n, [&](int64_t row, int from, int to) {
-    load_values(a.alpha_per_class, first + from - row * a.classes, to - from, scratch + from);
-  });
-  for (int i = 0; i < n; ++i) {
-    tile.factor1[i] = factor[i] * scratch[i];
-    tile.factor0[i] = factor[i] * (T(1) - scratch[i]);
+    tile.factor1[i] *= factor[i];
+    tile.factor0[i] *= factor[i];
   }
 }
 
-// Targets by class index: all logits as background, then the one of each row's class again. An index outside
-// [0, classes) has none. Rows to ignore count for nothing, whatever is in them.
-template <class T>
-void run_by_class(const LogitFunctions<T>& functions, const FocalArguments& a, double scale, int64_t first, int n,
-                  LogitTile<T>& tile, LogitTile<T>& classes) {
-  functions.background(tile, n, a, scale);
-  int found = 0;
-  int places[LogitTile<T>::size];
+// Targets by class index. Calls found(place, row) for the logit of each row's class; an index outside [0, classes) has
+// none. Calls ignored(from, to) for the rows to ignore.
+template <class Found, class Ignored>
+void for_each_class(const LogitArguments& a, int64_t first, int n, Found found, Ignored ignored) {
   for_each_row(a, first, n, [&](int64_t row, int from, int to) {
     const int64_t index = a.class_index[row], at = row * a.classes - first + index;
-    if (index == a.ignore_index) {
-      for (T* values : {tile.loss, tile.grad}) std::fill(values + from, values + to, T(0));
-    } else if (index >= 0 && index < a.classes && at >= from && at < to) {
-      classes.logits[found] = tile.logits[at];
-      classes.factor1[found] = tile.factor1[at];
-      places[found++] = int(at);
-    }
+    if (index == a.ignore_index)
+      ignored(from, to);
+    else if (index >= 0 && index < a.classes && at >= from && at < to)
+      found(int(at), row);
   });
-  functions.any_target(classes, found, a, scale);
-  for (int k = 0; k < found; ++k) {
+}
+
+template <class T>
+void run_by_class(const LogitFunctions<T>& functions, const LogitArguments& a, double scale, int64_t first, int n,
+                  LogitTile<T>& tile) {
+  std::fill_n(tile.targets, n, T(0));
+  const auto set_target = [&](int at, int64_t row) {
+    tile.targets[at] = T(1);
+    if (a.scores.data) load_values(a.scores, row, 1, tile.targets + at);
+  };
+  for_each_class(a, first, n, set_target, [](int, int) {});
+  functions.any_target(tile, n, a, scale);
+}
+
+// All logits as background, then those of the rows' classes again.
+template <class T>
+void run_over_background(const LogitFunctions<T>& functions, const LogitArguments& a, double scale, int64_t first,
+                         int n, LogitTile<T>& tile, LogitTile<T>& classes) {
+  functions.background(tile, n, a, scale);
+  int count = 0;
+  int places[LogitTile<T>::size];
+  const auto take = [&](int at, int64_t) {
+    classes.logits[count] = tile.logits[at];
+    classes.factor1[count] = tile.factor1[at];
+    classes.gamma[count] = tile.gamma[at];
+    places[count++] = at;
+  };
+  for_each_class(a, first, n, take, [](int, int) {});
+  functions.any_target(classes, count, a, scale);
+  for (int k = 0; k < count; ++k) {
     tile.loss[places[k]] = classes.loss[k];
     tile.grad[places[k]] = classes.grad[k];
   }
@@ -114,11 +139,12 @@ void run_by_class(const LogitFunctions<T>& functions, const FocalArguments& a, d
 
 // Calls each(first, n, tile) for every tile of [begin, end), with its losses and gradients.
 template <class T, class F>
-void for_each_tile(const LogitFunctions<T>& functions, const FocalArguments& a, const Values& upstream, double scale,
+void for_each_tile(const LogitFunctions<T>& functions, const LogitArguments& a, const Values& upstream, double scale,
                    const Output& grad, int64_t begin, int64_t end, F each) {
   LogitTile<T> tile = {}, classes = {};
   std::fill_n(classes.targets, classes.size, T(1));
-  const bool factors_vary = a.weight.data || a.alpha_per_class.data || upstream.stride != 0;
+  const bool per_class = a.alpha1_per_class.data || a.alpha0_per_class.data || a.gamma_per_class.data;
+  const bool factors_vary = a.weight.data || per_class || upstream.stride != 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
     if (first == begin || factors_vary) load_factors(a, upstream, first, n, tile);
@@ -126,18 +152,25 @@ void for_each_tile(const LogitFunctions<T>& functions, const FocalArguments& a, 
     tile.ahead[0] = ahead_of(a.logits.data, a.logits.dtype, first + n);
     tile.ahead[1] = ahead_of(a.targets.data, a.targets.dtype, first + n);
     tile.ahead[2] = ahead_of(grad.data, grad.dtype, first);
-    if (a.class_index) {
-      run_by_class(functions, a, scale, first, n, tile, classes);
-    } else {
-      load_values(a.targets, first, n, tile.targets);
+    if (!a.class_index) {
+      if (a.targets.data) load_values(a.targets, first, n, tile.targets);
       functions.any_target(tile, n, a, scale);
+    } else {
+      functions.background ? run_over_background(functions, a, scale, first, n, tile, classes)
+                           : run_by_class(functions, a, scale, first, n, tile);
+      // Rows to ignore count for nothing, whatever is in them.
+      for_each_class(
+          a, first, n, [](int, int64_t) {},
+          [&](int from, int to) {
+            for (T* values : {tile.loss, tile.grad}) std::fill(values + from, values + to, T(0));
+          });
     }
     each(first, n, tile);
   }
 }
 
 template <class T>
-double write_logit_losses(const FocalArguments& a, const LogitFunctions<T>& functions, T* losses, int64_t begin,
+double write_logit_losses(const LogitArguments& a, const LogitFunctions<T>& functions, T* losses, int64_t begin,
                           int64_t end) {
   double sum = 0;
   for_each_tile(functions, a, {}, 1, {}, begin, end, [&](int64_t first, int n, const LogitTile<T>& tile) {
@@ -151,7 +184,7 @@ double write_logit_losses(const FocalArguments& a, const LogitFunctions<T>& func
 
 // Without an upstream gradient it is 1, and the sum of the losses is returned: forward and backward pass in one.
 template <class T>
-double write_logit_gradient(const FocalArguments& a, const LogitFunctions<T>& functions, const Values& upstream,
+double write_logit_gradient(const LogitArguments& a, const LogitFunctions<T>& functions, const Values& upstream,
                             double scale, const Output& grad, int64_t begin, int64_t end) {
   double sum = 0;
   for_each_tile(functions, a, upstream, scale, grad, begin, end, [&](int64_t first, int n, const LogitTile<T>& tile) {

@@ -29,13 +29,13 @@ struct Gradient {
 };
 
 int64_t scratch_bytes(const BoxArguments&);
-int64_t scratch_bytes(const FocalArguments&);
+int64_t scratch_bytes(const LogitArguments&);
 
 void launch_losses(const BoxArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
-void launch_losses(const FocalArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
+void launch_losses(const LogitArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
 
 // With the sum of the losses where the delivery has an out.
 void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
-void launch_gradient(const FocalArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
+void launch_gradient(const LogitArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 
 }  // namespace iouloss

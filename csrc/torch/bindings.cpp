@@ -6,7 +6,7 @@
 #include "../core/box_formulas.h"
 #include "../cpu/kernels.h"
 #include "box_loss.h"
-#include "focal_loss.h"
+#include "logit_loss.h"
 
 namespace py = pybind11;
 
@@ -38,9 +38,13 @@ void set_cpu_isa(const std::string& name) {
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("box_loss", translated(&iouloss::box_loss));
-  m.def("sigmoid_focal_loss", translated(&iouloss::sigmoid_focal_loss));
+  m.def("logit_loss", translated(&iouloss::logit_loss));
+  m.def("regression_loss", translated(&iouloss::regression_loss));
   m.def("formulas", [] {
     return std::vector<std::string>(std::begin(iouloss::box_formula_names), std::end(iouloss::box_formula_names));
+  });
+  m.def("logit_formulas", [] {
+    return std::vector<std::string>(std::begin(iouloss::logit_formula_names), std::end(iouloss::logit_formula_names));
   });
   m.def("cpu_isas", cpu_isas);
   m.def("cpu_isa", [] { return std::string(iouloss::cpu_kernels().name); });

@@ -20,7 +20,7 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
   BoxCall(const Tensor& pred, const Tensor& target, const OptionalTensor& weight, const OptionalTensor& mask,
           const OptionalTensor& avg_factor, std::optional<double> by, std::string_view formula, double parameter,
           std::string_view fmt, double eps, std::string_view reduction_name) {
-    a.formula = parse_formula(formula);
+    a.formula = parse_box_formula(formula);
     reduction = parse_reduction(reduction_name);
     a.format = parse_format(fmt);
     check_non_negative("eps", eps);

@@ -31,13 +31,21 @@ BoxFormat parse_format(std::string_view format) {
   return BoxFormat::cxcywh;
 }
 
-BoxFormula parse_formula(std::string_view formula) {
-  std::string names;
-  for (int i = 0; i < box_formula_count; ++i) {
-    if (formula == box_formula_names[i]) return BoxFormula(i);
-    names += std::string(i ? ", '" : "'") + box_formula_names[i] + "'";
+static int place_of(std::string_view formula, const char* const* names, int count) {
+  std::string all;
+  for (int i = 0; i < count; ++i) {
+    if (formula == names[i]) return i;
+    all += std::string(i ? ", '" : "'") + names[i] + "'";
   }
-  TORCH_CHECK_VALUE(false, "formula: got '", formula, "', wants one of ", names);
+  TORCH_CHECK_VALUE(false, "formula: got '", formula, "', wants one of ", all);
+}
+
+BoxFormula parse_box_formula(std::string_view formula) {
+  return BoxFormula(place_of(formula, box_formula_names, box_formula_count));
+}
+
+LogitFormula parse_logit_formula(std::string_view formula) {
+  return LogitFormula(place_of(formula, logit_formula_names, logit_formula_count));
 }
 
 void check_finite(const char* name, double value) {

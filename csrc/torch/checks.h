@@ -16,7 +16,8 @@ enum class Reduction { none, mean, sum };
 
 Reduction parse_reduction(std::string_view reduction);
 BoxFormat parse_format(std::string_view format);
-BoxFormula parse_formula(std::string_view formula);
+BoxFormula parse_box_formula(std::string_view formula);
+LogitFormula parse_logit_formula(std::string_view formula);
 
 void check_non_negative(const char* name, double value);
 void check_finite(const char* name, double value);

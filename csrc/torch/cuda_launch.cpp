@@ -67,7 +67,7 @@ void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor
   template void launch_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&, at::Tensor*); \
   template void settle_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&);
 IOULOSS_LAUNCHERS(BoxArguments)
-IOULOSS_LAUNCHERS(FocalArguments)
+IOULOSS_LAUNCHERS(LogitArguments)
 #undef IOULOSS_LAUNCHERS
 
 }  // namespace iouloss

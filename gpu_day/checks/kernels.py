@@ -53,14 +53,18 @@ def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt
 
 
 def focal_call(name: str, gamma: float, reduction: str, tensors: list[Tensor], alpha: str = "number") -> Call:
-    def loss(focal: Loss) -> Loss:
+    def loss(compiled: bool) -> Loss:
         def call(logits: Tensor, targets: Tensor, weight: Tensor, by: Tensor | None = None) -> Tensor:
-            chosen = 0.25 if alpha == "number" else weight[:CLASSES]
-            return focal(logits, targets, weight, by, chosen, gamma, reduction, 2)
+            chosen: Tensor | float = 0.25 if alpha == "number" else weight[:CLASSES]
+            parameters = reference.Parameters(chosen, 1 - chosen, gamma, 0.0, 0.0)
+            formula = "square_focal" if gamma == 2 else "focal"
+            if compiled:
+                return _ops.logit_loss(formula, logits, targets, parameters, None, weight, by, 2, reduction)
+            return reference.logit_loss(logits, targets, None, weight, by, formula, parameters, 2, reduction)
 
         return call
 
-    return Call(f"{name} gamma {gamma:g}", loss(_ops.sigmoid_focal_loss), loss(reference.sigmoid_focal_loss), tensors)
+    return Call(f"{name} gamma {gamma:g}", loss(True), loss(False), tensors)
 
 
 def all_calls() -> Iterator[Call]:

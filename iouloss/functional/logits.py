@@ -1,8 +1,22 @@
-"""The losses of single logits."""
+"""The losses of single logits: classification, qualities, heat maps."""
 
 from torch import Tensor
 
 from .. import _ops
+from ..reference.checks import check_fraction, check_not_negative, check_number, check_positive
+from ..reference.logits import Parameters
+
+_Option = Tensor | float | None
+
+
+def _balance(alpha: _Option) -> tuple[Tensor | float, Tensor | float]:
+    """The factors of targets 1 and 0."""
+    if alpha is None:
+        return 1.0, 1.0
+    if isinstance(alpha, Tensor):
+        return alpha, _ops.one_minus(alpha)
+    check_fraction("alpha", alpha, ", a tensor [C] or None")
+    return alpha, 1 - alpha
 
 
 def sigmoid_focal_loss(
@@ -11,6 +25,7 @@ def sigmoid_focal_loss(
     alpha: Tensor | float | None = 0.25,
     gamma: float = 2.0,
     *,
+    label_smoothing: float = 0.0,
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
@@ -30,6 +45,8 @@ def sigmoid_focal_loss(
             targets that require a gradient get one (the call is then served by pure PyTorch).
         alpha: the share of the positives: a number in [0, 1], a floating tensor ``[C]`` with one per class, or None.
         gamma: a finite number >= 0; 0 gives the (balanced) cross entropy.
+        label_smoothing: a number in [0, 1]: the cross entropy, and it alone, has the target
+            ``z * (1 - label_smoothing) + label_smoothing / 2``.
         weight: a floating factor for each loss: of ``logits``' shape, or one per row, ``logits.shape[:-1]``.
         reduction: ``"none"`` gives the losses in ``logits``' shape, ``"sum"`` their sum, ``"mean"`` their sum
             divided by ``avg_factor``, or by the number of logits that are not in ignored rows where there is none.
@@ -50,6 +67,8 @@ def sigmoid_focal_loss(
     ``gamma``, below 1 too. A NaN logit gives NaN. Equal inputs give equal bits from run to run on the same device;
     nothing synchronises with the host.
 
+    What is said here of arguments, errors and numbers holds for every loss of logits.
+
     Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002.
 
     Example:
@@ -58,4 +77,178 @@ def sigmoid_focal_loss(
         >>> positives = (classes < 80).sum().clamp(min=1)
         >>> sigmoid_focal_loss(logits, classes, avg_factor=positives).backward()
     """
-    return _ops.sigmoid_focal_loss(logits, targets, weight, avg_factor, alpha, gamma, reduction, ignore_index)
+    check_not_negative("gamma", gamma)
+    formula = "square_focal" if gamma == 2 else "focal"
+    if label_smoothing != 0:
+        check_fraction("label_smoothing", label_smoothing)
+        formula = "smooth_focal"
+    parameters = Parameters(*_balance(alpha), gamma, label_smoothing, 0.0)
+    return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+
+
+def focal_star_loss(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: Tensor | float | None = None,
+    gamma: float = 2.0,
+    beta: float = 1.0,
+    *,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """The focal loss FL*: ``alpha_t * softplus(-(gamma * x_t + beta)) / gamma`` with ``x_t = (2 * z - 1) * x``.
+
+    ``gamma`` is a number > 0 and ``beta`` any; fvcore's ``sigmoid_focal_loss_star`` has ``beta=0``. Smooth in ``x``.
+    The common arguments, the errors and the numbers are those of :func:`sigmoid_focal_loss`.
+
+    Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002, appendix A.
+    """
+    check_positive("gamma", gamma)
+    check_number("beta", beta, "a finite number")
+    parameters = Parameters(*_balance(alpha), gamma, beta, 0.0)
+    return _ops.logit_loss("focal_star", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+
+
+def poly1_focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    epsilon: float = 1.0,
+    alpha: float | None = 0.25,
+    gamma: float = 2.0,
+    *,
+    balance_epsilon: bool = False,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Poly-1 focal loss: the sigmoid focal loss and ``epsilon * q**(gamma + 1)``, ``q`` the error of the probability.
+
+    The added term is not multiplied by ``alpha_t``, as in most implementations, unless ``balance_epsilon``; where
+    ``alpha_t`` is 0 there is none. ``epsilon`` is a finite number. Smooth in ``x``.
+    The common arguments, the errors and the numbers are those of :func:`sigmoid_focal_loss`.
+
+    Paper: Leng et al., *PolyLoss*, arXiv:2204.12511.
+    """
+    check_not_negative("gamma", gamma)
+    check_number("epsilon", epsilon, "a finite number")
+    if alpha is not None:
+        check_fraction("alpha", alpha, " or None")
+    alphas = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    added = [epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in alphas]
+    parameters = Parameters(*alphas, gamma, *added)
+    return _ops.logit_loss("poly_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+
+
+def equalized_focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    balance: Tensor,
+    alpha: float | None = 0.25,
+    gamma: float = 2.0,
+    scale: float = 8.0,
+    *,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Equalized focal loss: the sigmoid focal loss with an exponent and a factor for each class.
+
+    With ``gamma_j = gamma + scale * (1 - balance[j])``, the loss of class ``j`` is
+    ``gamma_j / gamma * alpha_t * q**gamma_j * BCE``. ``balance`` is a floating tensor ``[C]`` of numbers in [0, 1]:
+    in the paper the ratio of the accumulated gradients of a class's positives and negatives, 1 at first; the caller
+    keeps it. It gets no gradient. ``gamma`` is a number > 0, ``scale`` one >= 0. Smooth in ``x``.
+    The common arguments, the errors and the numbers are those of :func:`sigmoid_focal_loss`.
+
+    Paper: Li et al., *Equalized Focal Loss for Dense Long-Tailed Object Detection*, arXiv:2201.02593.
+    """
+    check_positive("gamma", gamma)
+    check_not_negative("scale", scale)
+    if not isinstance(balance, Tensor):
+        raise TypeError(f"balance: got {type(balance).__name__}, wants a torch.Tensor")
+    gammas = gamma + scale * _ops.one_minus(balance.detach())
+    alpha1, alpha0 = _balance(alpha)
+    parameters = Parameters(alpha1 * gammas / gamma, alpha0 * gammas / gamma, gammas, 0.0, 0.0)
+    return _ops.logit_loss("focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+
+
+def quality_focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    scores: Tensor | None = None,
+    beta: float = 2.0,
+    *,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Quality focal loss: ``|z - p|**beta * BCE`` with ``p = sigmoid(x)`` and the quality ``z`` in [0, 1] as target.
+
+    ``targets`` are dense qualities; or class indices, where the column of the class has the target ``scores[i]``, of
+    shape ``[...]`` (the IoU of the prediction, detached; without ``scores``, 1), and every other column 0. ``beta``
+    is a number >= 0. The minimum, 0, is at ``p == z``, where the gradient is 0 for every ``beta``. mmdetection sums
+    over the classes before it divides: pass its ``avg_factor`` for the same numbers.
+    The common arguments, the errors and the numbers are those of :func:`sigmoid_focal_loss`.
+
+    Paper: Li et al., *Generalized Focal Loss*, arXiv:2006.04388.
+    """
+    check_not_negative("beta", beta)
+    parameters = Parameters(1.0, 1.0, 0.0, beta, 0.0)
+    return _ops.logit_loss(
+        "quality_focal", logits, targets, parameters, scores, weight, avg_factor, ignore_index, reduction
+    )
+
+
+def varifocal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: float = 0.75,
+    gamma: float = 2.0,
+    *,
+    iou_weighted: bool = True,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+) -> Tensor:
+    """Varifocal loss: ``z * BCE`` where the quality ``z`` is positive, else ``alpha * p**gamma * softplus(x)``.
+
+    ``targets`` are dense: the IoU in the column of the object's class, 0 elsewhere. Without ``iou_weighted`` a
+    positive counts as 1 whatever its quality. ``alpha`` weighs negatives alone. Smooth in ``x``; in ``z`` the loss
+    jumps at 0.
+    The common arguments, the errors and the numbers are those of :func:`sigmoid_focal_loss`.
+
+    Paper: Zhang et al., *VarifocalNet*, arXiv:2008.13367.
+    """
+    check_not_negative("alpha", alpha)
+    check_not_negative("gamma", gamma)
+    parameters = Parameters(1.0, alpha, 0.0, gamma, float(iou_weighted))
+    return _ops.logit_loss("varifocal", logits, targets, parameters, None, weight, avg_factor, -100, reduction)
+
+
+def gaussian_focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    alpha: float = 2.0,
+    beta: float = 4.0,
+    *,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+) -> Tensor:
+    """Penalty-reduced focal loss of heat maps, as in CornerNet and CenterNet.
+
+    ``(1 - p)**alpha * softplus(-x)`` where the target is exactly 1, ``(1 - z)**beta * p**alpha * softplus(x)``
+    elsewhere. ``targets`` are dense, Gaussians around the peaks. The papers divide the sum by the number of peaks:
+    ``avg_factor=targets.eq(1).sum().clamp(min=1)``. Exact where the papers clamp the probability. Smooth in ``x``.
+    The common arguments, the errors and the numbers are those of :func:`sigmoid_focal_loss`.
+
+    Paper: Law and Deng, *CornerNet*, arXiv:1808.01244.
+    """
+    check_not_negative("alpha", alpha)
+    check_not_negative("beta", beta)
+    parameters = Parameters(1.0, 1.0, 0.0, alpha, beta)
+    return _ops.logit_loss("gaussian_focal", logits, targets, parameters, None, weight, avg_factor, -100, reduction)

@@ -3,30 +3,11 @@
 from torch import Tensor
 
 from .. import functional
-from .base import Loss
+from .base import WithOptionsOfFunction
 
 
-class SigmoidFocalLoss(Loss):
-    """:func:`iouloss.functional.sigmoid_focal_loss` as a module. A tensor ``alpha`` becomes a buffer."""
-
-    function = staticmethod(functional.sigmoid_focal_loss)
-
-    def __init__(
-        self,
-        alpha: Tensor | float | None = 0.25,
-        gamma: float = 2.0,
-        *,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-    ) -> None:
-        super().__init__()
-        self._keep(gamma=gamma, reduction=reduction, ignore_index=ignore_index)
-        self.alpha: Tensor | float | None
-        if isinstance(alpha, Tensor):
-            self.register_buffer("alpha", alpha)
-        else:
-            self.alpha = alpha
-        self._names = ("alpha", *self._names)
+class _OfLogits(WithOptionsOfFunction):
+    tensors = frozenset(("logits", "targets", "scores", "balance", "weight", "avg_factor"))
 
     def forward(
         self,
@@ -34,5 +15,71 @@ class SigmoidFocalLoss(Loss):
         targets: Tensor,
         weight: Tensor | None = None,
         avg_factor: Tensor | float | None = None,
+        **tensors: Tensor | None,
     ) -> Tensor:
-        return type(self).function(logits, targets, weight=weight, avg_factor=avg_factor, **self._options())
+        options = {"weight": weight, "avg_factor": avg_factor, **tensors, **self._options()}
+        return type(self).function(logits, targets, **options)
+
+
+class SigmoidFocalLoss(_OfLogits):
+    """:func:`iouloss.functional.sigmoid_focal_loss` as a module."""
+
+    function = staticmethod(functional.sigmoid_focal_loss)
+
+
+class FocalStarLoss(_OfLogits):
+    """:func:`iouloss.functional.focal_star_loss` as a module."""
+
+    function = staticmethod(functional.focal_star_loss)
+
+
+class Poly1FocalLoss(_OfLogits):
+    """:func:`iouloss.functional.poly1_focal_loss` as a module."""
+
+    function = staticmethod(functional.poly1_focal_loss)
+
+
+class QualityFocalLoss(_OfLogits):
+    """:func:`iouloss.functional.quality_focal_loss` as a module."""
+
+    function = staticmethod(functional.quality_focal_loss)
+
+
+class VarifocalLoss(_OfLogits):
+    """:func:`iouloss.functional.varifocal_loss` as a module."""
+
+    function = staticmethod(functional.varifocal_loss)
+
+
+class GaussianFocalLoss(_OfLogits):
+    """:func:`iouloss.functional.gaussian_focal_loss` as a module."""
+
+    function = staticmethod(functional.gaussian_focal_loss)
+
+
+class BinaryCrossEntropyLoss(_OfLogits):
+    """:func:`iouloss.functional.binary_cross_entropy_loss` as a module."""
+
+    function = staticmethod(functional.binary_cross_entropy_loss)
+
+
+class AsymmetricLoss(_OfLogits):
+    """:func:`iouloss.functional.asymmetric_loss` as a module."""
+
+    function = staticmethod(functional.asymmetric_loss)
+
+
+class EqualizedFocalLoss(_OfLogits):
+    """:func:`iouloss.functional.equalized_focal_loss` as a module; ``forward`` takes ``balance=``, too."""
+
+    function = staticmethod(functional.equalized_focal_loss)
+
+
+class BinaryEntropyLoss(WithOptionsOfFunction):
+    """:func:`iouloss.functional.binary_entropy_loss` as a module."""
+
+    function = staticmethod(functional.binary_entropy_loss)
+    tensors = frozenset(("logits", "weight", "avg_factor"))
+
+    def forward(self, logits: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None) -> Tensor:
+        return type(self).function(logits, weight=weight, avg_factor=avg_factor, **self._options())

@@ -1,6 +1,7 @@
 """The losses in plain PyTorch: the readable truth, the fallback, and the source of second derivatives."""
 
 from .boxes import box_loss
-from .focal import sigmoid_focal_loss
+from .logits import Parameters, logit_loss
+from .regression import regression_loss
 
-__all__ = ["box_loss", "sigmoid_focal_loss"]
+__all__ = ["Parameters", "box_loss", "logit_loss", "regression_loss"]

@@ -8,13 +8,13 @@ backward makes a NaN at a kink.
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .checks import check_box_loss
-from .common import compute_dtype, divide, reduce_loss
+from .common import FiniteGradient, compute_dtype, divide, reduce_loss
 from .placement import Placement, place
 
 
@@ -250,31 +250,6 @@ def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:
     )
 
 
-class _FiniteGradient(torch.autograd.Function):
-    """The identity on boxes; its backward saturates what overflowed and makes NaN of what came from NaN or Inf.
-
-    The second output is a zero to be added to the loss. Its gradient is the loss's own: where that is not finite
-    (an overflow upstream, which a gradient scaler must see) nothing is mended.
-    """
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(boxes: Tensor) -> tuple[Tensor, Tensor]:
-        return boxes.clone(), torch.zeros_like(boxes[..., 0])
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, grad_loss: Tensor) -> Tensor:
-        (boxes,) = ctx.saved_tensors
-        finite = torch.isfinite(boxes).all(-1, keepdim=True)
-        mended = torch.where(torch.isfinite(grad_loss)[..., None], torch.nan_to_num(grad, nan=0.0), grad)
-        return torch.where(finite, mended, math.nan)
-
-
 def box_loss(
     pred: Tensor,
     target: Tensor,
@@ -296,7 +271,7 @@ def box_loss(
     if mask is not None:
         both = torch.where(mask[..., None], both, 0.0)
         weight = None if weight is None else torch.where(mask, weight, 0.0)
-    boxes, zero = _FiniteGradient.apply(both)
+    boxes, zero = FiniteGradient.apply(both)
     loss = _evaluate(_measure(boxes, fmt, place(eps_mode, formula, fmt, eps)), formula, parameter)
     loss = torch.nan_to_num(loss, nan=0.0) + zero
     loss = torch.where(torch.isfinite(boxes).all(-1), loss, math.nan)

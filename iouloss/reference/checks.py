@@ -53,7 +53,7 @@ def check_box_loss(
     _check_reduction(reduction)
     if fmt not in FORMATS:
         raise ValueError(f"fmt: got {fmt!r}, wants 'xyxy', 'xywh' or 'cxcywh'")
-    _check_not_negative("eps", eps)
+    check_not_negative("eps", eps)
     _check_eps_mode(eps_mode, formula)
     _check_parameter(formula, parameter)
     _check_floating(pred=pred, target=target, weight=weight)
@@ -68,31 +68,75 @@ def check_box_loss(
     _check_avg_factor(avg_factor, reduction)
 
 
-def check_sigmoid_focal_loss(
+def check_logit_loss(
     logits: Any,
     targets: Any,
+    scores: Any,
     weight: Any,
     avg_factor: Any,
-    alpha: Any,
-    gamma: Any,
-    reduction: Any,
+    parameters: Iterable[Any],
     ignore_index: Any,
+    reduction: Any,
 ) -> None:
-    """Raise the ValueError or TypeError that the arguments of ``sigmoid_focal_loss`` deserve, if any."""
+    """Raise the ValueError or TypeError that the arguments of a loss of logits deserve, if any."""
     _check_tensors(logits=logits, targets=targets, weight=weight)
     _check_reduction(reduction)
-    _check_alpha(alpha)
-    _check_not_negative("gamma", gamma)
     if not isinstance(ignore_index, int):
         raise TypeError(f"ignore_index: got {_kind(ignore_index)}, wants an int")
     _check_floating(logits=logits)
-    if targets.dtype not in (*FLOATING, torch.int64):
+    dense = targets.dtype != torch.int64
+    if dense and targets.dtype not in FLOATING:
         raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating dtype (dense) or int64 (class indices)")
-    alpha_per_class = alpha if isinstance(alpha, Tensor) else None
-    _check_floating(weight=weight, alpha=alpha_per_class)
-    _check_focal_shapes(logits, targets, weight, alpha_per_class)
-    _check_devices("logits", logits, targets=targets, weight=weight, alpha=alpha, avg_factor=avg_factor)
+    _check_floating(weight=weight, scores=scores)
+    per_class = {
+        name: option
+        for name, option in zip(("alpha", "alpha", "gamma"), parameters, strict=False)
+        if isinstance(option, Tensor)
+    }
+    _check_floating(**per_class)
+    if logits.ndim == 0 and not (dense and not per_class):
+        raise ValueError("logits: got shape [], wants [..., C]")
+    rows = logits.shape[:-1]
+    if dense:
+        _check_shape("targets", targets, logits.shape, "the logits' shape ")
+        if scores is not None:
+            raise ValueError("scores: got dense targets, wants class indices")
+    else:
+        _check_shape("targets", targets, rows)
+        _check_shape("scores", scores, rows)
+    _check_weight(weight, logits)
+    for name, option in per_class.items():
+        _check_shape(name, option, logits.shape[-1:])
+    others = {"targets": targets, "scores": scores, "weight": weight, **per_class, "avg_factor": avg_factor}
+    _check_devices("logits", logits, **others)
     _check_avg_factor(avg_factor, reduction)
+
+
+def check_regression_loss(pred: Any, target: Any, weight: Any, avg_factor: Any, reduction: Any) -> None:
+    """Raise the ValueError or TypeError that the arguments of a loss of differences deserve, if any."""
+    _check_tensors(pred=pred, target=target, weight=weight)
+    _check_reduction(reduction)
+    _check_floating(pred=pred, target=target, weight=weight)
+    _check_shape("target", target, pred.shape, "pred's shape ")
+    _check_weight(weight, pred)
+    _check_devices("pred", pred, target=target, weight=weight, avg_factor=avg_factor)
+    _check_avg_factor(avg_factor, reduction)
+
+
+def check_fraction(name: str, value: Any, otherwise: str = "") -> None:
+    """Raise unless ``value`` is a number in [0, 1]; ``otherwise`` says what else the argument may be."""
+    wants = f"a number in [0, 1]{otherwise}"
+    if not isinstance(value, (int, float, Real)):
+        raise TypeError(f"{name}: got {_kind(value)}, wants {wants}")
+    if not 0 <= float(value) <= 1:
+        raise ValueError(f"{name}: got {float(value)}, wants {wants}")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a finite number > 0."""
+    check_number(name, value, "a finite number > 0")
+    if value <= 0:
+        raise ValueError(f"{name}: got {float(value)}, wants a finite number > 0")
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
@@ -112,16 +156,18 @@ def _check_reduction(reduction: Any) -> None:
         raise ValueError(f"reduction: got {reduction!r}, wants 'mean', 'sum' or 'none'")
 
 
-def _check_number(name: str, value: Any, wants: str) -> None:
+def check_number(name: str, value: Any, wants: str) -> None:
+    """Raise unless ``value`` is a finite number."""
     if not isinstance(value, (int, float, Real)):
         raise TypeError(f"{name}: got {_kind(value)}, wants {wants}")
     if not -math.inf < float(value) < math.inf:  # not math.isfinite, which a traced number does not know
         raise ValueError(f"{name}: got {float(value)}, wants {wants}")
 
 
-def _check_not_negative(name: str, value: Any) -> None:
+def check_not_negative(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a finite number >= 0."""
     wants = "a finite number >= 0"
-    _check_number(name, value, wants)
+    check_number(name, value, wants)
     if value < 0:
         raise ValueError(f"{name}: got {float(value)}, wants {wants}")
 
@@ -135,19 +181,9 @@ def _check_eps_mode(eps_mode: Any, formula: str) -> None:
 
 def _check_parameter(formula: str, parameter: Any) -> None:
     if formula == "focal_eiou":
-        _check_not_negative("gamma", parameter)
+        check_not_negative("gamma", parameter)
     elif formula.startswith("cdiou"):
-        _check_number("lambda_", parameter, "a finite number")
-
-
-def _check_alpha(alpha: Any) -> None:
-    wants = "a number in [0, 1], a tensor [C] or None"
-    if alpha is None or isinstance(alpha, Tensor):
-        return
-    if not isinstance(alpha, (int, float, Real)):
-        raise TypeError(f"alpha: got {_kind(alpha)}, wants {wants}")
-    if not 0 <= float(alpha) <= 1:
-        raise ValueError(f"alpha: got {float(alpha)}, wants {wants}")
+        check_number("lambda_", parameter, "a finite number")
 
 
 def _check_mask(mask: Any, pred: Tensor) -> None:
@@ -170,19 +206,16 @@ def _check_floating(**tensors: Tensor | None) -> None:
             raise TypeError(f"{name}: got dtype {tensor.dtype}, wants float64, float32, float16 or bfloat16")
 
 
-def _check_focal_shapes(logits: Tensor, targets: Tensor, weight: Tensor | None, alpha: Tensor | None) -> None:
-    dense = targets.dtype != torch.int64
-    if logits.ndim == 0 and not (dense and alpha is None):
-        raise ValueError("logits: got shape [], wants [..., C]")
-    rows = logits.shape[:-1]
-    if dense and targets.shape != logits.shape:
-        raise ValueError(f"targets: got shape {_shape(targets)}, wants the logits' shape {_shape(logits)}")
-    if not dense and targets.shape != rows:
-        raise ValueError(f"targets: got shape {_shape(targets)}, wants {list(rows)}")
-    if weight is not None and weight.shape not in (logits.shape, rows):
-        raise ValueError(f"weight: got shape {_shape(weight)}, wants {_shape(logits)} or {list(rows)}")
-    if alpha is not None and alpha.shape != logits.shape[-1:]:
-        raise ValueError(f"alpha: got shape {_shape(alpha)}, wants {list(logits.shape[-1:])}")
+def _check_shape(name: str, tensor: Tensor | None, shape: Iterable[int], owner: str = "") -> None:
+    if tensor is not None and list(tensor.shape) != list(shape):
+        raise ValueError(f"{name}: got shape {_shape(tensor)}, wants {owner}{list(shape)}")
+
+
+def _check_weight(weight: Tensor | None, tensor: Tensor) -> None:
+    """One for each number, or one for each row of them."""
+    rows = tensor.shape[:-1]
+    if weight is not None and weight.shape != tensor.shape and (tensor.ndim == 0 or weight.shape != rows):
+        raise ValueError(f"weight: got shape {_shape(weight)}, wants {_shape(tensor)} or {list(rows)}")
 
 
 def _check_devices(first: str, tensor: Tensor, **others: Any) -> None:

@@ -1,5 +1,8 @@
 """What the reference losses share: the dtype they compute in, a division that knows 0/0, and the reduction."""
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -30,3 +33,29 @@ def reduce_loss(loss: Tensor, weight: Tensor | None, avg_factor: Tensor | float 
     if isinstance(avg_factor, Tensor):
         return divide(total, avg_factor.reshape(()).to(loss.dtype))
     return total / float(avg_factor) if avg_factor != 0 else total * 0.0
+
+
+class FiniteGradient(torch.autograd.Function):
+    """The identity on rows of numbers that make one loss, such as boxes; its backward saturates what overflowed and
+    makes NaN of what came from NaN or Inf.
+
+    The second output is a zero to be added to the loss. Its gradient is the loss's own: where that is not finite
+    (an overflow upstream, which a gradient scaler must see) nothing is mended.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(boxes: Tensor) -> tuple[Tensor, Tensor]:
+        return boxes.clone(), torch.zeros_like(boxes[..., 0])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, grad_loss: Tensor) -> Tensor:
+        (boxes,) = ctx.saved_tensors
+        finite = torch.isfinite(boxes).all(-1, keepdim=True)
+        mended = torch.where(torch.isfinite(grad_loss)[..., None], torch.nan_to_num(grad, nan=0.0), grad)
+        return torch.where(finite, mended, math.nan)

@@ -234,7 +234,7 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
   Factors weight(c.weight, c.dtype, c.weight_per_row ? c.rows : n), upstream(c.upstream, c.dtype, n);
   Factors alpha(c.alpha_per_class ? Factors::each : Factors::none, c.dtype, c.classes);
 
-  FocalArguments a{};
+  LogitArguments a{};
   a.float64 = float64, a.n = n, a.classes = c.classes;
   a.logits = {logits.data(), c.dtype, 1};
   if (dense)
@@ -243,8 +243,12 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
     a.class_index = index.data();
   a.ignore_index = ignored;
   a.weight = weight.values(), a.weight_per_row = c.weight_per_row;
-  a.alpha_per_class = alpha.values(), a.alpha1 = 0.25, a.alpha0 = 0.75;
+  std::vector<double> rest(c.alpha_per_class ? c.classes : 0);
+  for (size_t i = 0; i < rest.size(); ++i) rest[i] = 1 - alpha[i];
+  a.alpha1_per_class = alpha.values(), a.alpha1 = 0.25, a.alpha0 = 0.75;
+  if (c.alpha_per_class) a.alpha0_per_class = {rest.data(), Dtype::float64, 1};
   a.gamma = c.gamma;
+  a.formula = c.gamma == 2 ? LogitFormula::square_focal : LogitFormula::focal;
 
   const double scale = 0.25, tolerance = float64 ? 1e-12 : 1e-5;
   for (const Range& r : ranges(n)) {
@@ -256,10 +260,10 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
       const int64_t row = i / c.classes, column = i % c.classes;
       const double z = dense ? targets[i] : index[row] == column;
       const double alpha1 = c.alpha_per_class ? alpha[column] : a.alpha1;
-      const FocalParameters<double> f{alpha1, c.alpha_per_class ? 1 - alpha1 : a.alpha0, c.gamma};
+      const LogitParameters<double> f{alpha1, c.alpha_per_class ? 1 - alpha1 : a.alpha0, c.gamma, 0, 0};
       const double factor = (!dense && index[row] == ignored) ? 0 : weight[c.weight_per_row ? row : i];
-      const double value = factor * SigmoidFocal<false>::evaluate(logits[i], z, f).value;
-      const double gradient = factor * scale * upstream[i] * SigmoidFocal<false>::evaluate(logits[i], z, f).gradient;
+      const double value = factor * PowerFocal::evaluate(logits[i], z, f).value;
+      const double gradient = factor * scale * upstream[i] * PowerFocal::evaluate(logits[i], z, f).gradient;
       check(std::fabs(losses[i] - value) <= tolerance * std::fabs(value) + 1e-25,
             "focal, targets %d, dtype %d, gamma %g, loss %d of %d: %.9g, wants %.9g", int(c.targets), int(c.dtype),
             c.gamma, int(i), int(n), losses[i], value);

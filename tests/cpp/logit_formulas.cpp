@@ -1,64 +1,65 @@
-// The formulas on logits, as scalars: the gradient against finite differences of the value, and the far ends.
+// The formulas on single numbers, as scalars: the gradient against finite differences of the value, and the far ends.
 #include "../../csrc/core/logit_formulas.h"
 
 #include <cmath>
 #include <initializer_list>
 #include <limits>
+#include <vector>
 
 #include "check.h"
+#include "logit_parameters.h"
 
 namespace iouloss {
 namespace {
 
 constexpr double targets[] = {0, 1, 0.01, 0.3, 0.5, 0.97};
 
-template <bool gamma_is_2>
-void test_gradient(double gamma) {
-  using Formula = SigmoidFocal<gamma_is_2>;
-  const FocalParameters<double> f{0.25, 0.75, gamma};
-  const double step = 1e-4;
+template <class Formula>
+void test_gradient(const char* name, const LogitParameters<double>& f) {
+  const double step = 1e-5;
   for (double z : targets)
-    for (double x = -20.03; x < 20; x += 0.11) {
-      const double got = Formula::evaluate(x, z, f).gradient;
-      const double wants =
-          (Formula::evaluate(x + step, z, f).value - Formula::evaluate(x - step, z, f).value) / (2 * step);
-      const double tolerance = 1e-6 * std::fabs(wants) + 1e-10;
-      check(std::fabs(got - wants) < tolerance, "gamma %g, target %g, logit %g: derivative %.12g, wants %.12g", gamma,
-            z, x, got, wants);
+    for (double x = -20.0317; x < 20; x += 0.1103) {  // by the kinks
+      const auto value = [&](double at) { return Formula::evaluate(at, z, f).value; };
+      const double got = Formula::evaluate(x, z, f).gradient, wants = (value(x + step) - value(x - step)) / (2 * step);
+      const double tolerance = 1e-6 * std::fabs(wants) + 1e-8;
+      check(std::fabs(got - wants) < tolerance, "%s, gamma %g, target %g, number %g: derivative %.12g, wants %.12g",
+            name, f.gamma, z, x, got, wants);
     }
 }
 
-template <class T, bool gamma_is_2>
-void test_far_ends(T gamma) {
-  using Formula = SigmoidFocal<gamma_is_2>;
-  const FocalParameters<T> f{T(0.25), T(0.75), gamma};
-  const T nan = std::numeric_limits<T>::quiet_NaN();
+template <class Formula, class T>
+void test_far_ends(const char* name, const LogitParameters<double>& p) {
+  const LogitParameters<T> f{T(p.alpha1), T(p.alpha0), T(p.gamma), T(p.second), T(p.third)};
+  const T nan = std::numeric_limits<T>::quiet_NaN(), most = std::numeric_limits<T>::max();
   for (double target : targets) {
     const T z = T(target);
-    for (double magnitude : {0., 1e-30, 20., 80., 87.3, 88., 90., 104., 120., 700., 710., 750., 1e4, 1e30})
-      for (T x : {T(magnitude), T(-magnitude)}) {
-        const T value = Formula::evaluate(x, z, f).value, gradient = Formula::evaluate(x, z, f).gradient;
-        check(std::isfinite(value) && value >= 0 && std::isfinite(gradient),
-              "gamma %g, target %g, logit %g: value %g, derivative %g", double(gamma), target, double(x), double(value),
-              double(gradient));
+    std::vector<T> ends{most, most / 2};
+    for (double x : {0., 1e-30, 20., 80., 87.3, 88., 90., 104., 120., 700., 710., 750., 1e4, 1e30})
+      ends.push_back(T(x));
+    for (T magnitude : ends)
+      for (T x : {magnitude, -magnitude}) {
+        const Evaluated<T> e = Formula::evaluate(x, z, f);
+        check(std::isfinite(e.value) && e.value >= 0 && std::isfinite(e.gradient),
+              "%s, gamma %g, target %g, number %g: value %g, derivative %g", name, p.gamma, target, double(x),
+              double(e.value), double(e.gradient));
       }
-    check(std::isnan(Formula::evaluate(nan, z, f).value) && std::isnan(Formula::evaluate(nan, z, f).gradient),
-          "gamma %g, target %g: the logit is NaN, the result is not", double(gamma), target);
+    const Evaluated<T> e = Formula::evaluate(nan, z, f);
+    check(std::isnan(e.value) && std::isnan(e.gradient), "%s, gamma %g, target %g: NaN is lost", name, p.gamma, target);
   }
-}
-
-template <bool gamma_is_2>
-void test_gamma(double gamma) {
-  test_gradient<gamma_is_2>(gamma);
-  test_far_ends<double, gamma_is_2>(gamma);
-  test_far_ends<float, gamma_is_2>(float(gamma));
 }
 
 }  // namespace
 
 void test_logit_formulas() {
-  for (double gamma : {0., 0.5, 1., 1.5, 2., 3., 5.}) test_gamma<false>(gamma);
-  test_gamma<true>(2);
+#define X(name, Formula)                                                                  \
+  for (const LogitParameters<double>& p : parameters_of(LogitFormula::name)) {            \
+    /* What is a constant to the gradient is none to the difference. */                   \
+    if (LogitFormula::name != LogitFormula::asymmetric) test_gradient<Formula>(#name, p); \
+    test_far_ends<Formula, double>(#name, p);                                             \
+    test_far_ends<Formula, float>(#name, p);                                              \
+  }
+  IOULOSS_LOGIT_FORMULAS(X)
+#undef X
 }
 
 }  // namespace iouloss

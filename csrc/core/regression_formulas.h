@@ -1,0 +1,106 @@
+// The losses on the difference d = x - z of two numbers. They run through the kernels of logits, with the same
+// parameters: alpha1 carries the weight.
+#pragma once
+
+#include "box.h"
+#include "sigmoid.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+// What a loss of |d| makes of it: its derivative by d has the sign of d, and is 0 at 0. Numbers that overflow saturate.
+template <class V>
+IOULOSS_INLINE Evaluated<V> of_difference(V x, V z, V weight, V value, V slope) {
+  const V d = x - z, extent = maximum(absolute(x), absolute(z)) + (x - x) + (z - z);
+  const V gradient = select(d > V(0), slope, select(d < V(0), -slope, V(0)));
+  return {tamed(weight * value, extent), tamed(weight * gradient, extent)};
+}
+
+// |d|
+struct AbsoluteDifference {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    return of_difference(x, z, f.alpha1, absolute(x - z), V(1));
+  }
+};
+
+// d^2
+struct SquaredDifference {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const V distance = absolute(x - z);
+    return of_difference(x, z, f.alpha1, distance * distance, distance + distance);
+  }
+};
+
+// third times: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2; beta = second
+struct SmoothDifference {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const V distance = absolute(x - z), beta(f.second), ratio = distance * reciprocal_or_zero(beta);
+    const auto near = distance < beta;
+    const V value = select(near, V(0.5) * distance * ratio, distance - V(0.5) * beta);
+    return of_difference(x, z, f.alpha1 * V(f.third), value, select(near, ratio, V(1)));
+  }
+};
+
+// (1 + t) log(1 + t) - t of t >= 0, which cancels for small t, and the logarithm
+template <class V>
+struct LogarithmicGrowth {
+  V log, growth;
+  explicit IOULOSS_INLINE LogarithmicGrowth(V t) {
+    const V one_more = V(1) + t;
+    // What the sum lost to rounding, brought back.
+    log = logarithm(one_more) + (t - (one_more - V(1))) * reciprocal(one_more);
+    log = select(t < V(0.25), t * series(t, 1), log);
+    growth = select(t < V(0.25), t * t * series(t, 2), mul_add(one_more, log, -t));
+  }
+  // log(1 + t) / t, or ((1 + t) log(1 + t) - t) / t^2: the sums of (-t)^k / (k + 1), and of that over (k + 2)
+  static IOULOSS_INLINE V series(V t, int which) {
+    V sum(0);
+    for (int k = sizeof(Element<V>) == 8 ? 24 : 12; k >= 0; --k)
+      sum = mul_add(sum, -t, V(1.0 / (which == 1 ? k + 1 : (k + 1) * (k + 2))));
+    return sum;
+  }
+};
+
+// Of Libra R-CNN, with alpha = gamma, gamma = second, beta = third and b = exp(second / gamma) - 1:
+// |d| < beta: alpha / b (b |d| + 1) log(b |d| / beta + 1) - alpha |d|, else second |d| + second / b - alpha beta
+struct BalancedDifference {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const V distance = absolute(x - z), alpha = f.gamma, slope(f.second), beta(f.third);
+    const V b = exponential(slope / alpha) - V(1), per_b = reciprocal(b), per_beta = reciprocal(beta);
+    const LogarithmicGrowth<V> near(minimum(distance, beta) * b * per_beta);
+    const V inside = alpha * per_b * mul_add(beta, near.growth, (V(1) - beta) * near.log);
+    const V inside_slope =
+        alpha * mul_add((V(1) - beta) * per_beta, reciprocal(V(1) + minimum(distance, beta) * b * per_beta), near.log);
+    const auto is_near = distance < beta;
+    return of_difference(x, z, f.alpha1,
+                         select(is_near, inside, mul_add(slope, distance, slope * per_b - alpha * beta)),
+                         select(is_near, inside_slope, slope));
+  }
+};
+
+// |d| <= 1: -alpha d^2 (2 log(beta |d|) - 1) / 4, else -alpha log(beta) |d| + alpha (2 log(beta) + 1) / 4, with
+// alpha = gamma and log(beta) = second
+struct FocalDifference {
+  static constexpr bool has_background = false;
+  template <class V>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
+    const V distance = absolute(x - z), log_beta(f.second), alpha = f.gamma;
+    const V near = minimum(distance, V(1)), log = select(near > V(0), logarithm(near), V(0)) + log_beta;
+    const auto is_near = distance < V(1);
+    const V inside = V(-0.25) * alpha * (near * near) * (log + log - V(1));
+    const V outside = alpha * mul_add(-log_beta, distance, V(0.25) * (log_beta + log_beta + V(1)));
+    return of_difference(x, z, f.alpha1, select(is_near, inside, outside),
+                         -alpha * select(is_near, near * log, log_beta));
+  }
+};
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,262 @@
+// The shape "logits" on the GPU: a thread four consecutive logits, loaded as one vector where the pointers allow it.
+#pragma once
+
+#include "../core/logit_formulas.h"
+#include "memory.cuh"
+#include "reduce.cuh"
+#include "settle.cuh"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+template <class T>
+struct LogitLaunch {
+  LogitArguments a;
+  LogitParameters<T> parameters;  // converted once: many GPUs have few units for double
+  bool vectors;                   // logits and dense targets can be loaded four at a time
+  unsigned long long inverse;     // 2^64 / classes rounded up, or 0 where that is no help
+};
+
+// Up to four logits of one thread, from index first on. Where targets are class indices and the formula knows a
+// background, the logit of the class is turned round: the loss is symmetric, target 1 costs a logit what target 0 costs
+// its negative. Then all have target 0.
+template <class Formula, class T>
+struct Quad {
+  static constexpr bool turns = Formula::has_background;
+  int64_t first;
+  int count;                         // those that exist
+  unsigned ignored = 0, turned = 0;  // a bit for each
+  T logits[per_thread], targets[per_thread] = {};
+  T alpha1[per_thread], alpha0[per_thread];  // of the targets 1 and 0, times the weight
+
+  __device__ __forceinline__ Quad(const LogitLaunch<T>& l, int64_t first_) : first(first_) {
+    const LogitArguments& a = l.a;
+    count = a.n - first < per_thread ? int(a.n - first) : per_thread;
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) {
+      alpha1[k] = l.parameters.alpha1;
+      alpha0[k] = l.parameters.alpha0;
+    }
+    if (!load_values(l, a.logits, logits)) {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k)
+        if (k >= count) alpha1[k] = alpha0[k] = T(0);  // what does not exist has no loss
+    }
+    if (a.targets.data) load_values(l, a.targets, targets);
+    if (a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data) load_what_varies(l);
+  }
+
+  // Whether they came as a vector, so that there are four.
+  __device__ __forceinline__ bool load_values(const LogitLaunch<T>& l, const Values& values,
+                                              T (&out)[per_thread]) const {
+    if (l.vectors && count == per_thread) [[likely]] {
+      const Row4<T> v = load4<T>(values.data, values.dtype, first);
+      out[0] = v.c0, out[1] = v.c1, out[2] = v.c2, out[3] = v.c3;
+      return true;
+    }
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) out[k] = k < count ? load<T>(values.data, values.dtype, first + k) : T(0);
+    return false;
+  }
+
+  static __device__ __forceinline__ int64_t row_of(const LogitLaunch<T>& l, int64_t i) {
+    return l.inverse ? int64_t(__umul64hi(i, l.inverse)) : i / l.a.classes;
+  }
+
+  // What depends on the row or the column of a logit. An index outside [0, classes) is background; a row to ignore
+  // gets logits and weights of 0, so that it counts for nothing whatever is in it.
+  __device__ __forceinline__ void load_what_varies(const LogitLaunch<T>& l) {
+    const LogitArguments& a = l.a;
+    int64_t row = row_of(l, first), column = first - row * a.classes, index = -1;
+    const bool per_class = a.alpha1_per_class.data || a.alpha0_per_class.data;
+    if (!a.weight.data && !per_class && column + per_thread <= a.classes) [[likely]] {
+      index = a.class_index[row];
+      const bool ignore = index == a.ignore_index;
+      if (ignore || uint64_t(index - column) < per_thread) [[unlikely]] {  // most have neither
+#pragma unroll
+        for (int k = 0; k < per_thread; ++k) set_class(l, k, row, column + k == index, ignore);
+      }
+      return;
+    }
+#pragma unroll  // an array indexed by a loop that stays a loop would live in local memory
+    for (int k = 0; k < per_thread; ++k, ++column) {
+      if (k >= count) break;
+      if (column == a.classes) {
+        column = 0;
+        ++row;
+      }
+      if (a.alpha1_per_class.data) alpha1[k] = load<T>(a.alpha1_per_class, column);
+      if (a.alpha0_per_class.data) alpha0[k] = load<T>(a.alpha0_per_class, column);
+      const T weight = a.weight.data ? load<T>(a.weight, a.weight_per_row ? row : first + k) : T(1);
+      alpha1[k] *= weight;
+      alpha0[k] *= weight;
+      if (!a.class_index) continue;
+      if (k == 0 || column == 0) index = a.class_index[row];
+      set_class(l, k, row, column == index, index == a.ignore_index);
+    }
+  }
+
+  __device__ __forceinline__ void set_class(const LogitLaunch<T>& l, int k, int64_t row, bool is_class, bool ignore) {
+    if (is_class && !ignore) {
+      if constexpr (turns) {
+        turned |= 1u << k;
+        logits[k] = -logits[k];
+        alpha0[k] = alpha1[k];
+      } else {
+        targets[k] = l.a.scores.data ? load<T>(l.a.scores, row) : T(1);
+      }
+    }
+    if (ignore) {
+      ignored |= 1u << k;
+      logits[k] = alpha0[k] = alpha1[k] = T(0);
+    }
+  }
+
+  // Calls f with the number of each logit, its target and its parameters.
+  template <class F>
+  __device__ __forceinline__ void each(const LogitLaunch<T>& l, F f) const {
+    const auto parameters = [&](int k) {
+      LogitParameters<T> p = l.parameters;
+      p.alpha1 = alpha1[k];
+      p.alpha0 = alpha0[k];
+      if (l.a.gamma_per_class.data) [[unlikely]]
+        p.gamma = load<T>(l.a.gamma_per_class, first + k - row_of(l, first + k) * l.a.classes);
+      return p;
+    };
+    if (turns && l.a.class_index) {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) {
+        if constexpr (turns) f(k, Background(), parameters(k));
+      }
+    } else {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) f(k, targets[k], parameters(k));
+    }
+  }
+};
+
+template <class T>
+__device__ __forceinline__ void store_some(const Output& out, int64_t first, int count, const T (&values)[per_thread]) {
+#pragma unroll
+  for (int k = 0; k < per_thread - 1; ++k)  // of all four there is a vector
+    if (k < count) store(out, first + k, values[k]);
+}
+
+template <class T>
+__device__ __forceinline__ T sum_of(const T (&losses)[per_thread]) {
+  return (losses[0] + losses[1]) + (losses[2] + losses[3]);
+}
+
+template <class Formula, class T>
+__device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>& quad, const T (&values)[per_thread]) {
+  if (quad.count == per_thread) [[likely]]
+    store4<T>(out, quad.first, {values[0], values[1], values[2], values[3]});
+  else
+    store_some(out, quad.first, quad.count, values);
+}
+
+template <class Formula, class T>
+__global__ void __launch_bounds__(threads, resident_blocks<T>)
+    logit_losses(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale) {
+  T sum = 0;
+  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
+  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
+    const Quad<Formula, T> quad(l, opaque(i));
+    T losses[per_thread];
+    quad.each(
+        l, [&](int k, auto target, const auto& p) { losses[k] = Formula::evaluate(quad.logits[k], target, p).value; });
+    if (to.reduced)
+      sum += sum_of(losses);
+    else
+      store({to.out, dtype_of<T>}, quad, losses);
+  }
+  if (to.reduced) deliver_sum(sum, to, scale);
+}
+
+// The upstream gradients of a thread's logits times g.
+template <class Formula, class T>
+__device__ __forceinline__ void multiply_by_upstream(const Values& upstream, const Quad<Formula, T>& quad,
+                                                     T (&g)[per_thread]) {
+  const T first = load<T>(upstream, quad.first);
+  T factors[per_thread] = {first, first, first, first};
+  if (upstream.stride != 0) [[unlikely]] {
+#pragma unroll
+    for (int k = 1; k < per_thread; ++k)
+      if (k < quad.count) factors[k] = load<T>(upstream, quad.first + k);
+  }
+#pragma unroll
+  for (int k = 0; k < per_thread; ++k) g[k] *= factors[k];
+}
+
+// The gradient by the logits, and the sum of the losses if it is wanted.
+template <class Formula, class T>
+__global__ void __launch_bounds__(threads, resident_blocks<T>)
+    logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
+  if (grad.left && is_settled<T>(grad, l.a.n)) return;
+  T sum = 0;
+  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
+  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
+    const Quad<Formula, T> quad(l, opaque(i));
+    const T common = load_scale(scale);
+    T losses[per_thread], g[per_thread];
+    quad.each(l, [&](int k, auto target, const auto& p) {
+      const Evaluated<T> e = Formula::evaluate(quad.logits[k], target, p);
+      losses[k] = e.value;
+      g[k] = e.gradient * common;
+    });
+    if (to.reduced) sum += sum_of(losses);
+    if (grad.upstream.data) multiply_by_upstream(grad.upstream, quad, g);
+    if (quad.turned | quad.ignored) [[unlikely]] {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) {
+        if (quad.turned >> k & 1) g[k] = -g[k];
+        if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
+      }
+    }
+    store(grad.out, quad, g);
+  }
+  if (to.reduced) deliver_sum(sum, to, scale);
+}
+
+// ---- launches ----------------------------------------------------------------------------------------------------
+
+template <class T>
+LogitLaunch<T> launch_of(const LogitArguments& a) {
+  const auto vectors = [](const Values& v) {
+    return v.data == nullptr || is_vectorizable(v.data, v.dtype, per_thread);
+  };
+  // The quotient by the rounded inverse is exact while n * classes stays below 2^64; 1 class needs no division.
+  const bool exact = a.classes > 1 && uint64_t(a.n) < ~uint64_t(0) / uint64_t(a.classes);
+  const LogitParameters<T> parameters{T(a.alpha1), T(a.alpha0), T(a.gamma), T(a.second), T(a.third)};
+  return {a, parameters, vectors(a.logits) && vectors(a.targets), exact ? ~0ull / uint64_t(a.classes) + 1 : 0};
+}
+
+inline int64_t quads(int64_t n) { return (n + per_thread - 1) / per_thread; }
+
+template <class T>
+void launch_logit_losses(const LogitArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
+  static constexpr void (*kernels[])(LogitLaunch<T>, Delivery, Scale<T>) = {
+#define X(name, formula) logit_losses<formula, T>,
+      IOULOSS_LOGIT_FORMULAS(X)
+#undef X
+  };
+  const int64_t blocks = grid_for(quads(a.n), to.reduced);
+  reset_counter(to, blocks, stream);
+  kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale));
+}
+
+template <class T>
+void launch_logit_gradient(const LogitArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
+                           cudaStream_t stream) {
+  static constexpr void (*kernels[])(LogitLaunch<T>, Delivery, Scale<T>, Gradient) = {
+#define X(name, formula) logit_gradient<formula, T>,
+      IOULOSS_LOGIT_FORMULAS(X)
+#undef X
+  };
+  const int64_t blocks = grid_for(quads(a.n), to.reduced || grad.left);
+  reset_counter(to, blocks, stream);
+  kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,197 @@
+"""The losses of single logits in plain PyTorch, in forms that neither cancel nor overflow."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .checks import check_logit_loss
+from .common import compute_dtype, reduce_loss
+
+
+def kept_elements(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
+    """The number of logits in the rows whose class index is not ``ignore_index``, as a tensor on their device."""
+    return (targets != ignore_index).sum() * logits.shape[-1]
+
+
+class Parameters(NamedTuple):
+    """Of a loss: the factors of targets 1 and 0 and the exponent, one for all or one for each class, and two more."""
+
+    alpha1: Tensor | float
+    alpha0: Tensor | float
+    gamma: Tensor | float
+    second: float
+    third: float
+
+    def to(self, dtype: torch.dtype) -> "Parameters":
+        """With the tensors in ``dtype``."""
+
+        def converted(option: Tensor | float) -> Tensor | float:
+            return option.to(dtype) if isinstance(option, Tensor) else option
+
+        return self._replace(alpha1=converted(self.alpha1), alpha0=converted(self.alpha0), gamma=converted(self.gamma))
+
+    def alpha(self, z: Tensor) -> Tensor:
+        """What the loss of target ``z`` is multiplied by."""
+        return self.alpha1 * z + self.alpha0 * (1 - z)
+
+
+class Logit:
+    """A logit x on the side of zero it lies on, with e = exp(-|x|) <= 1: no term is a difference of near equals."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.positive = x >= 0
+        # Not abs(), whose gradient at 0 is 0: the side is chosen, and what is made of it is smooth across it.
+        self.magnitude = torch.where(self.positive, x, -x)
+        # Beyond 1000 e is 0. So is its derivative, and stays 0 where the rest of the gradient overflows.
+        self.e = torch.exp(-torch.where(self.magnitude > 1000, 1000.0, self.magnitude))
+
+    def wrong(self, z: Tensor | float) -> Tensor:
+        """The share of the target that contradicts the logit's sign."""
+        return torch.where(self.positive, 1 - z, z)
+
+    def cross_entropy(self, z: Tensor | float) -> Tensor:
+        """z softplus(-x) + (1 - z) softplus(x) = log(1 + e) + wrong |x|"""
+        return torch.log1p(self.e) + self.wrong(z) * self.magnitude
+
+    def error(self, z: Tensor | float) -> Tensor:
+        """z sigmoid(-x) + (1 - z) sigmoid(x) = (wrong + (1 - wrong) e) / (1 + e)"""
+        wrong = self.wrong(z)
+        return (wrong + (1 - wrong) * self.e) / (1 + self.e)
+
+
+def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
+    """The base stays off 0, at which the derivative of a power below 1 is infinite."""
+    tiny = torch.finfo(base.dtype).tiny
+    return torch.where(base < tiny, tiny, base) ** exponent
+
+
+# ------------------------------------------------------------------------------- each formula: x, its target z, options
+
+
+def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    """alpha_t q^gamma BCE with q the error of the probability"""
+    logit = Logit(x)
+    return p.alpha(z) * _power(logit.error(z), p.gamma) * logit.cross_entropy(z)
+
+
+def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    """The target is smoothed in the cross entropy, and there alone."""
+    logit = Logit(x)
+    return p.alpha(z) * _power(logit.error(z), p.gamma) * logit.cross_entropy(z * (1 - p.second) + p.second / 2)
+
+
+def _focal_star(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    """softplus(-(gamma x_t + beta)) / gamma"""
+    largest = torch.finfo(x.dtype).max
+    u = torch.clamp(p.gamma * (1 - 2 * z) * x - p.second, -largest, largest)
+    return p.alpha(z) * Logit(u).cross_entropy(0.0) / p.gamma
+
+
+def _poly_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    """The focal loss and epsilon_t alpha_t q^(gamma + 1)"""
+    logit = Logit(x)
+    error, epsilon = logit.error(z), p.second * z + p.third * (1 - z)
+    return p.alpha(z) * _power(error, p.gamma) * (logit.cross_entropy(z) + epsilon * error)
+
+
+def _quality_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    """|z - p|^beta BCE"""
+    logit = Logit(x)
+    distance = ((1 - z) * logit.error(0.0) - z * logit.error(1.0)).abs()
+    return p.alpha(z) * _power(distance, p.second) * logit.cross_entropy(z)
+
+
+def _varifocal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    logit = Logit(x)
+    positive = p.alpha1 * (z if p.third else torch.ones_like(z)) * logit.cross_entropy(z)
+    negative = p.alpha0 * _power(logit.error(0.0), p.second) * logit.cross_entropy(0.0)
+    return torch.where(z > 0, positive, negative)
+
+
+def _gaussian_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    logit = Logit(x)
+    peak = p.alpha1 * _power(logit.error(1.0), p.second) * logit.cross_entropy(1.0)
+    off = p.alpha0 * _power(1 - z, p.third) * _power(logit.error(0.0), p.second) * logit.cross_entropy(0.0)
+    return torch.where(z == 1, peak, off)
+
+
+def _binary_cross_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    logit = Logit(x)
+    return p.alpha1 * z * logit.cross_entropy(1.0) + p.alpha0 * (1 - z) * logit.cross_entropy(0.0)
+
+
+def _asymmetric(x: Tensor, z: Tensor, p: Parameters, attached: bool = False) -> Tensor:
+    """The focusing factors are constants to the gradient, unless attached."""
+    logit = Logit(x)
+    shifted = logit.error(0.0) - p.third
+    beyond = shifted > 0
+    shifted = torch.where(beyond, shifted, 0.0)
+    focus = _power(logit.error(1.0), p.gamma), torch.where(beyond, _power(shifted, p.second), float(p.second == 0))
+    if not attached:
+        focus = focus[0].detach(), focus[1].detach()
+    rest = torch.where(beyond, logit.error(1.0) + p.third, 1.0)
+    cost = logit.cross_entropy(0.0) if p.third == 0 else -torch.log(rest)
+    return p.alpha1 * z * focus[0] * logit.cross_entropy(1.0) + p.alpha0 * (1 - z) * focus[1] * cost
+
+
+def _asymmetric_attached(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    return _asymmetric(x, z, p, attached=True)
+
+
+def _binary_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    """softplus(x) - x p = log(1 + e) + |x| e / (1 + e)"""
+    logit = Logit(x)
+    return p.alpha0 * (torch.log1p(logit.e) + logit.magnitude * logit.e / (1 + logit.e))
+
+
+FORMULAS: dict[str, Callable[[Tensor, Tensor, Parameters], Tensor]] = {
+    "square_focal": _focal,
+    "focal": _focal,
+    "smooth_focal": _smooth_focal,
+    "focal_star": _focal_star,
+    "poly_focal": _poly_focal,
+    "quality_focal": _quality_focal,
+    "varifocal": _varifocal,
+    "gaussian_focal": _gaussian_focal,
+    "binary_cross_entropy": _binary_cross_entropy,
+    "asymmetric": _asymmetric,
+    "asymmetric_attached": _asymmetric_attached,
+    "binary_entropy": _binary_entropy,
+}
+
+
+def logit_loss(
+    logits: Tensor,
+    targets: Tensor,
+    scores: Tensor | None,
+    weight: Tensor | None,
+    avg_factor: Tensor | float | None,
+    formula: str,
+    parameters: Parameters,
+    ignore_index: int,
+    reduction: str,
+) -> Tensor:
+    """The operator behind the losses of logits; ``iouloss.functional`` documents them."""
+    check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction)
+    dense = targets.dtype != torch.int64
+    dtype = compute_dtype(logits, targets)
+    x = logits.to(dtype)
+    if dense:
+        z = targets.to(dtype)
+    else:
+        if avg_factor is None and reduction == "mean":
+            avg_factor = kept_elements(logits, targets, ignore_index)
+        kept = (targets != ignore_index)[..., None]
+        x = torch.where(kept, x, 0.0)
+        # An index that is no class matches no column: background.
+        z = (targets[..., None] == torch.arange(logits.shape[-1], device=logits.device)).to(dtype)
+        z = z if scores is None else torch.where(z * kept != 0, scores[..., None].to(dtype), 0.0)
+    loss = FORMULAS[formula](x, z, parameters.to(dtype))
+    if weight is not None and weight.shape != logits.shape:
+        weight = weight[..., None]
+    if not dense:
+        loss = torch.where(kept, loss, 0.0)
+        weight = None if weight is None else torch.where(kept, weight, 0.0)
+    return reduce_loss(loss, weight, avg_factor, reduction)
