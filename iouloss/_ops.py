@@ -121,8 +121,8 @@ def box_loss(
 
 
 def one_minus(tensor: Tensor) -> Tensor:
-    """``1 - tensor``, in float32 at least."""
-    return 1 - (tensor if tensor.dtype == torch.float64 else tensor.float())
+    """``1 - tensor``, as precise as any computation wants it."""
+    return 1 - tensor.double()
 
 
 def logit_loss(

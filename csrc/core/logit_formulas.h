@@ -24,7 +24,7 @@ struct SquareFocal {  // gamma = 2
   }
 };
 
-// The factor alpha_t q^gamma, and (1 - 2z) p n / q, by which its derivative is gamma times the factor.
+// The factor q^gamma, and (1 - 2z) p n / q, by which its derivative is gamma times the factor.
 template <class V, class Target>
 IOULOSS_INLINE Evaluated<V> focal_factor(V x, const Sigmoid<V>& s, Target z, const LogitParameters<V>& f) {
   const V q = blend(z, s.n, s.p);
@@ -32,7 +32,7 @@ IOULOSS_INLINE Evaluated<V> focal_factor(V x, const Sigmoid<V>& s, Target z, con
   const V log_q = blend_or(z, -softplus(x, s), -softplus(-x, s), logarithm(q));
   // p n / q is 1 - q for hard targets: finite however small q is.
   const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(q));
-  return {blend(z, f.alpha1, f.alpha0) * exponential(f.gamma * log_q), V(between(z, -1, 1)) * ratio};
+  return {exponential(f.gamma * log_q), V(between(z, -1, 1)) * ratio};
 }
 
 struct PowerFocal {
@@ -42,7 +42,8 @@ struct PowerFocal {
     const Sigmoid<V> s(x);
     const Evaluated<V> factor = focal_factor(x, s, z, f);
     const V bce = cross_entropy(x, s, z), p_minus_z = blend(z, -s.n, s.p);
-    return {factor.value * bce, factor.value * (f.gamma * (factor.gradient * bce) + p_minus_z)};
+    const V weighted = blend(z, f.alpha1, f.alpha0) * factor.value;
+    return {weighted * bce, weighted * (f.gamma * (factor.gradient * bce) + p_minus_z)};
   }
 };
 
@@ -55,7 +56,8 @@ struct SmoothFocal {
     const Evaluated<V> factor = focal_factor(x, s, z, f);
     const V smooth = mul_add(z, V(1 - f.second), V(f.second / 2));
     const V bce = cross_entropy(x, s, smooth), p_minus_z = blend(smooth, -s.n, s.p);
-    return {factor.value * bce, factor.value * (f.gamma * (factor.gradient * bce) + p_minus_z)};
+    const V weighted = blend(z, f.alpha1, f.alpha0) * factor.value;
+    return {weighted * bce, weighted * (f.gamma * (factor.gradient * bce) + p_minus_z)};
   }
 };
 
@@ -72,7 +74,7 @@ struct FocalStar {
   }
 };
 
-// Poly-1: the focal loss, and (second or third, by target) alpha_t q^(gamma + 1)
+// Poly-1: the focal loss, and (z alpha1 second + (1 - z) alpha0 third) q^(gamma + 1)
 struct PolyFocal {
   static constexpr bool has_background = false;
   template <class V>
@@ -80,9 +82,11 @@ struct PolyFocal {
     const Sigmoid<V> s(x);
     const Evaluated<V> factor = focal_factor(x, s, z, f);
     const V bce = cross_entropy(x, s, z), q = blend(z, s.n, s.p), p_minus_z = blend(z, -s.n, s.p);
-    const V epsilon = blend(z, V(f.second), V(f.third)), slope = V(between(z, -1, 1)) * (s.p * s.n);
-    return {factor.value * mul_add(epsilon, q, bce),
-            factor.value * (mul_add(f.gamma, factor.gradient * bce, p_minus_z) + epsilon * (f.gamma + V(1)) * slope)};
+    const V alpha = blend(z, f.alpha1, f.alpha0), slope = V(between(z, -1, 1)) * (s.p * s.n);
+    const V epsilon = blend(z, f.alpha1 * V(f.second), f.alpha0 * V(f.third));
+    return {factor.value * mul_add(epsilon, q, alpha * bce),
+            factor.value *
+                mul_add(epsilon * (f.gamma + V(1)), slope, alpha * mul_add(f.gamma, factor.gradient * bce, p_minus_z))};
   }
 };
 

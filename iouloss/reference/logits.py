@@ -85,15 +85,17 @@ def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 def _focal_star(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """softplus(-(gamma x_t + beta)) / gamma"""
     largest = torch.finfo(x.dtype).max
-    u = torch.clamp(p.gamma * (1 - 2 * z) * x - p.second, -largest, largest)
+    u = p.gamma * (1 - 2 * z) * x - p.second
+    # Not clamp(), which gives NaN a gradient of 0.
+    u = torch.where(u > largest, largest, torch.where(u < -largest, -largest, u))
     return p.alpha(z) * Logit(u).cross_entropy(0.0) / p.gamma
 
 
 def _poly_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
-    """The focal loss and epsilon_t alpha_t q^(gamma + 1)"""
+    """The focal loss and epsilon_t q^(gamma + 1)"""
     logit = Logit(x)
-    error, epsilon = logit.error(z), p.second * z + p.third * (1 - z)
-    return p.alpha(z) * _power(error, p.gamma) * (logit.cross_entropy(z) + epsilon * error)
+    error, epsilon = logit.error(z), p.alpha1 * p.second * z + p.alpha0 * p.third * (1 - z)
+    return _power(error, p.gamma) * (p.alpha(z) * logit.cross_entropy(z) + epsilon * error)
 
 
 def _quality_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
