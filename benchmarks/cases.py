@@ -61,9 +61,11 @@ def _boxes(ours: Callable[..., Tensor]) -> Problem:
     return Problem(ours, inputs.boxes, _box_bytes, _least_box_bytes, items=1, reduction="mean")
 
 
-def _logits(make_inputs: Any, bytes_: Callable[[int, int], dict[str, int]]) -> Problem:
-    ours = partial(iouloss.sigmoid_focal_loss, alpha=peers.ALPHA, gamma=peers.GAMMA, reduction="sum")
-    return Problem(ours, make_inputs, bytes_, bytes_, items=inputs.CLASSES, reduction="sum")
+def _logits(ours: Callable[..., Tensor], make_inputs: Any, bytes_: Callable[[int, int], dict[str, int]]) -> Problem:
+    return Problem(partial(ours, reduction="sum"), make_inputs, bytes_, bytes_, items=inputs.CLASSES, reduction="sum")
+
+
+_focal = partial(iouloss.sigmoid_focal_loss, alpha=peers.ALPHA, gamma=peers.GAMMA)
 
 
 PROBLEMS: dict[str, Problem] = {
@@ -74,11 +76,17 @@ PROBLEMS: dict[str, Problem] = {
     "eiou": _boxes(iouloss.eiou_loss),
     "focal_eiou": _boxes(iouloss.focal_eiou_loss),
     "cdiou": _boxes(iouloss.cdiou_loss),
-    "focal_dense": _logits(inputs.logits_and_dense, _dense_bytes),
-    "focal_index": _logits(inputs.logits_and_classes, _index_bytes),
+    "focal_dense": _logits(_focal, inputs.logits_and_dense, _dense_bytes),
+    "focal_index": _logits(_focal, inputs.logits_and_classes, _index_bytes),
+    "binary_cross_entropy": _logits(iouloss.binary_cross_entropy_loss, inputs.logits_and_dense, _dense_bytes),
+    "quality_focal": _logits(iouloss.quality_focal_loss, inputs.logits_and_qualities, _dense_bytes),
+    "varifocal": _logits(iouloss.varifocal_loss, inputs.logits_and_qualities, _dense_bytes),
+    "gaussian_focal": _logits(iouloss.gaussian_focal_loss, inputs.logits_and_dense, _dense_bytes),
+    "smooth_l1": _logits(iouloss.smooth_l1_loss, inputs.logits_and_dense, _dense_bytes),
 }
 BOX_LOSSES = tuple(name for name, problem in PROBLEMS.items() if problem.items == 1)
-LOGIT_LOSSES = tuple(name for name in PROBLEMS if name not in BOX_LOSSES)
+LOGIT_LOSSES = ("focal_dense", "focal_index")
+OTHER_LOSSES = tuple(name for name in PROBLEMS if name not in (*BOX_LOSSES, *LOGIT_LOSSES))
 
 
 @dataclass(frozen=True)
@@ -150,6 +158,8 @@ def full(plan: Plan) -> Iterator[Case]:
                 yield new(loss, size, with_compiled=size <= 10**6 and (every or size in (128, 10**6)))
         for loss in LOGIT_LOSSES:
             yield from (new(loss, size) for size in plan.of(ROW_SIZES))
+        for loss in OTHER_LOSSES:
+            yield from (new(loss, size) for size in plan.of(ROW_SIZES[-1:]))
         large = [("ciou", 10**6), ("giou", 10**6), ("focal_dense", 10**5), ("focal_index", 10**5)]
         if plan.sizes is not None:
             continue

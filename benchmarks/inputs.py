@@ -40,6 +40,13 @@ def logits_and_dense(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor
     return logits, one_hot(classes, dtype)
 
 
+def logits_and_qualities(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """The same with a quality in place of each 1."""
+    logits, targets = logits_and_dense(rows, dtype, device)
+    qualities = torch.rand(rows, 1, generator=torch.Generator().manual_seed(_SEED)).to(device)
+    return logits, (targets * qualities).to(dtype)
+
+
 def one_hot(classes: Tensor, dtype: torch.dtype) -> Tensor:
     """[N, 80] of 0 and 1; background has no 1. Few rows have one: far faster than ``torch.nn.functional.one_hot``."""
     targets = torch.zeros(len(classes), CLASSES, dtype=dtype, device=classes.device)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .inputs import CLASSES, one_hot
@@ -124,6 +125,42 @@ def focal_index(logits: Tensor, classes: Tensor) -> Tensor:
     return focal_dense(logits, is_class.to(logits.dtype))
 
 
+def quality_focal(logits: Tensor, targets: Tensor) -> Tensor:
+    p = logits.sigmoid()
+    return ((targets - p).abs() ** 2 * F.binary_cross_entropy_with_logits(logits, targets, reduction="none")).sum()
+
+
+def varifocal(logits: Tensor, targets: Tensor) -> Tensor:
+    weight = targets * (targets > 0) + 0.75 * logits.sigmoid() ** 2 * (targets <= 0)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    # The weight has a gradient where the target is 0; most implementations hold it constant there too.
+    return (weight * cross_entropy).sum()
+
+
+def gaussian_focal(logits: Tensor, targets: Tensor) -> Tensor:
+    p, peak = logits.sigmoid(), targets == 1
+    at_peak = (1 - p) ** 2 * F.softplus(-logits)
+    return torch.where(peak, at_peak, (1 - targets) ** 4 * p**2 * F.softplus(logits)).sum()
+
+
+def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, targets, reduction="sum")
+
+
+def smooth_l1(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.smooth_l1_loss(logits, targets, reduction="sum")
+
+
+# As their libraries write them, in eager PyTorch.
+EAGER: dict[str, Loss] = {
+    "quality_focal": quality_focal,
+    "varifocal": varifocal,
+    "gaussian_focal": gaussian_focal,
+    "binary_cross_entropy": binary_cross_entropy,
+    "smooth_l1": smooth_l1,
+}
+
+
 def compiled(loss: str) -> dict[str, Loss]:
     """``torch.compile`` of the loss, for one shape, in the ways that are worth it."""
 
@@ -138,7 +175,7 @@ def compiled(loss: str) -> dict[str, Loss]:
             return compile_(lambda pred, target: formula(measure(split(pred), split(target))).mean())
 
         return {"compile": taken_apart_by(_unbound), "compile_columns": taken_apart_by(_columns)}
-    return {"compile": compile_({"focal_dense": focal_dense, "focal_index": focal_index}[loss])}
+    return {"compile": compile_({"focal_dense": focal_dense, "focal_index": focal_index, **EAGER}[loss])}
 
 
 # --------------------------------------------------------------------------------------------------------- libraries
@@ -146,7 +183,7 @@ def compiled(loss: str) -> dict[str, Loss]:
 
 def libraries(loss: str, device: str) -> dict[str, Loss]:
     """The loss in each library that is installed and gives the same values."""
-    makers = (_torchvision, _mmdet, _mmcv, _ultralytics, _kornia, _monai, _segmentation_models)
+    makers = (_eager, _torchvision, _mmdet, _mmcv, _ultralytics, _kornia, _monai, _segmentation_models)
     found: dict[str, Loss] = {}
     for maker in makers:
         found.update(maker(loss, device))
@@ -159,6 +196,10 @@ def _module(name: str) -> Any:
         return importlib.import_module(name)
     except Exception:  # some libraries assert the versions of others
         return None
+
+
+def _eager(loss: str, device: str) -> dict[str, Loss]:
+    return {"eager": EAGER[loss]} if loss in EAGER else {}
 
 
 def _torchvision(loss: str, device: str) -> dict[str, Loss]:

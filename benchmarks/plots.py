@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .cases import BOX_LOSSES, LOGIT_LOSSES
+from .cases import BOX_LOSSES, LOGIT_LOSSES, OTHER_LOSSES
 from .report import Row, seconds
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +100,7 @@ def time_per_box(rows: list[Row], machine: str, loss: str = "ciou") -> Figure:
 
 def all_losses(rows: list[Row], machine: str) -> Figure:
     """Every loss at a large size: time for an item beside the peers', and ours in units of the floor."""
-    shown = [row for loss in (*BOX_LOSSES, *LOGIT_LOSSES) if (row := _largest_compared(rows, loss))]
+    shown = [row for loss in (*BOX_LOSSES, *LOGIT_LOSSES, *OTHER_LOSSES) if (row := _largest_compared(rows, loss))]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 0.52 * len(shown) + 1.2), width_ratios=(3, 2), sharey=True)
     names = ("iouloss", "torch.compile", "torchvision")
     height = 0.8 / len(names)

@@ -42,7 +42,10 @@ TIMEOUT = 500  # seconds for the tests of a mutant
 
 TESTS = [
     f"tests/{name}.py"
-    for name in "test_determinism test_boxes_numerics test_boxes test_logits_numerics test_logits test_errors".split()
+    for name in (
+        "test_determinism test_boxes_numerics test_boxes test_logits_numerics test_logits test_elements_numerics "
+        "test_elements test_mask test_autograd test_errors"
+    ).split()
 ]
 
 
