@@ -80,6 +80,13 @@ def test_every_box_loss_leaves_its_gradient(
         (got,) = torch.autograd.grad(loss, leaf, torch.full_like(loss, upstream))
         torch.testing.assert_close(loss, losses.sum(), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(got, want, equal_nan=True)
+    by = torch.tensor(7.0, device=backend.device)
+    for n in (5, 300):  # in one block and in several
+        mean = case(leaf[:n], target[:n], weight[:n], avg_factor=by)
+        torch.testing.assert_close(mean, losses[:n].sum() / 7, rtol=1e-5, atol=1e-5)
+        (got,) = torch.autograd.grad(mean, leaf, torch.full_like(mean, upstream))
+        if upstream == 1:
+            torch.testing.assert_close(got[:n].double(), want[:n].double() / 7, rtol=2e-2, atol=1e-5)
 
 
 @pytest.mark.parametrize("upstream", [torch.inf, torch.nan])

@@ -71,6 +71,8 @@ struct LogitCall : ElementCall {
                       dense ? ", wants the logits' shape " : ", wants ", dense ? shape : rows);
     check_device("targets", targets, "logits", logits);
     TORCH_CHECK_VALUE(!scores || !dense, "scores: got dense targets, wants class indices");
+    const bool hard = a.formula == LogitFormula::focal || a.formula == LogitFormula::square_focal;
+    TORCH_CHECK_VALUE(!scores || !hard, "scores: got them for '", formula, "', which has none");
     check_beside(logits, "scores", scores, rows);
     for (const auto& [parameter, tensor] :
          {std::pair{"alpha", &alpha1_per_class}, {"alpha", &alpha0_per_class}, {"gamma", &gamma_per_class}}) {

@@ -1,0 +1,152 @@
+"""Every formula of single numbers through every way that its kernels have: dtypes, layouts, class indices, weights."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+import torch
+from cases import DTYPES, misaligned, uniform
+from conftest import Backend
+from torch import Tensor
+
+from iouloss.reference import common, logits, regression
+
+PARAMETERS = {
+    "square_focal": (2.0, 0.0, 0.0),
+    "focal": (1.5, 0.0, 0.0),
+    "smooth_focal": (1.5, 0.2, 0.0),
+    "focal_star": (1.5, 0.5, 0.0),
+    "poly_focal": (1.5, 0.7, 0.3),
+    "quality_focal": (0.0, 1.5, 0.0),
+    "varifocal": (0.0, 1.5, 1.0),
+    "gaussian_focal": (0.0, 1.5, 3.0),
+    "binary_cross_entropy": (0.0, 0.0, 0.0),
+    "asymmetric": (1.5, 2.0, 0.05),
+    "asymmetric_attached": (1.5, 2.0, 0.05),
+    "binary_entropy": (0.0, 0.0, 0.0),
+    "l1": (0.0, 0.0, 0.0),
+    "l2": (0.0, 0.0, 0.0),
+    "smooth_l1": (0.0, 0.7, 1.0),
+    "balanced_l1": (0.5, 1.5, 1.0),
+    "focal_l1": (2.0, -0.2, 0.0),
+}
+every_formula = pytest.mark.parametrize("formula", PARAMETERS)
+IGNORED = 2
+
+
+@dataclass(frozen=True)
+class Call:
+    """The arguments of the operator."""
+
+    formula: str
+    logits: Tensor
+    targets: Tensor
+    scores: Tensor | None
+    weight: Tensor | None
+    per_class: tuple[Tensor | None, Tensor | None, Tensor | None]
+    avg_factor: Tensor | None
+    reduction: str
+
+    def operator(self) -> tuple[Any, ...]:
+        gamma, second, third = PARAMETERS[self.formula]
+        tensors = (self.logits, self.targets, self.scores, self.weight, *self.per_class, self.avg_factor, None)
+        return (*tensors, self.formula, 0.25, 0.75, gamma, second, third, IGNORED, self.reduction)
+
+    def truth(self, x: Tensor) -> Tensor:
+        """By the reference in float64, of the same rounded numbers; ``x`` are the logits."""
+
+        def double(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor.cpu().double()
+
+        gamma, second, third = PARAMETERS[self.formula]
+        given = [p if t is None else double(t) for p, t in zip((0.25, 0.75, gamma), self.per_class, strict=True)]
+        p = logits.Parameters(*given, second, third)
+        targets = self.targets.cpu() if self.targets.dtype == torch.int64 else double(self.targets)
+        scores, weight = double(self.scores), double(self.weight)
+        if self.formula in logits.FORMULAS:
+            return logits.logit_loss(x, targets, scores, weight, None, self.formula, p, IGNORED, "none")
+        # What the kernels make of a regression with class indices: nobody wants that, but it is the same way.
+        kept = torch.ones(x.shape[:-1], dtype=torch.bool)
+        if targets.dtype == torch.int64:
+            kept = targets != IGNORED
+            hot = targets[..., None] == torch.arange(x.shape[-1])
+            targets = hot * (1.0 if scores is None else scores[..., None])
+        loss = p.alpha1 * regression.FORMULAS[self.formula](x - targets, gamma, p.second, p.third)
+        weight = weight[..., None] if weight is not None and weight.shape != x.shape else weight
+        return common.reduce_loss(torch.where(kept[..., None], loss, 0.0), weight, None, "none")
+
+
+def calls(formula: str, backend: Backend) -> Iterator[Call]:
+    """Every pair of a dtype of the logits and one of the rest, each with four sets of arguments."""
+    for number, (kind, other) in enumerate(itertools.product(DTYPES, DTYPES)):
+        place = misaligned if number % 3 == 1 else lambda tensor: tensor
+        for rows, columns, dense, scored, weighted, by_class in (
+            (3, 7, True, False, "each", True),
+            (3, 7, False, True, "row", True),
+            (4, 9, False, number % 2 == 0, "none", False),
+            (5, 4, True, False, "none", False),
+        ):
+            x = place((8 * uniform(rows, columns, seed=number) - 4).to(backend.device, kind))
+            targets = place(uniform(rows, columns, seed=number + 1).to(backend.device, other))
+            classes = (torch.arange(rows) + number).to(backend.device) % (columns + 1)
+            weight = uniform(*((rows, columns) if weighted == "each" else (rows,)), seed=3).to(backend.device, other)
+            alphas = [uniform(columns, seed=seed).to(backend.device, other) for seed in (4, 5)]
+            gamma = (1 + uniform(columns, seed=6)).to(backend.device, other) if formula == "focal" else None
+            yield Call(
+                *(formula, x, targets if dense else classes),
+                uniform(rows, seed=7).to(backend.device, other)
+                if scored and formula not in ("focal", "square_focal")
+                else None,
+                None if weighted == "none" else weight,
+                (alphas[0], alphas[1], gamma) if by_class else (None, None, None),
+                *(None, "none"),
+            )
+
+
+@every_formula
+def test_every_way_through_the_kernels(backend: Backend, formula: str) -> None:
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    for call in calls(formula, backend):
+        leaf = call.logits.detach().requires_grad_()
+        losses = torch.ops.iouloss.logit_loss(*replace(call, logits=leaf).operator())
+        upstream = uniform(*losses.shape, seed=9).to(backend.device, losses.dtype)
+        (gradient,) = torch.autograd.grad(losses, leaf, upstream)
+        for dtype in DTYPES:  # autograd gives it that of the loss; the operator takes what it is given
+            again = torch.ops.iouloss.logit_loss_backward(upstream.to(dtype), *call.operator())
+            torch.testing.assert_close(again, gradient, rtol=1e-2, atol=1e-2)
+        exact_leaf = call.logits.detach().cpu().double().requires_grad_()
+        wanted = call.truth(exact_leaf)
+        (slope,) = torch.autograd.grad(wanted, exact_leaf, upstream.cpu().double())
+        relative = 1e-9 if losses.dtype == torch.float64 else 2e-4 if formula.startswith("asymmetric") else 1e-5
+        torch.testing.assert_close(losses.detach().cpu().double(), wanted.detach(), rtol=relative, atol=relative / 10)
+        last = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7}.get(leaf.dtype, relative)
+        torch.testing.assert_close(
+            gradient.cpu().double(), slope, rtol=max(last, relative), atol=max(relative / 10, 1e-7)
+        )
+
+
+@every_formula
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("upstream", [1.0, 3.0])
+@pytest.mark.parametrize("rows", [7, 1501])
+def test_sums_of_one_block_and_of_several(
+    backend: Backend, formula: str, dtype: torch.dtype, upstream: float, rows: int
+) -> None:
+    """With and without a gradient, of a number of logits that is no multiple of what a thread takes."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    x, z = backend.put(8 * uniform(rows, 3).to(dtype) - 4, uniform(rows, 3, seed=1).to(dtype))
+    by = torch.tensor(7.0, device=backend.device)
+    call = Call(formula, x, z, None, None, (None, None, None), by, "mean")
+    loss = torch.ops.iouloss.logit_loss(*call.operator())
+    leaf = x.detach().requires_grad_()
+    with_gradient = torch.ops.iouloss.logit_loss(*replace(call, logits=leaf).operator())
+    (gradient,) = torch.autograd.grad(with_gradient, leaf, torch.full_like(loss, upstream))
+    each = torch.ops.iouloss.logit_loss(*replace(call, logits=leaf, avg_factor=None, reduction="none").operator())
+    (slope,) = torch.autograd.grad(each, leaf, torch.full_like(each, upstream / 7))
+    torch.testing.assert_close(loss, each.detach().sum() / 7, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(with_gradient.detach(), loss, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(gradient, slope, rtol=1e-5, atol=1e-7)
