@@ -25,6 +25,23 @@ def sigmoid_focal_loss(
     ignore_index: int,
     reduction: str,
 ) -> Tensor: ...
+def row_loss(
+    logits: Tensor,
+    targets: Tensor | None,
+    weight: Tensor | None,
+    avg_factor: Tensor | None,
+    divisor: float | None,
+    class_weight: Tensor | None,
+    formula: str,
+    alpha: float,
+    gamma: float,
+    label_smoothing: float,
+    poly_epsilon: float,
+    temperature: float,
+    ignore_index: int,
+    class_dim: int,
+    reduction: str,
+) -> Tensor: ...
 def formulas() -> list[str]:
     """The names that ``formula`` takes."""
 

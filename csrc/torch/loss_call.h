@@ -14,10 +14,11 @@
 
 namespace iouloss {
 
-// chunk: items that take some 10 microseconds, less than which a thread is not worth waking for.
-template <class Arguments, int64_t chunk>
+// items: that take some 10 microseconds, less than which a thread is not worth waking for.
+template <class Arguments, int64_t items>
 struct LossCall {
-  Arguments a{};  // of the kernels
+  int64_t chunk = items;  // a loss whose items differ in size says so
+  Arguments a{};          // of the kernels
   Reduction reduction{};
   Divisor divisor;
 
@@ -38,7 +39,8 @@ struct LossCall {
     if (reduction != Reduction::none) divisor.write_on_cpu(sum, losses);
   }
 
-  // The gradient by the first input; with it, where there is no upstream gradient and `loss` is given, the reduced loss.
+  // The gradient by the first input; with it, where there is no upstream gradient and `loss` is given, the reduced
+  // loss.
   void write_gradient(at::Tensor& grad, const Upstream& upstream, at::Tensor* loss = nullptr) const {
 #ifdef IOULOSS_CUDA
     if (grad.is_cuda()) return launch_gradient(a, upstream, divisor, grad, loss);
@@ -46,9 +48,8 @@ struct LossCall {
     const auto kernel = cpu_kernel(a).gradient;
     const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
     const double scale = divisor.scale_on_cpu();
-    const double sum = sum_over_chunks(a.n, chunk, [&](int64_t begin, int64_t end) {
-      return kernel(a, upstream.values, scale, out, begin, end);
-    });
+    const double sum = sum_over_chunks(
+        a.n, chunk, [&](int64_t begin, int64_t end) { return kernel(a, upstream.values, scale, out, begin, end); });
     if (loss) divisor.write_on_cpu(sum, *loss);
   }
 

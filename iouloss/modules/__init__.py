@@ -11,15 +11,27 @@ from .boxes import (
     IoULoss,
 )
 from .logits import SigmoidFocalLoss
+from .rows import (
+    CrossEntropyLoss,
+    DistributionFocalLoss,
+    EntropyLoss,
+    KLDivLoss,
+    SoftmaxFocalLoss,
+)
 
 __all__ = [
     "BoxLoss",
     "CDIoULoss",
     "CIoULoss",
+    "CrossEntropyLoss",
     "DIoULoss",
+    "DistributionFocalLoss",
     "EIoULoss",
+    "EntropyLoss",
     "FocalEIoULoss",
     "GIoULoss",
     "IoULoss",
+    "KLDivLoss",
     "SigmoidFocalLoss",
+    "SoftmaxFocalLoss",
 ]

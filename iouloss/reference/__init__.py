@@ -2,5 +2,6 @@
 
 from .boxes import box_loss
 from .focal import sigmoid_focal_loss
+from .rows import row_loss
 
-__all__ = ["box_loss", "sigmoid_focal_loss"]
+__all__ = ["box_loss", "row_loss", "sigmoid_focal_loss"]
