@@ -41,9 +41,21 @@ inline int64_t place_of(const ClassRows& of, const RowArguments& a, int64_t row)
   return a.inner == 1 ? row * of.outer_stride : row / a.inner * of.outer_stride + row % a.inner * of.inner_stride;
 }
 
+// The rows can be transposed where they are: a tile full, in the number type of the computation.
+template <class T>
+bool are_square(const ClassRows& of, Dtype dtype, const RowArguments& a, const RowBlock& b) {
+  return a.inner == 1 && of.class_stride == 1 && b.rows == RowTile<T>::rows && b.classes % RowTile<T>::rows == 0 &&
+         dtype == (sizeof(T) == 8 ? Dtype::float64 : Dtype::float32);
+}
+
 template <class T>
 void load_block(const ClassRows& from, const RowArguments& a, const RowBlock& b, T* __restrict__ lines, T* out) {
   constexpr int most = RowTile<T>::rows;
+  if (are_square<T>(from, from.dtype, a, b)) {
+    const T* block = static_cast<const T*>(from.data) + b.first * from.outer_stride + b.from;
+    for (int c = 0; c < b.classes; c += most) transpose_square(block + c, from.outer_stride, out + c * most, most);
+    return;
+  }
   const bool whole = visit(from.data, from.dtype, [&](const auto* data) {
     const auto* block = data + b.from * from.class_stride;
     if (are_neighbours(from, a, b)) {
@@ -76,6 +88,11 @@ template <class T>
 void store_block(const Output& grad, const RowArguments& a, const RowBlock& b, const T* __restrict__ in, T* lines) {
   constexpr int most = RowTile<T>::rows;
   const ClassRows to = gradient_rows(a);
+  if (are_square<T>(to, grad.dtype, a, b)) {
+    T* block = static_cast<T*>(grad.data) + b.first * to.outer_stride + b.from;
+    for (int c = 0; c < b.classes; c += most) transpose_square(in + c * most, most, block + c, to.outer_stride);
+    return;
+  }
   const bool whole = are_neighbours(to, a, b);
   if (!whole)
     for (int c = (b.classes - 1) / most * most; c >= 0; c -= most)

@@ -12,13 +12,12 @@ inline namespace IOULOSS_ARCH {
 template <class T>
 struct RowState {
   static constexpr int rows = RowTile<T>::rows;
-  int64_t target[rows], other[rows];                                                           // classes; see RowTarget
-  alignas(64) T logit[rows], weight[rows], extra[rows], other_logit[rows], other_share[rows];  // see RowTarget
-  alignas(64) T factor[rows];                                                                  // the row's weight
-  alignas(64) T slope[rows];                                                                   // times what is upstream
+  alignas(64) T target[rows], other[rows];                     // classes, exact to 2^24; -1 where there is none
+  alignas(64) T weight[rows], extra[rows], other_share[rows];  // see RowTarget
+  alignas(64) T factor[rows];                                  // the row's weight
+  alignas(64) T slope[rows];                                   // times what is upstream
   alignas(64) T counts[rows];  // 1, or 0 for a row that counts for nothing whatever is in it
-  alignas(64) T largest[rows];
-  alignas(64) T loss[rows], target_gradient[rows], other_gradient[rows];
+  alignas(64) T loss[rows];
 };
 
 template <class Formula, class T>
@@ -33,8 +32,10 @@ struct RowKernel {
   RowParameters<T> parameters;
   RowTile<T> tile;
   RowState<T> state = {};
-  const bool has_other;
+  const T share;  // of a class in the smoothing, before its weight
   V largest, sum[Formula::sums];
+  RowTarget<V> own;
+  RowResult<V> result;
 
   RowKernel(const RowArguments& a, const Values& upstream, double scale, const Output& grad)
       : a(a),
@@ -42,7 +43,7 @@ struct RowKernel {
         scale(scale),
         grad(grad),
         parameters(row_parameters<T>(a)),
-        has_other(a.formula == RowFormula::distribution) {}
+        share(share_of_smoothing<T>(a)) {}
 
   // The losses of a row each, in state.loss; and their gradients, written.
   void run(int64_t first, int rows) {
@@ -50,22 +51,21 @@ struct RowKernel {
     load_state(first, rows);
     const bool resident = a.classes <= tile.classes;
     largest = V(-Limits<T>::largest);
+    own.logit = own.other_logit = V(0);
     for_each_block(first, rows, [&](const RowBlock& b) {
       load(b);
-      take_targets(b);
-      for (int c = 0; c < b.classes; ++c) largest = maximum(largest, V::load(tile.logits + c * lanes_));
+      find_largest(b);
     });
     for (V& total : sum) total = V(0);
-    largest.store(state.largest);
     for_each_block(first, rows, [&](const RowBlock& b) {
       if (!resident) load(b);
       add_powers(b);
     });
-    const RowResult<V> result = finish();
+    finish();
     if (!grad.data) return;
     for_each_block(first, rows, [&](const RowBlock& b) {
       if (!resident) load(b), add_powers(b);
-      write_gradient(b, result);
+      write_gradient(b);
     });
   }
 
@@ -84,8 +84,8 @@ struct RowKernel {
     multiply_by(upstream, first, rows, state.slope, scratch);
     std::fill_n(state.counts, lanes_, T(1));
     std::fill_n(state.weight, lanes_, T(a.alpha));
-    std::fill_n(state.other_logit, lanes_, T(0));
-    if (has_other) return load_places(first, rows);
+    std::fill_n(state.other, lanes_, T(-1));
+    if (a.formula == RowFormula::distribution) return load_places(first, rows);
     if (Formula::by_class) load_classes(first, rows);
   }
 
@@ -94,8 +94,8 @@ struct RowKernel {
     load_values(a.places, first, rows, state.other_share);
     for (int r = 0; r < rows; ++r) {
       const Bins<T> bins(state.other_share[r], a.classes);
-      state.target[r] = bins.near;
-      state.other[r] = bins.far;
+      state.target[r] = T(bins.near);
+      state.other[r] = T(bins.far);
       state.other_share[r] = bins.far_share;
     }
   }
@@ -104,12 +104,12 @@ struct RowKernel {
     for (int r = 0; r < rows; ++r) {
       const int64_t index = a.class_index[first + r];
       const bool counts = index >= 0 && index < a.classes && index != a.ignore_index;
-      state.target[r] = counts ? index : 0;
+      state.target[r] = counts ? T(index) : T(-1);
       state.counts[r] = T(counts);
       T weight = 1;
-      if (a.class_weight.data) load_values(a.class_weight, state.target[r], 1, &weight);
+      if (counts && a.class_weight.data) load_values(a.class_weight, index, 1, &weight);
       state.weight[r] = T(a.alpha) * weight;
-      state.extra[r] = share_of_smoothing<T>(a) * weight;
+      state.extra[r] = share * weight;
     }
   }
 
@@ -120,30 +120,36 @@ struct RowKernel {
     if constexpr (Formula::by_class_weight) load_shares(b);
   }
 
-  // Calls f(row, logit or gradient) for those of the rows' classes that are in a block.
+  // Calls f(class of the block, whether it is each row's target, whether it is the other one) in their order.
   template <class F>
-  IOULOSS_INLINE void at_classes(const RowBlock& b, const int64_t* classes, F f) {
-    if constexpr (!Formula::by_class) return;
-    if (b.classes == a.classes)
-      for (int r = 0; r < b.rows; ++r) f(r, tile.logits[classes[r] * lanes_ + r]);
-    else
-      for (int r = 0; r < b.rows; ++r)
-        if (const int64_t c = classes[r] - b.from; c >= 0 && c < b.classes) f(r, tile.logits[c * lanes_ + r]);
+  IOULOSS_INLINE void each_class(const RowBlock& b, F f) const {
+    const V target = V::load(state.target), other = V::load(state.other), one(1);
+    V number(double(b.from));
+    for (int c = 0; c < b.classes; ++c, number = number + one) f(c, number == target, number == other);
   }
 
-  // Keeps the logits of the target classes, and takes them out of the comparison.
-  void take_targets(const RowBlock& b) {
-    if (has_other) at_classes(b, state.other, [&](int r, T& logit) { state.other_logit[r] = logit; });
-    at_classes(b, state.target, [&](int r, T& logit) {
-      state.logit[r] = logit;
-      logit = T(-Limits<T>::largest);
+  // Of the classes that are not the target. The logits of the target and the other class are kept.
+  void find_largest(const RowBlock& b) {
+    const V lowest(-Limits<T>::largest);
+    V most = largest, logit = own.logit, other_logit = own.other_logit;  // in registers
+    each_class(b, [&](int c, auto is_target, auto is_other) {
+      V x = V::load(tile.logits + c * lanes_);
+      if constexpr (Formula::by_class) {
+        logit = select(is_target, x, logit);
+        other_logit = select(is_other, x, other_logit);
+        x = select(is_target, lowest, x);
+      }
+      most = maximum(most, x);
     });
+    largest = most;
+    own.logit = logit;
+    own.other_logit = other_logit;
   }
 
   void load_shares(const RowBlock& b) {
     std::fill_n(tile.extra, b.classes, T(1));
     if (a.class_weight.data) load_values(a.class_weight, b.from, b.classes, tile.extra);
-    for (int c = 0; c < b.classes; ++c) tile.extra[c] *= share_of_smoothing<T>(a);
+    for (int c = 0; c < b.classes; ++c) tile.extra[c] *= share;
   }
 
   IOULOSS_INLINE V extra(int c) const {
@@ -155,41 +161,46 @@ struct RowKernel {
 
   // Sums over the blocks are sums of their sums: no float32 is added to a far larger one.
   void add_powers(const RowBlock& b) {
-    at_classes(b, state.target, [&](int r, T& logit) { logit = state.largest[r]; });
     V part[Formula::sums];
     for (V& x : part) x = V(0);
-    for (int c = 0; c < b.classes; ++c) {
-      const V below = Formula::below(largest, V::load(tile.logits + c * lanes_), parameters);
+    const V most = largest;
+    const auto p = parameters;
+    each_class(b, [&](int c, auto is_target, auto) {
+      V x = V::load(tile.logits + c * lanes_);
+      if constexpr (Formula::by_class) x = select(is_target, most, x);
+      const V below = Formula::below(most, x, p);
       const V e = exponential(-below);
       e.store(tile.powers + c * lanes_);
       Formula::add(part, below, e, extra(c));
-    }
+    });
     for (int k = 0; k < Formula::sums; ++k) sum[k] = sum[k] + part[k];
   }
 
-  RowResult<V> finish() {
-    const RowTarget<V> target{V::load(state.logit), V::load(state.weight), V::load(state.extra),
-                              V::load(state.other_logit), V::load(state.other_share)};
-    RowResult<V> result = Formula::finish(target, largest, sum, parameters);
+  void finish() {
+    own.weight = V::load(state.weight);
+    own.extra = V::load(state.extra);
+    own.other_share = V::load(state.other_share);
+    result = Formula::finish(own, largest, sum, parameters);
     const auto counts = V::load(state.counts) == V(1);
-    const V slope = V::load(state.slope);
     select(counts, result.value * V::load(state.factor), V(0)).store(state.loss);
-    select(counts, result.target * slope, V(0)).store(state.target_gradient);
-    select(counts, result.other * slope, V(0)).store(state.other_gradient);
-    return result;
   }
 
-  void write_gradient(const RowBlock& b, const RowResult<V>& result) {
+  void write_gradient(const RowBlock& b) {
     const V slope = V::load(state.slope);
     const auto counts = V::load(state.counts) == V(1);
-    for (int c = 0; c < b.classes; ++c) {
+    const V most = largest;
+    const auto p = parameters;
+    const RowResult<V> r = result;
+    each_class(b, [&](int c, auto is_target, auto is_other) {
       T* const at = tile.logits + c * lanes_;
-      const V below = Formula::below(largest, V::load(at), parameters);
-      const V gradient = Formula::gradient(below, V::load(tile.powers + c * lanes_), extra(c), result);
+      const V below = Formula::below(most, V::load(at), p);
+      V gradient = Formula::gradient(below, V::load(tile.powers + c * lanes_), extra(c), r);
+      if constexpr (Formula::by_class) {
+        gradient = select(is_target, r.target, gradient);
+        gradient = select(is_other, gradient + r.other, gradient);
+      }
       select(counts, gradient * slope, V(0)).store(at);
-    }
-    at_classes(b, state.target, [&](int r, T& gradient) { gradient = state.target_gradient[r]; });
-    if (has_other) at_classes(b, state.other, [&](int r, T& gradient) { gradient += state.other_gradient[r]; });
+    });
     store_block(grad, a, b, tile.logits, tile.lines);
   }
 };
