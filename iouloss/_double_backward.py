@@ -68,7 +68,9 @@ def _register(loss: Callable[..., Tensor]) -> None:
     name = loss.__name__.removeprefix("_") + "_backward"
 
     def backward(grad_output: Tensor, first: Tensor, second: Tensor | None, *others: Any) -> Tensor:
-        if not (torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (grad_output, first, second))):
+        if not (
+            torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (grad_output, first, second))
+        ):
             with torch._C._AutoDispatchBelowAutograd():
                 gradient: Tensor = getattr(torch.ops.iouloss, name)(grad_output, first, second, *others)
             return gradient

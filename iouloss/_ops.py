@@ -184,6 +184,8 @@ def _divisor_by_class(logits: Any, targets: Any, class_weight: Any, ignore_index
     """What a mean over classes is divided by; None where an argument is not what it should be, which a check says."""
     if getattr(targets, "dtype", None) != torch.int64 or not isinstance(logits, Tensor):
         return None
+    if any(isinstance(x, Tensor) and x.device != logits.device for x in (targets, class_weight)):
+        return None
     if not isinstance(class_dim, int) or not -logits.ndim <= class_dim < logits.ndim:
         return None
     if class_weight is not None and getattr(class_weight, "shape", None) != (logits.shape[class_dim],):

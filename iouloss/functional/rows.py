@@ -235,9 +235,7 @@ def kl_div_loss(
     """
     if reduction == "batchmean" and avg_factor is None and isinstance(logits, Tensor) and logits.ndim > 0:
         reduction, avg_factor = "mean", logits.shape[0]
-    return _ops.row_loss(
-        logits, targets, weight, avg_factor, "kl_div", reduction, class_dim, temperature=temperature
-    )
+    return _ops.row_loss(logits, targets, weight, avg_factor, "kl_div", reduction, class_dim, temperature=temperature)
 
 
 def entropy_loss(

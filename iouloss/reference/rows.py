@@ -21,9 +21,9 @@ def kept_weight(
 
 
 def bounded(x: Tensor) -> Tensor:
-    """The largest numbers in place of infinities."""
+    """The largest numbers in place of infinities. Not by a clamp, which has no gradient at NaN."""
     largest = torch.finfo(x.dtype).max
-    return x.clamp(-largest, largest)
+    return torch.where(x > largest, largest, torch.where(x < -largest, -largest, x))
 
 
 def log_odds(x: Tensor, chosen: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,7 +65,10 @@ def class_terms(
         each = each + shares[index] * entropy + (of_others * below).sum(-1) + of_others.sum(-1) * above
     if poly != 0:
         each = each + poly * weight * torch.sigmoid(y)
-    return torch.exp(gamma * logsigmoid(y)) * bounded(each) if gamma > 0 else each
+    if gamma == 0:
+        return each
+    most = torch.finfo(x.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
+    return torch.exp(gamma * logsigmoid(y)) * torch.where(each > most, most, each)
 
 
 def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
