@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from . import row_peers
 from .inputs import CLASSES, one_hot
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -138,6 +139,8 @@ def compiled(loss: str) -> dict[str, Loss]:
             return compile_(lambda pred, target: formula(measure(split(pred), split(target))).mean())
 
         return {"compile": taken_apart_by(_unbound), "compile_columns": taken_apart_by(_columns)}
+    if loss in row_peers.TO_COMPILE:
+        return {"compile": compile_(row_peers.TO_COMPILE[loss])}
     return {"compile": compile_({"focal_dense": focal_dense, "focal_index": focal_index}[loss])}
 
 
@@ -147,7 +150,7 @@ def compiled(loss: str) -> dict[str, Loss]:
 def libraries(loss: str, device: str) -> dict[str, Loss]:
     """The loss in each library that is installed and gives the same values."""
     makers = (_torchvision, _mmdet, _mmcv, _ultralytics, _kornia, _monai, _segmentation_models)
-    found: dict[str, Loss] = {}
+    found: dict[str, Loss] = {"eager": row_peers.EAGER[loss]} if loss in row_peers.EAGER else {}
     for maker in makers:
         found.update(maker(loss, device))
     return found

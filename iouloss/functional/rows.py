@@ -21,7 +21,7 @@ def softmax_focal_loss(
     """Softmax focal loss: ``alpha_t * (1 - p_t)**gamma * CE`` of each row of logits and its class ``t``.
 
     - ``p = softmax(x)``, ``CE = -log p_t``
-    - with ``label_smoothing`` s, ``alpha_t * CE`` becomes ``(1 - s) * alpha_t * CE + s / C * sum_c alpha_c * -log p_c``;
+    - with ``label_smoothing`` s, ``alpha_t * CE`` becomes ``(1 - s) * alpha_t * CE - s / C * sum_c alpha_c * log p_c``;
       the focal factor stays that of the class
 
     Args:
