@@ -13,6 +13,10 @@ inline namespace IOULOSS_ARCH {
 
 constexpr int quad = 4;
 
+// More registers than other kernels have: a row's results live through the pass that writes its gradient.
+template <class T>
+inline constexpr int resident_row_blocks = sizeof(T) == 8 ? 2 : 4;
+
 template <class T>
 struct RowLaunch {
   RowArguments a;
@@ -184,7 +188,7 @@ __device__ __forceinline__ void each_row(const RowLaunch<T>& l, F f) {
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_row_blocks<T>)
     row_losses(const RowLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   each_row(l, [&](int64_t i) {
@@ -203,7 +207,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
 
 // The gradient by the logits, and the sum of the losses if it is wanted.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_row_blocks<T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (grad.left && is_settled<T>(grad, l.a.n * l.a.classes)) return;
   T sum = 0;
