@@ -101,7 +101,7 @@ IOULOSS_INLINE V power_of(V x, V log_x, Element<V> exponent) {
 template <bool smooth>
 struct ClassTarget {
   static constexpr int sums = smooth ? 3 : 1;
-  static constexpr bool by_class = true, dense = false, by_class_weight = smooth;
+  static constexpr bool by_class = true, by_two = false, dense = false, by_class_weight = smooth;
 
   template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
@@ -135,15 +135,30 @@ struct ClassTarget {
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, entropy, smoothed) + poly * u);
     const V slope = factor * (u * mul_add(poly, s.n, hard) + V(p.gamma) * (s.n * each));  // by y, but for `smoothed`
-    const V second = t.weight * t.other_share;
-    return {mul_add(factor, each, second * bounded(t.logit - t.other_logit)),
-            mul_add(factor, u * soft, slope) * reciprocal_or_zero(others), factor,
-            mul_add(factor, s.n * soft, second) - slope, -second};
+    return {factor * each, mul_add(factor, u * soft, slope) * reciprocal_or_zero(others), factor,
+            factor * (s.n * soft) - slope, V(0)};
   }
 
   template <class V>
   static IOULOSS_INLINE V gradient(V, V e, V extra, const RowResult<V>& r) {
     return smooth ? mul_add(r.power, e, -(r.shift * extra)) : r.power * e;
+  }
+};
+
+// The cross entropies of two classes, blended: that of the one with the larger share, and the other's difference from
+// it.
+struct BinTarget : ClassTarget<false> {
+  static constexpr bool by_two = true;
+
+  template <class V>
+  static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
+                                            const RowParameters<Element<V>>& p) {
+    RowResult<V> r = ClassTarget<false>::finish(t, m, sum, p);
+    const V second = t.weight * t.other_share;
+    r.value = mul_add(second, bounded(t.logit - t.other_logit), r.value);
+    r.target = r.target + second;
+    r.other = -second;
+    return r;
   }
 };
 
@@ -166,7 +181,7 @@ IOULOSS_INLINE void add_power(V& below_largest, V& count, V below, V e) {
 // T^2 times the divergence of softmax(x / T) from the target's probabilities q: sum q log(q / p).
 struct KLDivergence {
   static constexpr int sums = 4;
-  static constexpr bool by_class = false, dense = true, by_class_weight = false;
+  static constexpr bool by_class = false, by_two = false, dense = true, by_class_weight = false;
 
   template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>& p) {
@@ -198,7 +213,7 @@ struct KLDivergence {
 // The entropy of softmax(x): log-sum-exp - sum p x.
 struct Entropy {
   static constexpr int sums = 3;
-  static constexpr bool by_class = false, dense = false, by_class_weight = false;
+  static constexpr bool by_class = false, by_two = false, dense = false, by_class_weight = false;
 
   template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
@@ -230,6 +245,7 @@ template <class F>
 IOULOSS_INLINE auto with_row_formula(const RowArguments& a, F f) {
   if (a.formula == RowFormula::kl_div) return f(KLDivergence());
   if (a.formula == RowFormula::entropy) return f(Entropy());
+  if (a.formula == RowFormula::distribution) return f(BinTarget());
   if (a.smoothing > 0) return f(ClassTarget<true>());
   return f(ClassTarget<false>());
 }

@@ -84,9 +84,10 @@ struct RowKernel {
     multiply_by(upstream, first, rows, state.slope, scratch);
     std::fill_n(state.counts, lanes_, T(1));
     std::fill_n(state.weight, lanes_, T(a.alpha));
-    std::fill_n(state.other, lanes_, T(-1));
-    if (a.formula == RowFormula::distribution) return load_places(first, rows);
-    if (Formula::by_class) load_classes(first, rows);
+    if constexpr (Formula::by_two)
+      load_places(first, rows);
+    else if constexpr (Formula::by_class)
+      load_classes(first, rows);
   }
 
   // A place between two bins: the target is the nearer one.
@@ -136,7 +137,7 @@ struct RowKernel {
       V x = V::load(tile.logits + c * lanes_);
       if constexpr (Formula::by_class) {
         logit = select(is_target, x, logit);
-        other_logit = select(is_other, x, other_logit);
+        if constexpr (Formula::by_two) other_logit = select(is_other, x, other_logit);
         x = select(is_target, lowest, x);
       }
       most = maximum(most, x);
@@ -197,7 +198,7 @@ struct RowKernel {
       V gradient = Formula::gradient(below, V::load(tile.powers + c * lanes_), extra(c), r);
       if constexpr (Formula::by_class) {
         gradient = select(is_target, r.target, gradient);
-        gradient = select(is_other, gradient + r.other, gradient);
+        if constexpr (Formula::by_two) gradient = select(is_other, gradient + r.other, gradient);
       }
       select(counts, gradient * slope, V(0)).store(at);
     });

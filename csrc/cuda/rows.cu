@@ -58,19 +58,15 @@ struct Row {
     if (!exists) row = 0;  // computed along with the others, since threads of a warp meet in their sums
     logits = place_of(a.logits);
     targets = place_of(a.targets);
-    if constexpr (Formula::by_class) {
-      target = 0;
-      if (a.class_index) {
-        const int64_t index = a.class_index[row];
-        counts = exists && index >= 0 && index < a.classes && index != a.ignore_index;
-        if (counts) target = index;
-        other = target;  // without a share
-      } else {
-        const Bins<T> bins(load<T>(a.places, row), a.classes);
-        target = bins.near;
-        other = bins.far;
-        far_share = bins.far_share;
-      }
+    if constexpr (Formula::by_two) {
+      const Bins<T> bins(load<T>(a.places, row), a.classes);
+      target = bins.near;
+      other = bins.far;
+      far_share = bins.far_share;
+    } else if constexpr (Formula::by_class) {
+      const int64_t index = a.class_index[row];
+      counts = exists && index >= 0 && index < a.classes && index != a.ignore_index;
+      target = counts ? index : 0;
     }
   }
 
@@ -145,7 +141,7 @@ struct Row {
     if constexpr (Formula::by_class) {
       const T weight = T(l.a.alpha) * weight_of(target);
       own = {logit(target), weight, l.share * weight_of(target), T(0), far_share};
-      own.other_logit = logit(other);
+      if constexpr (Formula::by_two) own.other_logit = logit(other);
     }
     return Formula::finish(own, largest, sum, l.parameters);
   }
@@ -164,7 +160,7 @@ struct Row {
         const T below = Formula::below(largest, x[k], l.parameters);
         g[k] = Formula::gradient(below, exponential(-below), extra[k], result);
         if (c + k == target) g[k] = result.target;
-        if (c + k == other) g[k] += result.other;
+        if (Formula::by_two && c + k == other) g[k] += result.other;
         g[k] = counts ? g[k] * slope : T(0);  // whatever is in the row, and upstream
       }
       if (l.vectors) return store4<T>(out, begin + c, {g[0], g[1], g[2], g[3]});
