@@ -37,8 +37,8 @@ TORCH := $(VENV)/.torch
 BUILT := $(VENV)/.built-$(BUILD)
 
 # The tests of every backend.
-LOSS_TESTS := $(wildcard tests/test_boxes*.py tests/test_logits*.py tests/test_elements*.py) $(addprefix tests/test_, \
-	mask.py autograd.py determinism.py errors.py compile.py)
+LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py)) \
+	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py)
 # What they leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage.json
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import iouloss
 
-from . import inputs, peers
+from . import inputs, peers, row_peers
 from .peers import Loss
 
 MODES = ("forward", "forward_backward")
@@ -45,6 +45,15 @@ def _index_bytes(rows: int, itemsize: int) -> dict[str, int]:
     return {"forward": count + 8 * rows, "forward_backward": 3 * count + 16 * rows}
 
 
+def _row_bytes(classes: int, per_row: int, dense: int = 0) -> Callable[[int, int], dict[str, int]]:
+    # Forward reads the logits and the targets; backward reads both and writes the gradient.
+    def count(rows: int, itemsize: int) -> dict[str, int]:
+        logits, targets = rows * classes * itemsize, rows * (per_row + dense * classes * itemsize)
+        return {"forward": logits + targets, "forward_backward": 3 * logits + 2 * targets}
+
+    return count
+
+
 @dataclass(frozen=True)
 class Problem:
     """A loss: ours, what it is called with, and the bytes that the fastest conceivable implementation moves."""
@@ -68,6 +77,24 @@ def _logits(ours: Callable[..., Tensor], make_inputs: Any, bytes_: Callable[[int
 _focal = partial(iouloss.sigmoid_focal_loss, alpha=peers.ALPHA, gamma=peers.GAMMA)
 
 
+def _rows(ours: Loss, make_inputs: Any, bytes_: Callable[[int, int], dict[str, int]], classes: int) -> Problem:
+    return Problem(ours, make_inputs, bytes_, bytes_, items=classes, reduction="mean")
+
+
+_CLASSES = (inputs.rows_and_classes, _row_bytes(inputs.CLASSES, per_row=8), inputs.CLASSES)
+_PLACES = (inputs.rows_and_places, _row_bytes(inputs.BINS, per_row=4), inputs.BINS)
+_PROBABILITIES = (inputs.rows_and_probabilities, _row_bytes(inputs.CLASSES, per_row=0, dense=1), inputs.CLASSES)
+_NO_TARGETS = (inputs.rows_and_classes, _row_bytes(inputs.CLASSES, per_row=0), inputs.CLASSES)
+ROW_PROBLEMS: dict[str, Problem] = {
+    "softmax_focal": _rows(iouloss.softmax_focal_loss, *_CLASSES),
+    "cross_entropy": _rows(partial(iouloss.cross_entropy_loss, label_smoothing=row_peers.SMOOTHING), *_CLASSES),
+    "distribution_focal": _rows(iouloss.distribution_focal_loss, *_PLACES),
+    "kl_div": _rows(iouloss.kl_div_loss, *_PROBABILITIES),
+    "entropy": _rows(lambda logits, _: iouloss.entropy_loss(logits), *_NO_TARGETS),
+}
+# At a size that a detector has: anchors by 4 sides, or anchors.
+ROW_LOSSES = {name: 1_000_000 if name == "distribution_focal" else 100_000 for name in ROW_PROBLEMS}
+
 PROBLEMS: dict[str, Problem] = {
     "iou": _boxes(iouloss.iou_loss),
     "giou": _boxes(iouloss.giou_loss),
@@ -83,10 +110,11 @@ PROBLEMS: dict[str, Problem] = {
     "varifocal": _logits(iouloss.varifocal_loss, inputs.logits_and_qualities, _dense_bytes),
     "gaussian_focal": _logits(iouloss.gaussian_focal_loss, inputs.logits_and_dense, _dense_bytes),
     "smooth_l1": _logits(iouloss.smooth_l1_loss, inputs.logits_and_dense, _dense_bytes),
+    **ROW_PROBLEMS,
 }
 BOX_LOSSES = tuple(name for name, problem in PROBLEMS.items() if problem.items == 1)
 LOGIT_LOSSES = ("focal_dense", "focal_index")
-OTHER_LOSSES = tuple(name for name in PROBLEMS if name not in (*BOX_LOSSES, *LOGIT_LOSSES))
+OTHER_LOSSES = tuple(name for name in PROBLEMS if name not in (*BOX_LOSSES, *LOGIT_LOSSES, *ROW_LOSSES))
 
 
 @dataclass(frozen=True)
@@ -160,6 +188,8 @@ def full(plan: Plan) -> Iterator[Case]:
             yield from (new(loss, size) for size in plan.of(ROW_SIZES))
         for loss in OTHER_LOSSES:
             yield from (new(loss, size) for size in plan.of(ROW_SIZES[-1:]))
+        for loss, most in ROW_LOSSES.items():
+            yield from (new(loss, size) for size in plan.of((most // 100, most)))
         large = [("ciou", 10**6), ("giou", 10**6), ("focal_dense", 10**5), ("focal_index", 10**5)]
         if plan.sizes is not None:
             continue
@@ -179,6 +209,7 @@ def quick(plan: Plan) -> Iterator[Case]:
         yield from (new(loss, size, with_compiled=False) for loss in ("giou", "diou") for size in plan.of((100_000,)))
         yield from (new(loss, size) for loss in ("eiou", "cdiou") for size in plan.of((100_000,)))
         yield from (new(loss, size) for loss in LOGIT_LOSSES for size in plan.of((10_000,)))
+        yield from (new(loss, most // 10, with_compiled=False) for loss, most in ROW_LOSSES.items() if not plan.sizes)
         yield Case("ciou", 1_000_000, device=device, threads=max(plan.threads), with_compiled=False)
 
 
@@ -189,6 +220,7 @@ def gpu(plan: Plan) -> Iterator[Case]:
     yield from (new(loss, size) for loss in LOGIT_LOSSES for size in plan.of((100_000,)))
     yield from (new("ciou", size, with_compiled=size == 128) for size in plan.of((128, 10_000, 100_000, 10_000_000)))
     yield from (new(loss, size, with_compiled=False) for loss in LOGIT_LOSSES for size in plan.of((1_000, 10_000)))
+    yield from (new(loss, size) for loss, most in ROW_LOSSES.items() for size in plan.of((most,)))
     for loss, size in (("ciou", 1_000_000), ("focal_dense", 100_000), ("focal_index", 100_000)):
         yield from (new(loss, n, dtype, with_compiled=False) for n in plan.of((size,)) for dtype in HALVES)
 

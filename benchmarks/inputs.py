@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 CLASSES = 80
+BINS = 16
 _SEED = 7
 
 
@@ -53,3 +54,27 @@ def one_hot(classes: Tensor, dtype: torch.dtype) -> Tensor:
     rows = ((classes >= 0) & (classes < CLASSES)).nonzero()[:, 0]
     targets[rows, classes[rows]] = 1
     return targets
+
+
+def _rows(rows: int, classes: int, dtype: torch.dtype, device: str) -> tuple[Tensor, torch.Generator]:
+    generator = torch.Generator().manual_seed(_SEED)
+    logits = torch.randn(rows, classes, generator=generator).mul_(2)
+    return logits.to(device, dtype).requires_grad_(), generator
+
+
+def rows_and_classes(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """80 logits a row, and a class for each."""
+    logits, generator = _rows(rows, CLASSES, dtype, device)
+    return logits, torch.randint(CLASSES, (rows,), generator=generator).to(device)
+
+
+def rows_and_places(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """16 bins a row, and a place for each; none at the last bin, where the peers fail."""
+    logits, generator = _rows(rows, BINS, dtype, device)
+    return logits, (torch.rand(rows, generator=generator) * (BINS - 1.01)).to(device)
+
+
+def rows_and_probabilities(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """80 logits a row, and a probability for each."""
+    logits, generator = _rows(rows, CLASSES, dtype, device)
+    return logits, torch.randn(rows, CLASSES, generator=generator).softmax(-1).to(device, dtype)

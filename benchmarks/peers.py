@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import row_peers
 from .inputs import CLASSES, one_hot
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -175,7 +176,8 @@ def compiled(loss: str) -> dict[str, Loss]:
             return compile_(lambda pred, target: formula(measure(split(pred), split(target))).mean())
 
         return {"compile": taken_apart_by(_unbound), "compile_columns": taken_apart_by(_columns)}
-    return {"compile": compile_({"focal_dense": focal_dense, "focal_index": focal_index, **EAGER}[loss])}
+    others = {"focal_dense": focal_dense, "focal_index": focal_index, **EAGER, **row_peers.TO_COMPILE}
+    return {"compile": compile_(others[loss])}
 
 
 # --------------------------------------------------------------------------------------------------------- libraries
@@ -199,7 +201,8 @@ def _module(name: str) -> Any:
 
 
 def _eager(loss: str, device: str) -> dict[str, Loss]:
-    return {"eager": EAGER[loss]} if loss in EAGER else {}
+    table = {**EAGER, **row_peers.EAGER}
+    return {"eager": table[loss]} if loss in table else {}
 
 
 def _torchvision(loss: str, device: str) -> dict[str, Loss]:

@@ -41,7 +41,7 @@ def line(row: Row, mode: str) -> str:
     """Ours, its quartiles, and each peer with the factor by which it is slower."""
     ours = row["seconds"][mode]["ours"]
     spread = (ours["q3"] - ours["q1"]) / ours["median"]
-    cells = [f"{row['loss']:<12}{row['dtype']:<10}{row['size']:>9,}", f"{_time(ours['median']):>8} ±{spread:4.0%}"]
+    cells = [f"{row['loss']:<19}{row['dtype']:<10}{row['size']:>9,}", f"{_time(ours['median']):>8} ±{spread:4.0%}"]
     cells.append(f"{ours['median'] / row['floor'][mode]:8.2f}x floor")
     if row["empty_call"]:
         cells.append(f"empty call {_time(row['empty_call'][mode]['median'])}")

@@ -44,6 +44,18 @@ def regression_loss(
     third: float,
     reduction: str,
 ) -> Tensor: ...
+def row_loss(
+    logits: Tensor,
+    targets: Tensor | None,
+    class_weight: Tensor | None,
+    alpha: float,
+    label_smoothing: float,
+    poly_epsilon: float,
+    temperature: float,
+    ignore_index: int,
+    class_dim: int,
+    reduction: str,
+) -> Tensor: ...
 def formulas() -> list[str]:
     """The names that ``formula`` of ``box_loss`` takes."""
 

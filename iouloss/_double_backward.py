@@ -79,12 +79,27 @@ def _regression_loss(
     return reference.regression_loss(pred, target, weight, by, formula, gamma, second, third, reduction)
 
 
+def _row_loss(
+    logits: Tensor,
+    targets: Tensor | None,
+    weight: Tensor | None,
+    avg_factor: Tensor | None,
+    divisor: float | None,
+    class_weight: Tensor | None,
+    *options: Any,
+) -> Tensor:
+    by = divisor if avg_factor is None else avg_factor
+    return reference.row_loss(logits, targets, weight, by, class_weight, *options)
+
+
 def _register(loss: Callable[..., Tensor]) -> None:
     """Register the derivative of ``loss``, an operator's function in PyTorch, by its first argument."""
     name = loss.__name__.removeprefix("_") + "_backward"
 
-    def backward(grad_output: Tensor, first: Tensor, second: Tensor, *others: Any) -> Tensor:
-        if not (torch.is_grad_enabled() and any(x.requires_grad for x in (grad_output, first, second))):
+    def backward(grad_output: Tensor, first: Tensor, second: Tensor | None, *others: Any) -> Tensor:
+        if not (
+            torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (grad_output, first, second))
+        ):
             with torch._C._AutoDispatchBelowAutograd():
                 gradient: Tensor = getattr(torch.ops.iouloss, name)(grad_output, first, second, *others)
             return gradient
@@ -96,5 +111,5 @@ def _register(loss: Callable[..., Tensor]) -> None:
     _library.impl(name, backward)  # type: ignore[no-untyped-call]
 
 
-for _loss in (_box_loss, _logit_loss, _regression_loss):
+for _loss in (_box_loss, _logit_loss, _regression_loss, _row_loss):
     _register(_loss)

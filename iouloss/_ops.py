@@ -16,6 +16,8 @@ from . import _backend, reference
 from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters, kept_elements
+from .reference.row_checks import check_row_loss
+from .reference.rows import kept_weight
 
 _extension: Any = _backend.extension
 _has_cuda = _backend.has_cuda
@@ -181,3 +183,49 @@ def regression_loss(
         pure=lambda: reference.regression_loss(pred, target, weight, avg_factor, *options),
         check=lambda: check_regression_loss(pred, target, weight, avg_factor, reduction),
     )
+
+
+def row_loss(
+    logits: Tensor,
+    targets: Tensor | None,
+    weight: Tensor | None,
+    avg_factor: Tensor | float | None,
+    formula: str,
+    reduction: str,
+    class_dim: int,
+    *,
+    class_weight: Tensor | None = None,
+    alpha: float = 1.0,
+    gamma: float = 0.0,
+    label_smoothing: float = 0.0,
+    poly_epsilon: float = 0.0,
+    temperature: float = 1.0,
+    ignore_index: int = -100,
+) -> Tensor:
+    """A loss on rows of logits; the functions of ``iouloss.functional.rows`` document them."""
+    options = (alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction)
+    given = (logits, targets, weight, avg_factor, class_weight, formula, *options)
+    constants = (targets, weight, avg_factor, class_weight)
+    if avg_factor is None and reduction == "mean" and formula in ("softmax_focal", "cross_entropy"):
+        counted = class_weight if formula == "cross_entropy" else None
+        avg_factor = _divisor_by_class(logits, targets, counted, ignore_index, class_dim)
+    return dispatch(
+        "row_loss",
+        (logits, targets, weight, *divisors(avg_factor, logits), class_weight, formula, *options),
+        constants=constants,
+        pure=lambda: reference.row_loss(*given),
+        check=lambda: check_row_loss(*given),
+    )
+
+
+def _divisor_by_class(logits: Any, targets: Any, class_weight: Any, ignore_index: Any, class_dim: Any) -> Any:
+    """What a mean over classes is divided by; None where an argument is not what it should be, which a check says."""
+    if getattr(targets, "dtype", None) != torch.int64 or not isinstance(logits, Tensor):
+        return None
+    if any(isinstance(x, Tensor) and x.device != logits.device for x in (targets, class_weight)):
+        return None
+    if not isinstance(class_dim, int) or not -logits.ndim <= class_dim < logits.ndim:
+        return None
+    if class_weight is not None and getattr(class_weight, "shape", None) != (logits.shape[class_dim],):
+        return None
+    return kept_weight(logits, targets, class_weight, ignore_index, class_dim)

@@ -32,7 +32,21 @@ def class_logits(backend: Backend, dtype: torch.dtype, **options: str | float) -
     return lambda x: iouloss.sigmoid_focal_loss(x, classes, gamma=1.5, ignore_index=3, **options), logits
 
 
-every_loss = pytest.mark.parametrize("make", [boxes, dense_logits, class_logits])
+IGNORED = torch.tensor([3, 5, 6])  # of the rows below; 5 and 6 are no classes
+
+
+def class_rows(backend: Backend, dtype: torch.dtype, **options: str | float) -> tuple[Loss, Tensor]:
+    logits, classes = backend.put(torch.linspace(-6.0, 7.0, 300).sin().reshape(60, 5).to(dtype), torch.arange(60) % 7)
+    return lambda x: iouloss.softmax_focal_loss(x, classes, gamma=1.5, ignore_index=3, **options), logits
+
+
+def dense_rows(backend: Backend, dtype: torch.dtype, **options: str | float) -> tuple[Loss, Tensor]:
+    logits, targets = (torch.linspace(*ends, 300).reshape(60, 5) for ends in ((-6.0, 7.0), (0.0, 0.4)))
+    logits, targets = backend.put(logits.cos().to(dtype), targets.to(dtype))
+    return lambda x: iouloss.kl_div_loss(x, targets, **options), logits
+
+
+every_loss = pytest.mark.parametrize("make", [boxes, dense_logits, class_logits, class_rows, dense_rows])
 
 
 def each_gradient(make: Callable[..., tuple[Loss, Tensor]], backend: Backend, dtype: torch.dtype, up: Tensor) -> Tensor:
@@ -90,12 +104,15 @@ def test_every_box_loss_leaves_its_gradient(
 
 
 @pytest.mark.parametrize("upstream", [torch.inf, torch.nan])
-def test_ignored_rows_stay_out_of_an_overflow(backend: Backend, upstream: float) -> None:
-    loss, inputs = class_logits(backend, torch.float32, reduction="sum")
+@pytest.mark.parametrize("make", [class_logits, class_rows])
+def test_ignored_rows_stay_out_of_an_overflow(
+    backend: Backend, make: Callable[..., tuple[Loss, Tensor]], upstream: float
+) -> None:
+    loss, inputs = make(backend, torch.float32, reduction="sum")
     leaf = inputs.detach().requires_grad_()
     value = loss(leaf)
     (gradient,) = torch.autograd.grad(value, leaf, torch.full_like(value, upstream))
-    ignored = torch.arange(60) % 8 - 1 == 3
+    ignored = torch.arange(60) % 8 - 1 == 3 if make is class_logits else torch.isin(torch.arange(60) % 7, IGNORED)
     assert (gradient.cpu()[ignored] == 0).all() and not gradient.cpu()[~ignored].isfinite().any()
 
 

@@ -125,6 +125,69 @@ FOCAL_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
+SHARE = "wants a number in [0, 1]"
+# A loss on rows of logits, arguments beside logits = zeros [3, 5] and its targets, and the error.
+ROW_ERRORS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
+    ("softmax_focal", {"logits": 1.0}, TypeError, "logits: got float, wants a torch.Tensor"),
+    ("softmax_focal", {"targets": [0, 1, 2]}, TypeError, "targets: got list, wants a torch.Tensor"),
+    ("kl_div", {"targets": None}, TypeError, "targets: got NoneType, wants a torch.Tensor"),
+    ("entropy", {"weight": 2}, TypeError, "weight: got int, wants a torch.Tensor"),
+    ("cross_entropy", {"class_weight": [1.0]}, TypeError, "class_weight: got list, wants a torch.Tensor"),
+    ("entropy", {"reduction": "avg"}, ValueError, "reduction: got 'avg', wants 'mean', 'sum' or 'none'"),
+    ("softmax_focal", {"alpha": -1.0}, ValueError, f"alpha: got -1.0, {NOT_NEGATIVE}"),
+    ("softmax_focal", {"alpha": "1"}, TypeError, f"alpha: got str, {NOT_NEGATIVE}"),
+    ("softmax_focal", {"gamma": -1.0}, ValueError, f"gamma: got -1.0, {NOT_NEGATIVE}"),
+    ("softmax_focal", {"gamma": math.inf}, ValueError, f"gamma: got inf, {NOT_NEGATIVE}"),
+    ("softmax_focal", {"gamma": "2"}, TypeError, f"gamma: got str, {NOT_NEGATIVE}"),
+    ("cross_entropy", {"label_smoothing": 1.5}, ValueError, f"label_smoothing: got 1.5, {SHARE}"),
+    ("cross_entropy", {"label_smoothing": math.nan}, ValueError, f"label_smoothing: got nan, {SHARE}"),
+    ("cross_entropy", {"label_smoothing": "0"}, TypeError, f"label_smoothing: got str, {SHARE}"),
+    ("cross_entropy", {"poly_epsilon": math.inf}, ValueError, "poly_epsilon: got inf, wants a finite number"),
+    ("cross_entropy", {"poly_epsilon": None}, TypeError, "poly_epsilon: got NoneType, wants a finite number"),
+    ("kl_div", {"temperature": 0}, ValueError, "temperature: got 0.0, wants a finite number > 0"),
+    ("kl_div", {"temperature": math.nan}, ValueError, "temperature: got nan, wants a finite number > 0"),
+    ("kl_div", {"temperature": "1"}, TypeError, "temperature: got str, wants a finite number > 0"),
+    ("softmax_focal", {"ignore_index": 1.5}, TypeError, "ignore_index: got float, wants an int"),
+    ("entropy", {"class_dim": 0.5}, TypeError, "class_dim: got float, wants an int"),
+    ("entropy", {"class_dim": 2}, ValueError, "class_dim: got 2, wants a dimension of the logits, -2 to 1"),
+    ("softmax_focal", {"class_dim": -3}, ValueError, "class_dim: got -3, wants a dimension of the logits, -2 to 1"),
+    ("entropy", {"logits": boxes(3, 5, dtype=torch.int64)}, TypeError, f"logits: got dtype torch.int64, {FLOATS}"),
+    (
+        "softmax_focal",
+        {"targets": INDEX.int()},
+        TypeError,
+        "targets: got dtype torch.int32, wants int64 (class indices)",
+    ),
+    (
+        "cross_entropy",
+        {"targets": boxes(3)},
+        TypeError,
+        "targets: got dtype torch.float32, wants int64 (class indices)",
+    ),
+    ("distribution_focal", {"targets": INDEX}, TypeError, f"targets: got dtype torch.int64, {FLOATS}"),
+    ("kl_div", {"targets": boxes(3, 5).long()}, TypeError, f"targets: got dtype torch.int64, {FLOATS}"),
+    ("entropy", {"weight": INDEX}, TypeError, f"weight: got dtype torch.int64, {FLOATS}"),
+    ("softmax_focal", {"alpha": torch.arange(5)}, TypeError, f"alpha: got dtype torch.int64, {FLOATS}"),
+    ("cross_entropy", {"class_weight": torch.arange(5)}, TypeError, f"class_weight: got dtype torch.int64, {FLOATS}"),
+    ("entropy", {"logits": torch.tensor(1.0)}, ValueError, "logits: got shape [], wants [..., C]"),
+    ("entropy", {"logits": boxes(3, 0)}, ValueError, "logits: got shape [3, 0], wants at least one class"),
+    ("softmax_focal", {"targets": INDEX[:2]}, ValueError, "targets: got shape [2], wants [3]"),
+    ("softmax_focal", {"class_dim": 0}, ValueError, "targets: got shape [3], wants [5]"),
+    ("distribution_focal", {"targets": boxes(3, 5)}, ValueError, "targets: got shape [3, 5], wants [3]"),
+    ("kl_div", {"targets": boxes(3)}, ValueError, "targets: got shape [3], wants [3, 5]"),
+    ("entropy", {"weight": boxes(3, 5)}, ValueError, "weight: got shape [3, 5], wants [3]"),
+    ("softmax_focal", {"alpha": torch.ones(4)}, ValueError, "alpha: got shape [4], wants [5]"),
+    ("cross_entropy", {"class_weight": torch.ones(3, 5)}, ValueError, "class_weight: got shape [3, 5], wants [5]"),
+    (
+        "entropy",
+        {"avg_factor": 3.0, "reduction": "sum"},
+        ValueError,
+        "avg_factor: got reduction 'sum', wants 'mean'",
+    ),
+    ("kl_div", {"avg_factor": boxes(3)}, ValueError, "avg_factor: got shape [3], wants a tensor of one element"),
+]
+
+
 def moved(arguments: dict[str, Any], backend: Backend) -> dict[str, Any]:
     return {name: x.to(backend.device) if isinstance(x, torch.Tensor) else x for name, x in arguments.items()}
 
@@ -145,6 +208,22 @@ def test_box_loss(backend: Backend, arguments: dict[str, Any], error: type[Excep
 def test_sigmoid_focal_loss(backend: Backend, arguments: dict[str, Any], error: type[Exception], message: str) -> None:
     arguments = moved({"logits": boxes(3, 5), "targets": boxes(3, 5)} | arguments, backend)
     refuses(error, message, iouloss.sigmoid_focal_loss, **arguments)
+
+
+@pytest.mark.parametrize(
+    "formula, arguments, error, message", ROW_ERRORS, ids=[f"{name} {message}" for name, _, _, message in ROW_ERRORS]
+)
+def test_rows(backend: Backend, formula: str, arguments: dict[str, Any], error: type[Exception], message: str) -> None:
+    targets = {"distribution_focal": boxes(3), "kl_div": boxes(3, 5), "entropy": None}.get(formula, INDEX)
+    given = {"logits": boxes(3, 5)} | ({} if targets is None else {"targets": targets}) | arguments
+    refuses(error, message, getattr(iouloss, f"{formula}_loss"), **moved(given, backend))
+
+
+def test_row_formula(backend: Backend) -> None:
+    names = "'softmax_focal', 'cross_entropy', 'distribution_focal', 'kl_div', 'entropy'"
+    logits = boxes(3, 5).to(backend.device)
+    message = f"formula: got 'x', wants one of {names}"
+    refuses(ValueError, message, _ops.row_loss, logits, INDEX.to(backend.device), None, None, "x", "mean", -1)
 
 
 def test_formula(backend: Backend) -> None:
@@ -188,3 +267,10 @@ def test_devices(backend: Backend) -> None:
     refuses(ValueError, f"weight: {wants}", focal, here, here, weight=there)
     refuses(ValueError, f"alpha: {wants}", focal, here, here, there[0])
     refuses(ValueError, f"avg_factor: {wants}", focal, here, here, avg_factor=there[0, 0])
+    cross, index = iouloss.cross_entropy_loss, here[:, 0].long()
+    refuses(ValueError, f"targets: {wants}", iouloss.kl_div_loss, here, there)
+    refuses(ValueError, f"targets: {wants}", cross, here, there[:, 0].long())
+    refuses(ValueError, f"weight: {wants}", cross, here, index, weight=there[:, 0])
+    refuses(ValueError, f"class_weight: {wants}", cross, here, index, class_weight=there[0])
+    refuses(ValueError, f"alpha: {wants}", iouloss.softmax_focal_loss, here, index, there[0])
+    refuses(ValueError, f"avg_factor: {wants}", iouloss.entropy_loss, here, avg_factor=there[0, 0])

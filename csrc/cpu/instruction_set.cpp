@@ -3,6 +3,7 @@
 #include "box_pairs.h"
 #include "kernels.h"
 #include "logits.h"
+#include "rows.h"
 
 namespace iouloss {
 namespace {
@@ -66,6 +67,24 @@ double logit_gradient(const LogitArguments& a, const Values& upstream, double sc
   return write_logit_gradient(a, functions_of<true, float>(a.formula), upstream, scale, grad, begin, end);
 }
 
+double row_kernel(const RowArguments& a, const Values& upstream, double scale, const Output& grad, void* losses,
+                  int64_t begin, int64_t end) {
+  return with_row_formula(a, [&]<class Formula>(Formula) {
+    if (a.float64)
+      return write_rows<Formula>(a, upstream, scale, grad, static_cast<double*>(losses), begin, end);
+    return write_rows<Formula>(a, upstream, scale, grad, static_cast<float*>(losses), begin, end);
+  });
+}
+
+double row_losses(const RowArguments& a, void* losses, int64_t begin, int64_t end) {
+  return row_kernel(a, {}, 1, {}, losses, begin, end);
+}
+
+double row_gradient(const RowArguments& a, const Values& upstream, double scale, const Output& grad, int64_t begin,
+                    int64_t end) {
+  return row_kernel(a, upstream, scale, grad, nullptr, begin, end);
+}
+
 }  // namespace
 
 #define IOULOSS_NAME_(arch) #arch
@@ -74,6 +93,6 @@ double logit_gradient(const LogitArguments& a, const Values& upstream, double sc
 #define IOULOSS_KERNELS(arch) IOULOSS_KERNELS_(arch)
 
 const CpuKernels IOULOSS_KERNELS(IOULOSS_ARCH) = {
-    IOULOSS_NAME(IOULOSS_ARCH), {box_losses, box_gradient}, {logit_losses, logit_gradient}};
+    IOULOSS_NAME(IOULOSS_ARCH), {box_losses, box_gradient}, {logit_losses, logit_gradient}, {row_losses, row_gradient}};
 
 }  // namespace iouloss

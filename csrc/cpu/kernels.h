@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../core/arguments.h"
+#include "../core/row_arguments.h"
 
 namespace iouloss {
 
@@ -22,6 +23,7 @@ struct CpuKernels {
   const char* name;
   CpuKernel<BoxArguments> boxes;
   CpuKernel<LogitArguments> logits;
+  CpuKernel<RowArguments> rows;
 };
 
 extern const CpuKernels baseline_kernels, avx2_kernels, avx512_kernels;
@@ -31,6 +33,7 @@ std::vector<const CpuKernels*> usable_cpu_kernels();
 const CpuKernels& cpu_kernels();
 inline const CpuKernel<BoxArguments>& cpu_kernel(const BoxArguments&) { return cpu_kernels().boxes; }
 inline const CpuKernel<LogitArguments>& cpu_kernel(const LogitArguments&) { return cpu_kernels().logits; }
+inline const CpuKernel<RowArguments>& cpu_kernel(const RowArguments&) { return cpu_kernels().rows; }
 bool use_cpu_kernels(const std::string& name);  // false where there are none of that name
 
 }  // namespace iouloss

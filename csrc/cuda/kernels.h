@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include "../core/arguments.h"
+#include "../core/row_arguments.h"
 
 namespace iouloss {
 
@@ -30,12 +31,15 @@ struct Gradient {
 
 int64_t scratch_bytes(const BoxArguments&);
 int64_t scratch_bytes(const LogitArguments&);
+int64_t scratch_bytes(const RowArguments&);
 
 void launch_losses(const BoxArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
 void launch_losses(const LogitArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
+void launch_losses(const RowArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
 
 // With the sum of the losses where the delivery has an out.
 void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const LogitArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
+void launch_gradient(const RowArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 
 }  // namespace iouloss

@@ -7,6 +7,7 @@
 #include "../cpu/kernels.h"
 #include "box_loss.h"
 #include "logit_loss.h"
+#include "row_loss.h"
 
 namespace py = pybind11;
 
@@ -40,6 +41,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("box_loss", translated(&iouloss::box_loss));
   m.def("logit_loss", translated(&iouloss::logit_loss));
   m.def("regression_loss", translated(&iouloss::regression_loss));
+  m.def("row_loss", translated(&iouloss::row_loss));
   m.def("formulas", [] {
     return std::vector<std::string>(std::begin(iouloss::box_formula_names), std::end(iouloss::box_formula_names));
   });

@@ -68,6 +68,7 @@ void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor
   template void settle_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&);
 IOULOSS_LAUNCHERS(BoxArguments)
 IOULOSS_LAUNCHERS(LogitArguments)
+IOULOSS_LAUNCHERS(RowArguments)
 #undef IOULOSS_LAUNCHERS
 
 }  // namespace iouloss

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "../core/arguments.h"
+#include "../core/row_arguments.h"
 #include "tensors.h"
 
 namespace iouloss {

@@ -14,10 +14,11 @@
 
 namespace iouloss {
 
-// chunk: items that take some 10 microseconds, less than which a thread is not worth waking for.
-template <class Arguments, int64_t chunk>
+// items: that take some 10 microseconds, less than which a thread is not worth waking for.
+template <class Arguments, int64_t items>
 struct LossCall {
-  Arguments a{};  // of the kernels
+  int64_t chunk = items;  // a loss whose items differ in size says so
+  Arguments a{};          // of the kernels
   Reduction reduction{};
   Divisor divisor;
 

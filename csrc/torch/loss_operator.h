@@ -115,11 +115,17 @@ struct LossOperator<Call, at::Tensor(Args...)> {
 
   // ---- autograd --------------------------------------------------------------------------------------------------
 
+  static bool wants_second(const auto& arguments) {
+    if constexpr (Call::symmetric)
+      return std::get<1>(arguments).requires_grad();
+    else
+      return false;
+  }
+
   static Tensor loss_autograd(Args... args) {
     Call::check_constants(args...);
     const auto arguments = std::tie(args...);
-    if (at::GradMode::is_enabled() &&
-        (std::get<0>(arguments).requires_grad() || (Call::symmetric && std::get<1>(arguments).requires_grad())))
+    if (at::GradMode::is_enabled() && (std::get<0>(arguments).requires_grad() || wants_second(arguments)))
       return Autograd::apply(args...);
     at::AutoDispatchBelowADInplaceOrView below;
     return call(args...);
@@ -131,7 +137,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
       Tensor losses, left;
       const auto arguments = std::tie(args...);
       if (leaves_gradient(std::get<0>(arguments), std::get<sizeof...(Args) - 1>(arguments)) &&
-          !(Call::symmetric && std::get<1>(arguments).requires_grad())) {
+          !wants_second(arguments)) {
         static const auto op = find<LossAndGradient>("_and_gradient");
         std::tie(losses, left) = op.call(args...);
       } else {

@@ -32,6 +32,13 @@ from .regression import (
     l2_loss,
     smooth_l1_loss,
 )
+from .rows import (
+    cross_entropy_loss,
+    distribution_focal_loss,
+    entropy_loss,
+    kl_div_loss,
+    softmax_focal_loss,
+)
 
 __all__ = [
     "asymmetric_loss",
@@ -41,8 +48,11 @@ __all__ = [
     "box_loss",
     "cdiou_loss",
     "ciou_loss",
+    "cross_entropy_loss",
     "diou_loss",
+    "distribution_focal_loss",
     "eiou_loss",
+    "entropy_loss",
     "equalized_focal_loss",
     "focal_eiou_loss",
     "focal_l1_loss",
@@ -51,11 +61,13 @@ __all__ = [
     "giou_loss",
     "huber_loss",
     "iou_loss",
+    "kl_div_loss",
     "l1_loss",
     "l2_loss",
     "poly1_focal_loss",
     "quality_focal_loss",
     "sigmoid_focal_loss",
     "smooth_l1_loss",
+    "softmax_focal_loss",
     "varifocal_loss",
 ]

@@ -30,6 +30,13 @@ from .regression import (
     L2Loss,
     SmoothL1Loss,
 )
+from .rows import (
+    CrossEntropyLoss,
+    DistributionFocalLoss,
+    EntropyLoss,
+    KLDivLoss,
+    SoftmaxFocalLoss,
+)
 
 __all__ = [
     "AsymmetricLoss",
@@ -39,8 +46,11 @@ __all__ = [
     "BoxLoss",
     "CDIoULoss",
     "CIoULoss",
+    "CrossEntropyLoss",
     "DIoULoss",
+    "DistributionFocalLoss",
     "EIoULoss",
+    "EntropyLoss",
     "EqualizedFocalLoss",
     "FocalEIoULoss",
     "FocalL1Loss",
@@ -49,11 +59,13 @@ __all__ = [
     "GaussianFocalLoss",
     "HuberLoss",
     "IoULoss",
+    "KLDivLoss",
     "L1Loss",
     "L2Loss",
     "Poly1FocalLoss",
     "QualityFocalLoss",
     "SigmoidFocalLoss",
     "SmoothL1Loss",
+    "SoftmaxFocalLoss",
     "VarifocalLoss",
 ]

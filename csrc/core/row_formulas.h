@@ -1,0 +1,254 @@
+// The losses on a row of logits.
+//
+// A row is gone through three times: for its largest logit m; for sums over the classes; for the gradient. A formula
+// says what is summed of each class (add), what follows from the sums (finish), and the gradient of a class (gradient).
+// It is told of a class how far its logit lies below m, the exponential of that, and `extra`: the class's probability
+// in the target, or its share of the smoothing.
+#pragma once
+
+#include "logit_formulas.h"
+#include "row_arguments.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+template <class T>
+struct RowParameters {
+  T gamma, poly, hard;  // hard: what label smoothing leaves to the row's class
+  T temperature, cold;  // cold: 1 / temperature
+};
+
+template <class T>
+IOULOSS_INLINE RowParameters<T> row_parameters(const RowArguments& a) {
+  return {T(a.gamma), T(a.poly), T(1 - a.smoothing), T(a.temperature), T(1 / a.temperature)};
+}
+
+// The share of each other class in the loss, before the classes' weights.
+template <class T>
+IOULOSS_INLINE T share_of_smoothing(const RowArguments& a) {
+  return T(a.alpha * a.smoothing / double(a.classes));
+}
+
+// The two bins about a place, which is held between the first and the last: the nearer one, and the share of the other,
+// at most a half. The other one is the nearer one again where it has no share. Without branches: places are random.
+template <class T>
+struct Bins {
+  int64_t near, far;
+  T far_share;
+
+  explicit IOULOSS_INLINE Bins(T place, int64_t bins) {
+    const T last = T(bins - 1);
+    const T held = place > T(0) ? (place < last ? place : last) : T(0);  // of a NaN 0
+    const int64_t low = int64_t(held);
+    const T beyond = held - T(low);
+    const bool up = beyond > T(0.5);
+    near = low + up;
+    far = low + (!up && beyond > T(0));
+    far_share = place != place ? place : up ? T(1) - beyond : beyond;
+  }
+};
+
+// What a row is told of its target class: the logit there; and of a second class, whose logit and share it knows.
+template <class V>
+struct RowTarget {
+  V logit, weight, extra;      // extra: as above, of this class
+  V other_logit, other_share;  // of the weight
+};
+
+// The loss of a row, and what the gradient is made of: `power` multiplies the exponential of each class, `shift` is the
+// formula's own. The target class has a gradient of its own; that of the other one is added to.
+template <class V>
+struct RowResult {
+  V value, power, shift, target, other;
+};
+
+// In place of infinities the largest numbers. A NaN stays one.
+template <class V>
+IOULOSS_INLINE V bounded_above(V x) {
+  const V largest(Limits<Element<V>>::largest);
+  return select(x > largest, largest, x);
+}
+template <class V>
+IOULOSS_INLINE V bounded(V x) {
+  return -bounded_above(-bounded_above(x));
+}
+
+// log(1 + x) of x >= 0.
+template <class V>
+IOULOSS_INLINE V log_1_plus_any(V x) {
+  if constexpr (std::is_same_v<Element<V>, double>)
+    return log_1_plus(x);
+  else {
+    const V small = minimum(x, V(1));  // not NaN where x is; the logarithm then is
+    return select(x <= V(1), log_1_plus_from(small * reciprocal(V(2) + small)), logarithm(V(1) + x));
+  }
+}
+
+template <class V>
+IOULOSS_INLINE V power_of(V x, V log_x, Element<V> exponent) {
+  if (exponent == 0) return V(1);
+  if (exponent == 1) return x;
+  if (exponent == 2) return x * x;
+  return exponential(V(exponent) * log_x);
+}
+
+// w u^gamma (CE + poly u) for the row's class t, with u = 1 - p_t. Given the others' log-sum-exp this is a loss of one
+// number, y = logsumexp(others) - x_t: u is sigmoid(y), and CE softplus(y). No 1 - p_t is ever formed, and the gradient
+// of the others is that by y, dealt out by their softmax. With smoothing, CE blends the cross entropies of all classes,
+// each with its weight; a class's extra is its share of that. A second class makes of w CE the blend of two (DFL); it
+// is the one with the smaller share. m is the largest logit of the others; in the sums the class t itself is to stand
+// as if its logit was m.
+template <bool smooth>
+struct ClassTarget {
+  static constexpr int sums = smooth ? 3 : 1;
+  static constexpr bool by_class = true, by_two = false, dense = false, by_class_weight = smooth;
+
+  template <class V>
+  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
+    return smooth ? bounded_above(m - x) : m - x;
+  }
+
+  template <class V>
+  static IOULOSS_INLINE void add(V (&sum)[sums], V below, V e, V extra) {
+    sum[0] = sum[0] + e;
+    if constexpr (smooth) {
+      sum[1] = mul_add(extra, below, sum[1]);
+      sum[2] = sum[2] + extra;
+    }
+  }
+
+  template <class V>
+  static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
+                                            const RowParameters<Element<V>>& p) {
+    const V others = sum[0] - V(1);  // without t's; 0, or at least 1
+    const V log_others = logarithm(others);
+    const V y = bounded((m - t.logit) + log_others);
+    const Sigmoid<V> s(y);
+    const V entropy = s.positive + s.tail, negative = positive_part(-y) + s.tail, u = s.p;
+    const V factor = power_of(u, -negative, p.gamma);
+    V hard = t.weight, soft(0), smoothed(0);
+    if constexpr (smooth) {
+      hard = mul_add(V(p.hard), t.weight, t.extra);
+      soft = sum[2] - t.extra;
+      smoothed = mul_add(soft, log_others + negative, sum[1]);  // of the other classes: nothing in it is negative
+    }
+    const V poly = t.weight * V(p.poly);
+    const V each = bounded(mul_add(hard, entropy, smoothed) + poly * u);
+    const V slope = factor * (u * mul_add(poly, s.n, hard) + V(p.gamma) * (s.n * each));  // by y, but for `smoothed`
+    return {factor * each, mul_add(factor, u * soft, slope) * reciprocal_or_zero(others), factor,
+            factor * (s.n * soft) - slope, V(0)};
+  }
+
+  template <class V>
+  static IOULOSS_INLINE V gradient(V, V e, V extra, const RowResult<V>& r) {
+    return smooth ? mul_add(r.power, e, -(r.shift * extra)) : r.power * e;
+  }
+};
+
+// The cross entropies of two classes, blended: that of the one with the larger share, and the other's difference from
+// it.
+struct BinTarget : ClassTarget<false> {
+  static constexpr bool by_two = true;
+
+  template <class V>
+  static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
+                                            const RowParameters<Element<V>>& p) {
+    RowResult<V> r = ClassTarget<false>::finish(t, m, sum, p);
+    const V second = t.weight * t.other_share;
+    r.value = mul_add(second, bounded(t.logit - t.other_logit), r.value);
+    r.target = r.target + second;
+    r.other = -second;
+    return r;
+  }
+};
+
+// The exponentials are summed without those of the largest logit, which are counted: so that the sum's logarithm keeps
+// its precision where one class has nearly all.
+template <class V>
+struct LogSum {
+  V inverse, log;
+  IOULOSS_INLINE LogSum(V below_largest, V count)
+      : inverse(reciprocal(below_largest + count)), log(log_1_plus_any(below_largest + (count - V(1)))) {}
+};
+
+template <class V>
+IOULOSS_INLINE void add_power(V& below_largest, V& count, V below, V e) {
+  const auto is_largest = below == V(0);
+  below_largest = below_largest + select(is_largest, V(0), e);
+  count = count + select(is_largest, V(1), V(0));
+}
+
+// T^2 times the divergence of softmax(x / T) from the target's probabilities q: sum q log(q / p).
+struct KLDivergence {
+  static constexpr int sums = 4;
+  static constexpr bool by_class = false, by_two = false, dense = true, by_class_weight = false;
+
+  template <class V>
+  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>& p) {
+    return bounded_above(bounded_above(m - x) * V(p.cold));
+  }
+
+  template <class V>
+  static IOULOSS_INLINE void add(V (&sum)[sums], V below, V e, V q) {
+    add_power(sum[0], sum[1], below, e);
+    const V log_q = select(absolute(q) < V(Limits<Element<V>>::tiny), V(0), logarithm(q));
+    sum[2] = mul_add(q, log_q + below, sum[2]);
+    sum[3] = sum[3] + q;
+  }
+
+  template <class V>
+  static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>&, V, const V (&sum)[sums],
+                                            const RowParameters<Element<V>>& p) {
+    const LogSum<V> s(sum[0], sum[1]);
+    const V t(p.temperature);
+    return {bounded(t * (t * mul_add(sum[3], s.log, sum[2]))), t * (sum[3] * s.inverse), t, V(0), V(0)};
+  }
+
+  template <class V>
+  static IOULOSS_INLINE V gradient(V, V e, V q, const RowResult<V>& r) {
+    return mul_add(r.power, e, -(r.shift * q));
+  }
+};
+
+// The entropy of softmax(x): log-sum-exp - sum p x.
+struct Entropy {
+  static constexpr int sums = 3;
+  static constexpr bool by_class = false, by_two = false, dense = false, by_class_weight = false;
+
+  template <class V>
+  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
+    return bounded_above(m - x);
+  }
+
+  template <class V>
+  static IOULOSS_INLINE void add(V (&sum)[sums], V below, V e, V) {
+    add_power(sum[0], sum[1], below, e);
+    sum[2] = mul_add(e, below, sum[2]);
+  }
+
+  template <class V>
+  static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>&, V, const V (&sum)[sums],
+                                            const RowParameters<Element<V>>&) {
+    const LogSum<V> s(sum[0], sum[1]);
+    const V mean = sum[2] * s.inverse;
+    return {s.log + mean, s.inverse, mean, V(0), V(0)};
+  }
+
+  template <class V>
+  static IOULOSS_INLINE V gradient(V below, V e, V, const RowResult<V>& r) {
+    return r.power * (e * (below - r.shift));
+  }
+};
+
+// Calls f with the formula of a call.
+template <class F>
+IOULOSS_INLINE auto with_row_formula(const RowArguments& a, F f) {
+  if (a.formula == RowFormula::kl_div) return f(KLDivergence());
+  if (a.formula == RowFormula::entropy) return f(Entropy());
+  if (a.formula == RowFormula::distribution) return f(BinTarget());
+  if (a.smoothing > 0) return f(ClassTarget<true>());
+  return f(ClassTarget<false>());
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

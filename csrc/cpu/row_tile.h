@@ -1,0 +1,123 @@
+// A tile of rows of logits: a vector of rows by a block of classes, with the rows in the lanes. So nothing is summed
+// across lanes, what a row does once is done for a vector of rows, and any number of classes is as good as another.
+// Where the classes come last a tile is transposed on its way in and out, within the first-level cache.
+#pragma once
+
+#include "../core/row_formulas.h"
+#include "tile.h"
+#include "transpose.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+template <class T>
+struct RowTile {
+  static constexpr int rows = lanes<T>, classes = 256;
+  alignas(64) T logits[classes * rows];  // and the gradients in their place
+  alignas(64) T powers[classes * rows];
+  alignas(64) T extra[classes * rows];              // see core/row_formulas.h: of each class and row, or of each class
+  alignas(64) T lines[classes * rows + rows] = {};  // the same rows one after another
+};
+
+// Some rows and some classes of a call.
+struct RowBlock {
+  int64_t first;  // row
+  int rows;
+  int64_t from;  // class
+  int classes;
+};
+
+// The rows are neighbours in memory: a class of all of them is one piece.
+inline bool are_neighbours(const ClassRows& of, const RowArguments& a, const RowBlock& b) {
+  return a.inner > 1 && of.inner_stride == 1 && b.first % a.inner + b.rows <= a.inner;
+}
+
+// The rows are whole, and follow one another.
+inline bool are_adjacent(const ClassRows& of, const RowArguments& a, const RowBlock& b) {
+  return a.inner == 1 && b.classes == a.classes && of.class_stride == 1 && of.outer_stride == a.classes;
+}
+
+inline int64_t place_of(const ClassRows& of, const RowArguments& a, int64_t row) {
+  return a.inner == 1 ? row * of.outer_stride : row / a.inner * of.outer_stride + row % a.inner * of.inner_stride;
+}
+
+// The rows can be transposed where they are: a tile full, in the number type of the computation.
+template <class T>
+bool are_square(const ClassRows& of, Dtype dtype, const RowArguments& a, const RowBlock& b) {
+  return a.inner == 1 && of.class_stride == 1 && b.rows == RowTile<T>::rows && b.classes % RowTile<T>::rows == 0 &&
+         dtype == (sizeof(T) == 8 ? Dtype::float64 : Dtype::float32);
+}
+
+template <class T>
+void load_block(const ClassRows& from, const RowArguments& a, const RowBlock& b, T* __restrict__ lines, T* out) {
+  constexpr int most = RowTile<T>::rows;
+  if (are_square<T>(from, from.dtype, a, b)) {
+    const T* block = static_cast<const T*>(from.data) + b.first * from.outer_stride + b.from;
+    for (int c = 0; c < b.classes; c += most) transpose_square(block + c, from.outer_stride, out + c * most, most);
+    return;
+  }
+  const bool whole = visit(from.data, from.dtype, [&](const auto* data) {
+    const auto* block = data + b.from * from.class_stride;
+    if (are_neighbours(from, a, b)) {
+      block += place_of(from, a, b.first);
+      for (int c = 0; c < b.classes; ++c)
+        widen(block + c * from.class_stride, b.rows == most ? most : b.rows, out + c * most);
+      return true;
+    }
+    if (are_adjacent(from, a, b)) {
+      widen(block + b.first * a.classes, b.rows * b.classes, lines);
+      return false;
+    }
+    for (int r = 0; r < b.rows; ++r) {
+      const auto* row = block + place_of(from, a, b.first + r);
+      T* line = lines + r * b.classes;
+      if (from.class_stride == 1)
+        widen(row, b.classes, line);
+      else
+        for (int c = 0; c < b.classes; ++c) line[c] = T(to_float(row[c * from.class_stride]));
+    }
+    return false;
+  });
+  if (whole) return;
+  for (int c = 0; c < b.classes; c += most) transpose_square(lines + c, b.classes, out + c * most, most);
+}
+
+// The squares reach beyond the ends of the rows. So they are written from the last to the first: what lies beyond the
+// end of a row is the beginning of the next, which comes later.
+template <class T>
+void store_block(const Output& grad, const RowArguments& a, const RowBlock& b, const T* __restrict__ in, T* lines) {
+  constexpr int most = RowTile<T>::rows;
+  const ClassRows to = gradient_rows(a);
+  if (are_square<T>(to, grad.dtype, a, b)) {
+    T* block = static_cast<T*>(grad.data) + b.first * to.outer_stride + b.from;
+    for (int c = 0; c < b.classes; c += most) transpose_square(in + c * most, most, block + c, to.outer_stride);
+    return;
+  }
+  const bool whole = are_neighbours(to, a, b);
+  if (!whole)
+    for (int c = (b.classes - 1) / most * most; c >= 0; c -= most)
+      transpose_square(in + c * most, most, lines + c, b.classes);
+  visit(grad.data, grad.dtype, [&](auto* data) {
+    using S = std::remove_pointer_t<decltype(data)>;
+    auto* block = data + b.from * to.class_stride;
+    if (whole) {
+      block += place_of(to, a, b.first);
+      for (int c = 0; c < b.classes; ++c)
+        narrow(in + c * most, b.rows == most ? most : b.rows, block + c * to.class_stride);
+    } else if (are_adjacent(to, a, b)) {
+      narrow(lines, b.rows * b.classes, block + b.first * a.classes);
+    } else {
+      for (int r = 0; r < b.rows; ++r) {
+        auto* row = block + place_of(to, a, b.first + r);
+        const T* line = lines + r * b.classes;
+        if (to.class_stride == 1)
+          narrow(line, b.classes, row);
+        else
+          for (int c = 0; c < b.classes; ++c) row[c * to.class_stride] = Rounded<S>::of(line[c]);
+      }
+    }
+  });
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,282 @@
+// The shape "rows of logits" on the GPU: a group of threads a row. Of rows that lie in memory one after another a few
+// threads have each, or a whole block where it is long; a thread alone takes what has its classes far apart, beside
+// neighbours that take the rows beside. A thread takes four classes at a time, as one vector where the pointers allow
+// it. A row comes from memory once: the passes after the first find it in the first-level cache.
+
+#include "../core/row_formulas.h"
+#include "memory.cuh"
+#include "reduce.cuh"
+#include "settle.cuh"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+constexpr int quad = 4;
+
+// More registers than other kernels have: a row's results live through the pass that writes its gradient.
+template <class T>
+inline constexpr int resident_row_blocks = sizeof(T) == 8 ? 2 : 4;
+
+template <class T>
+struct RowLaunch {
+  RowArguments a;
+  RowParameters<T> parameters;  // converted once: many GPUs have few units for double
+  T share;                      // of a class in the smoothing, before its weight
+  int width;                    // threads of a row: a power of 2 up to 32, or all of a block
+  bool vectors;                 // four classes can be loaded at a time, and four gradients stored
+};
+
+// The values of a row's threads folded into one, in an order fixed by the width. Every thread of the block must call
+// it.
+template <class T, class Fold>
+__device__ __forceinline__ T fold_row(T x, int width, Fold fold) {
+  __shared__ T of_warp[threads / 32];
+  for (int distance = 1; distance < width && distance < 32; distance *= 2)
+    x = fold(x, __shfl_xor_sync(0xffffffffu, x, distance));
+  if (width <= 32) return x;
+  __syncthreads();  // of_warp may still be read from the fold before
+  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
+  __syncthreads();
+  x = of_warp[0];
+  for (int warp = 1; warp < threads / 32; ++warp) x = fold(x, of_warp[warp]);
+  return x;
+}
+
+// A row, as one of its threads sees it.
+template <class Formula, class T>
+struct Row {
+  const RowLaunch<T>& l;
+  int64_t row, logits, targets;     // the row, and where its values begin
+  int64_t target = -1, other = -1;  // classes; none
+  bool exists, counts;
+  T far_share = 0;
+
+  __device__ __forceinline__ Row(const RowLaunch<T>& l_, int64_t row_) : l(l_), row(row_) {
+    const RowArguments& a = l.a;
+    exists = row < a.n;
+    counts = exists;
+    if (!exists) row = 0;  // computed along with the others, since threads of a warp meet in their sums
+    logits = place_of(a.logits);
+    targets = place_of(a.targets);
+    if constexpr (Formula::by_two) {
+      const Bins<T> bins(load<T>(a.places, row), a.classes);
+      target = bins.near;
+      other = bins.far;
+      far_share = bins.far_share;
+    } else if constexpr (Formula::by_class) {
+      const int64_t index = a.class_index[row];
+      counts = exists && index >= 0 && index < a.classes && index != a.ignore_index;
+      target = counts ? index : 0;
+    }
+  }
+
+  __device__ __forceinline__ int64_t place_of(const ClassRows& of) const {
+    if (l.a.inner == 1) return row * of.outer_stride;
+    return row / l.a.inner * of.outer_stride + row % l.a.inner * of.inner_stride;
+  }
+
+  // Calls f(first class, how many) for the quads of this thread.
+  template <class F>
+  __device__ __forceinline__ void each_quad(F f) const {
+    const int64_t classes = l.a.classes;
+    for (int64_t c = (threadIdx.x % l.width) * quad; c < classes; c += l.width * quad)
+      f(c, classes - c < quad ? int(classes - c) : quad);
+  }
+
+  __device__ __forceinline__ void load_quad(const ClassRows& from, int64_t at, int64_t c, int count,
+                                            T (&x)[quad]) const {
+    if (l.vectors) [[likely]] {
+      const Row4<T> v = load4<T>(from.data, from.dtype, at + c);
+      x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
+      return;
+    }
+#pragma unroll
+    for (int k = 0; k < quad; ++k)
+      x[k] = k < count ? load<T>(from.data, from.dtype, at + (c + k) * from.class_stride) : T(0);
+  }
+
+  __device__ __forceinline__ T logit(int64_t c) const {
+    return load<T>(l.a.logits.data, l.a.logits.dtype, logits + c * l.a.logits.class_stride);
+  }
+
+  __device__ __forceinline__ T weight_of(int64_t c) const {
+    return l.a.class_weight.data ? load<T>(l.a.class_weight, c) : T(1);
+  }
+
+  // What the formula is told of four classes beside their logits.
+  __device__ __forceinline__ void load_extra(int64_t c, int count, T (&extra)[quad]) const {
+    if constexpr (Formula::dense) {
+      load_quad(l.a.targets, targets, c, count, extra);
+    } else if constexpr (Formula::by_class_weight) {
+#pragma unroll
+      for (int k = 0; k < quad; ++k) extra[k] = k < count ? l.share * weight_of(c + k) : T(0);
+    }
+  }
+
+  // The loss and what its gradient is made of; and the largest logit of those that are compared.
+  __device__ __forceinline__ RowResult<T> evaluate(T& largest) const {
+    largest = T(-Limits<T>::largest);
+    each_quad([&](int64_t c, int count) {
+      T x[quad];
+      load_quad(l.a.logits, logits, c, count, x);
+#pragma unroll
+      for (int k = 0; k < quad; ++k)
+        if (k < count && c + k != target) largest = x[k] > largest ? x[k] : largest;
+    });
+    largest = fold_row(largest, l.width, [](T a, T b) { return a > b ? a : b; });
+    T sum[Formula::sums] = {};
+    each_quad([&](int64_t c, int count) {
+      T x[quad], extra[quad] = {};
+      load_quad(l.a.logits, logits, c, count, x);
+      load_extra(c, count, extra);
+#pragma unroll
+      for (int k = 0; k < quad; ++k) {
+        const T below = Formula::below(largest, c + k == target ? largest : x[k], l.parameters);
+        if (k < count) Formula::add(sum, below, exponential(-below), extra[k]);
+      }
+    });
+#pragma unroll
+    for (T& x : sum) x = fold_row(x, l.width, [](T a, T b) { return a + b; });
+    RowTarget<T> own{};
+    if constexpr (Formula::by_class) {
+      const T weight = T(l.a.alpha) * weight_of(target);
+      own = {logit(target), weight, l.share * weight_of(target), T(0), far_share};
+      if constexpr (Formula::by_two) own.other_logit = logit(other);
+    }
+    return Formula::finish(own, largest, sum, l.parameters);
+  }
+
+  // The gradient, times slope.
+  __device__ __forceinline__ void write_gradient(const Output& out, T largest, const RowResult<T>& result,
+                                                 T slope) const {
+    const ClassRows to = gradient_rows(l.a);
+    const int64_t begin = place_of(to);
+    each_quad([&](int64_t c, int count) {
+      T x[quad], extra[quad] = {}, g[quad];
+      load_quad(l.a.logits, logits, c, count, x);
+      load_extra(c, count, extra);
+#pragma unroll
+      for (int k = 0; k < quad; ++k) {
+        const T below = Formula::below(largest, x[k], l.parameters);
+        g[k] = Formula::gradient(below, exponential(-below), extra[k], result);
+        if (c + k == target) g[k] = result.target;
+        if (Formula::by_two && c + k == other) g[k] += result.other;
+        g[k] = counts ? g[k] * slope : T(0);  // whatever is in the row, and upstream
+      }
+      if (l.vectors) return store4<T>(out, begin + c, {g[0], g[1], g[2], g[3]});
+#pragma unroll
+      for (int k = 0; k < quad; ++k)
+        if (k < count) store(out, begin + (c + k) * to.class_stride, g[k]);
+    });
+  }
+
+  __device__ __forceinline__ T factor() const { return l.a.weight.data ? load<T>(l.a.weight, row) : T(1); }
+
+  __device__ __forceinline__ bool is_first_thread() const { return threadIdx.x % l.width == 0; }
+};
+
+// Calls f with each row of this thread; all threads of a block as often.
+template <class T, class F>
+__device__ __forceinline__ void each_row(const RowLaunch<T>& l, F f) {
+  const int rows = threads / l.width;
+  for (int64_t first = int64_t(blockIdx.x) * rows; first < l.a.n; first += int64_t(gridDim.x) * rows)
+    f(opaque(first + int(threadIdx.x) / l.width));
+}
+
+template <class Formula, class T>
+__global__ void __launch_bounds__(threads, resident_row_blocks<T>)
+    row_losses(const RowLaunch<T> l, const Delivery to, const Scale<T> scale) {
+  T sum = 0;
+  each_row(l, [&](int64_t i) {
+    const Row<Formula, T> row(l, i);
+    T largest;
+    const T value = row.evaluate(largest).value;
+    if (!row.exists || !row.is_first_thread()) return;
+    const T loss = row.counts ? value * row.factor() : T(0);
+    if (to.reduced)
+      sum += loss;
+    else
+      static_cast<T*>(to.out)[i] = loss;
+  });
+  if (to.reduced) deliver_sum(sum, to, scale);
+}
+
+// The gradient by the logits, and the sum of the losses if it is wanted.
+template <class Formula, class T>
+__global__ void __launch_bounds__(threads, resident_row_blocks<T>)
+    row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
+  if (grad.left && is_settled<T>(grad, l.a.n * l.a.classes)) return;
+  T sum = 0;
+  each_row(l, [&](int64_t i) {
+    const Row<Formula, T> row(l, i);
+    T largest;
+    const RowResult<T> result = row.evaluate(largest);
+    if (!row.exists) return;
+    T slope = row.factor();
+    if (to.reduced && row.counts && row.is_first_thread()) sum += result.value * slope;
+    slope *= load_scale(scale);
+    if (grad.upstream.data) slope *= load<T>(grad.upstream, i);
+    row.write_gradient(grad.out, largest, result, slope);
+  });
+  if (to.reduced) deliver_sum(sum, to, scale);
+}
+
+// ---- launches ----------------------------------------------------------------------------------------------------
+
+// Three quads a thread, so long as a row has no more than a warp: as many as keep the loads of a row in flight.
+static int width_of(const RowArguments& a) {
+  if (a.inner > 1 || a.logits.class_stride != 1) return 1;
+  const int64_t wanted = (a.classes + 3 * quad - 1) / (3 * quad);
+  if (wanted > 4 * 32) return threads;
+  int width = 1;
+  while (width < wanted && width < 32) width *= 2;
+  return width;
+}
+
+static bool is_vectorizable(const ClassRows& rows) {
+  return rows.class_stride == 1 && is_vectorizable(rows.data, rows.dtype, rows.outer_stride);
+}
+
+template <class T>
+static RowLaunch<T> launch_of(const RowArguments& a) {
+  const bool vectors = a.inner == 1 && a.classes % quad == 0 && is_vectorizable(a.logits) &&
+                       (a.formula != RowFormula::kl_div || is_vectorizable(a.targets));
+  return {a, row_parameters<T>(a), share_of_smoothing<T>(a), width_of(a), vectors};
+}
+
+template <class Formula, class T>
+static void launch(const RowArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
+  const auto l = launch_of<T>(a);
+  const int64_t blocks = grid_for(a.n * l.width, to.reduced);
+  reset_counter(to, blocks, stream);
+  row_losses<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(l, to, scale_of<T>(scale));
+}
+
+template <class Formula, class T>
+static void launch(const RowArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
+                   cudaStream_t stream) {
+  const auto l = launch_of<T>(a);
+  const int64_t blocks = grid_for(a.n * l.width, to.reduced || grad.left);
+  reset_counter(to, blocks, stream);
+  row_gradient<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(l, to, scale_of<T>(scale), grad);
+}
+
+}  // namespace IOULOSS_ARCH
+
+int64_t scratch_bytes(const RowArguments& a) { return scratch_bytes_for(a.n * width_of(a), a.float64); }
+
+void launch_losses(const RowArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
+  with_row_formula(a, [&]<class Formula>(Formula) {
+    a.float64 ? launch<Formula, double>(a, to, scale, stream) : launch<Formula, float>(a, to, scale, stream);
+  });
+}
+
+void launch_gradient(const RowArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
+                     cudaStream_t stream) {
+  with_row_formula(a, [&]<class Formula>(Formula) {
+    a.float64 ? launch<Formula, double>(a, to, scale, grad, stream)
+              : launch<Formula, float>(a, to, scale, grad, stream);
+  });
+}
+
+}  // namespace iouloss
