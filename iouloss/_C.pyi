@@ -25,6 +25,24 @@ def sigmoid_focal_loss(
     ignore_index: int,
     reduction: str,
 ) -> Tensor: ...
+def region_loss(
+    logits: Tensor,
+    targets: Tensor,
+    class_weight: Tensor | None,
+    avg_factor: Tensor | None,
+    divisor: float | None,
+    kind: str,
+    activation: str,
+    per: str,
+    power: int,
+    alpha: float,
+    beta: float,
+    gamma: float,
+    smooth_numerator: float,
+    smooth_denominator: float,
+    ignore_index: int,
+    reduction: str,
+) -> Tensor: ...
 def formulas() -> list[str]:
     """The names that ``formula`` takes."""
 

@@ -50,6 +50,18 @@ def _sigmoid_focal_loss(
     return reference.sigmoid_focal_loss(logits, targets, weight, by, balance, gamma, reduction, ignore_index)
 
 
+def _region_loss(
+    logits: Tensor,
+    targets: Tensor,
+    class_weight: Tensor | None,
+    avg_factor: Tensor | None,
+    divisor: float | None,
+    *options: Any,
+) -> Tensor:
+    by = divisor if avg_factor is None else avg_factor
+    return reference.region_loss(logits, targets, class_weight, by, *options)
+
+
 def _register(loss: Callable[..., Tensor]) -> None:
     """Register the derivative of ``loss``, an operator's function in PyTorch, by its first argument."""
     name = loss.__name__.removeprefix("_") + "_backward"
@@ -67,5 +79,5 @@ def _register(loss: Callable[..., Tensor]) -> None:
     _library.impl(name, backward)  # type: ignore[no-untyped-call]
 
 
-for _loss in (_box_loss, _sigmoid_focal_loss):
+for _loss in (_box_loss, _sigmoid_focal_loss, _region_loss):
     _register(_loss)

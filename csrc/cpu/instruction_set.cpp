@@ -3,6 +3,7 @@
 #include "box_pairs.h"
 #include "kernels.h"
 #include "logits.h"
+#include "regions.h"
 
 namespace iouloss {
 namespace {
@@ -52,6 +53,41 @@ double logit_gradient(const FocalArguments& a, const Values& upstream, double sc
   return write_logit_gradient(a, functions_of<true, float>(a), upstream, scale, grad, begin, end);
 }
 
+// Calls f with the kinds of probability, target and term, and the number type of a call.
+template <class F>
+void with_region_types(const RegionArguments& a, F f) {
+  const auto with_number = [&]<class Target, class Terms>() {
+    a.float64 ? f.template operator()<Target, Terms, double>() : f.template operator()<Target, Terms, float>();
+  };
+  const auto with_target = [&]<class Terms>() {
+    a.class_index ? with_number.template operator()<ClassTargets, Terms>()
+                  : with_number.template operator()<DenseTargets, Terms>();
+  };
+  a.squares ? with_target.template operator()<SquareTerms>() : with_target.template operator()<LinearTerms>();
+}
+
+void region_sums(const RegionArguments& a, RegionSums* sums, int64_t begin, int64_t end) {
+  with_region_types(a, [&]<class Target, class Terms, class T>() {
+    switch (a.activation) {
+      case Activation::softmax: return add_region_sums<Competing<Target, T>, Target, Terms, T>(a, sums, begin, end);
+      case Activation::sigmoid:
+        return add_region_sums<Separate<SigmoidOf, Target, T>, Target, Terms, T>(a, sums, begin, end);
+      default: return add_region_sums<Separate<GivenProbability, Target, T>, Target, Terms, T>(a, sums, begin, end);
+    }
+  });
+}
+
+void region_gradient(const RegionArguments& a, const void* slopes, const Output& grad, int64_t begin, int64_t end) {
+  with_region_types(a, [&]<class Target, class Terms, class T>() {
+    const auto* s = static_cast<const Slopes<T>*>(slopes);
+    switch (a.activation) {
+      case Activation::softmax: return write_competing_gradient<Target, Terms, T>(a, s, grad, begin, end);
+      case Activation::sigmoid: return write_separate_gradient<SigmoidOf, Target, Terms, T>(a, s, grad, begin, end);
+      default: return write_separate_gradient<GivenProbability, Target, Terms, T>(a, s, grad, begin, end);
+    }
+  });
+}
+
 }  // namespace
 
 #define IOULOSS_NAME_(arch) #arch
@@ -60,6 +96,6 @@ double logit_gradient(const FocalArguments& a, const Values& upstream, double sc
 #define IOULOSS_KERNELS(arch) IOULOSS_KERNELS_(arch)
 
 const CpuKernels IOULOSS_KERNELS(IOULOSS_ARCH) = {
-    IOULOSS_NAME(IOULOSS_ARCH), {box_losses, box_gradient}, {logit_losses, logit_gradient}};
+    IOULOSS_NAME(IOULOSS_ARCH), {box_losses, box_gradient}, {logit_losses, logit_gradient}, {region_sums, region_gradient}};
 
 }  // namespace iouloss

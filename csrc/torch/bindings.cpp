@@ -7,6 +7,7 @@
 #include "../cpu/kernels.h"
 #include "box_loss.h"
 #include "focal_loss.h"
+#include "region_loss.h"
 
 namespace py = pybind11;
 
@@ -39,6 +40,7 @@ void set_cpu_isa(const std::string& name) {
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("box_loss", translated(&iouloss::box_loss));
   m.def("sigmoid_focal_loss", translated(&iouloss::sigmoid_focal_loss));
+  m.def("region_loss", translated(&iouloss::region_loss));
   m.def("formulas", [] {
     return std::vector<std::string>(std::begin(iouloss::box_formula_names), std::end(iouloss::box_formula_names));
   });

@@ -11,15 +11,20 @@ from .boxes import (
     IoULoss,
 )
 from .logits import SigmoidFocalLoss
+from .regions import DiceLoss, FocalTverskyLoss, GeneralizedDiceLoss, TverskyLoss
 
 __all__ = [
     "BoxLoss",
     "CDIoULoss",
     "CIoULoss",
     "DIoULoss",
+    "DiceLoss",
     "EIoULoss",
     "FocalEIoULoss",
+    "FocalTverskyLoss",
     "GIoULoss",
+    "GeneralizedDiceLoss",
     "IoULoss",
     "SigmoidFocalLoss",
+    "TverskyLoss",
 ]
