@@ -72,8 +72,7 @@ struct RegionLoss {
 };
 
 IOULOSS_INLINE RegionLoss evaluate(const RegionSums& s, const RegionRule& rule) {
-  const double error =
-      rule.alpha * s.extra + rule.beta * s.missed + (rule.smooth_denominator - rule.smooth_numerator);
+  const double error = rule.alpha * s.extra + rule.beta * s.missed + (rule.smooth_denominator - rule.smooth_numerator);
   const double right = s.overlap + rule.smooth_numerator, all = right + error;
   if (absolute(all) < rule.tiny) return {0, 0, 0};  // nothing there and nothing predicted
   const double r = 1 / all;
@@ -85,7 +84,9 @@ IOULOSS_INLINE RegionLoss evaluate(const RegionSums& s, const RegionRule& rule) 
     slope *= rule.exponent * power / value;
     value = power;
   }
-  const auto bounded = [&](double x) { return x > rule.largest ? rule.largest : x < -rule.largest ? -rule.largest : x; };
+  const auto bounded = [&](double x) {
+    return x > rule.largest ? rule.largest : x < -rule.largest ? -rule.largest : x;
+  };
   return {value, bounded(of_error * slope), bounded(of_target * slope)};
 }
 

@@ -95,7 +95,9 @@ void region_gradient(const RegionArguments& a, const void* slopes, const Output&
 #define IOULOSS_KERNELS_(arch) arch##_kernels
 #define IOULOSS_KERNELS(arch) IOULOSS_KERNELS_(arch)
 
-const CpuKernels IOULOSS_KERNELS(IOULOSS_ARCH) = {
-    IOULOSS_NAME(IOULOSS_ARCH), {box_losses, box_gradient}, {logit_losses, logit_gradient}, {region_sums, region_gradient}};
+const CpuKernels IOULOSS_KERNELS(IOULOSS_ARCH) = {IOULOSS_NAME(IOULOSS_ARCH),
+                                                  {box_losses, box_gradient},
+                                                  {logit_losses, logit_gradient},
+                                                  {region_sums, region_gradient}};
 
 }  // namespace iouloss

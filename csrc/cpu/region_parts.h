@@ -8,8 +8,8 @@
 
 namespace iouloss {
 
-inline constexpr int64_t part_unit = 1024;         // pixels
-inline constexpr int64_t logits_of_part = 32768;   // some 10 microseconds
+inline constexpr int64_t part_unit = 1024;        // pixels
+inline constexpr int64_t logits_of_part = 32768;  // some 10 microseconds
 
 inline int64_t pixels_of_part(const RegionArguments& a) {
   const int64_t units = logits_of_part / part_unit / std::max<int64_t>(a.classes, 1);

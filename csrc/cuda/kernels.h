@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include "../core/arguments.h"
+#include "../core/region_arguments.h"
 
 namespace iouloss {
 
@@ -37,5 +38,9 @@ void launch_losses(const FocalArguments&, const Delivery&, const DeviceScale&, c
 // With the sum of the losses where the delivery has an out.
 void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const FocalArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
+
+// Regions take two kernels, and a third for the gradient where it has an out. The scratch memory is always wanted.
+int64_t scratch_bytes(const RegionArguments&);
+void launch_region_loss(const RegionArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 
 }  // namespace iouloss

@@ -6,6 +6,9 @@
 #include "../cpu/region_parts.h"
 #include "../cpu/region_values.h"
 #include "loss_operator.h"
+#ifdef IOULOSS_CUDA
+#include "cuda_launch.h"
+#endif
 
 namespace iouloss {
 namespace {
@@ -135,6 +138,9 @@ struct RegionCall {
 
   // Each loss, or the reduced one.
   void write_losses(Tensor& losses) const {
+#ifdef IOULOSS_CUDA
+    if (losses.is_cuda()) return launch_region_loss(a, reduction, divisor, &losses, nullptr);
+#endif
     const bool each = reduction == Reduction::none;
     const double sum = write_region_values(a, cell_sums_on_cpu(a), each ? losses.mutable_data_ptr() : nullptr, nullptr);
     if (!each) divisor.write_on_cpu(sum, losses);
@@ -142,18 +148,23 @@ struct RegionCall {
 
   // The gradient by the logits; with it, where `loss` is given, the reduced loss.
   void write_gradient(Tensor& grad, const Upstream& upstream, Tensor* loss = nullptr) const {
+#ifdef IOULOSS_CUDA
+    if (grad.is_cuda()) return launch_region_loss(a, reduction, divisor, loss, &grad, upstream);
+#endif
     std::vector<double> slopes(2 * a.cells());  // of doubles or of floats
-    const double sum = write_region_values(a, cell_sums_on_cpu(a), nullptr, slopes.data(), upstream.values,
-                                           divisor.scale_on_cpu());
+    const double sum =
+        write_region_values(a, cell_sums_on_cpu(a), nullptr, slopes.data(), upstream.values, divisor.scale_on_cpu());
     if (loss) divisor.write_on_cpu(sum, *loss);
     const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
-    for_all_parts(a, [&](int64_t begin, int64_t end) {
-      cpu_kernels().regions.gradient(a, slopes.data(), out, begin, end);
-    });
+    for_all_parts(
+        a, [&](int64_t begin, int64_t end) { cpu_kernels().regions.gradient(a, slopes.data(), out, begin, end); });
   }
 
 #ifdef IOULOSS_CUDA
-  void settle(Tensor& left, const Upstream& upstream) const {}
+  // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.
+  void settle(Tensor& left, const Upstream& upstream) const {
+    launch_region_loss(a, reduction, divisor, nullptr, &left, upstream, true);
+  }
 #endif
 
  private:
