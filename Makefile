@@ -37,7 +37,7 @@ TORCH := $(VENV)/.torch
 BUILT := $(VENV)/.built-$(BUILD)
 
 # The tests of every backend.
-LOSS_TESTS := $(wildcard tests/test_boxes*.py tests/test_logits*.py) tests/test_autograd.py tests/test_determinism.py \
+LOSS_TESTS := $(wildcard tests/test_boxes*.py tests/test_logits*.py tests/test_regions*.py) tests/test_autograd.py tests/test_determinism.py \
 	tests/test_errors.py tests/test_compile.py
 # What they leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage.json

@@ -21,18 +21,23 @@ class Sums(NamedTuple):
 def probabilities(logits: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     """``p`` and ``1 - p``, each in a form that does not cancel."""
     if activation == "sigmoid":
-        return torch.sigmoid(logits), torch.sigmoid(-logits)
+        # On the side of 0 that the logit lies on, as in focal.py: so that autograd has no 1 - p to take either.
+        positive = logits >= 0
+        magnitude = torch.where(positive, logits, -logits)
+        e = torch.exp(-torch.where(magnitude > 1000, 1000.0, magnitude))
+        return torch.where(positive, 1.0, e) / (1 + e), torch.where(positive, e, 1.0) / (1 + e)
     if activation == "none":
         return logits, 1 - logits
     if logits.numel() == 0:
         return logits, logits
-    # The likeliest class has 1 - p from the exponentials of the others, which its own would drown.
-    exponentials = torch.exp(logits - logits.detach().amax(1, keepdim=True))
-    likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter(1, logits.argmax(1, keepdim=True), True)
-    others = torch.where(likeliest, 0.0, exponentials).sum(1, keepdim=True)
-    total = others + torch.where(likeliest, exponentials, 0.0).sum(1, keepdim=True)
-    p = exponentials / total
-    return p, torch.where(likeliest, others / total, 1 - p)
+    # All is a matter of the differences from the likeliest class, which has 1 - p from the exponentials of the others:
+    # neither the sums nor their derivatives hold a difference of near equals.
+    top = logits.argmax(1, keepdim=True)
+    likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter(1, top, True)
+    e = torch.exp(torch.where(likeliest, 0.0, logits - logits.gather(1, top)))
+    others = torch.where(likeliest, 0.0, e).sum(1, keepdim=True)
+    p = e / (1 + others)
+    return p, torch.where(likeliest, others / (1 + others), 1 - p)
 
 
 def cell_sums(logits: Tensor, targets: Tensor, activation: str, power: int, ignore_index: int) -> Sums:
