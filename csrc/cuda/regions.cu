@@ -107,6 +107,7 @@ static int64_t chunks_of(const RegionArguments& a) {
 
 // The blocks of the kernels on pixels, of which there are enough to fill any device, and of that on regions.
 static int64_t blocks_on_pixels(const RegionArguments& a, bool bounded) {
+  if (a.cells() == 0) return 0;
   constexpr int64_t warps = threads / 32;
   const int64_t blocks = softmax(a) ? (a.images * chunks_of(a) + warps - 1) / warps : a.cells() * chunks_of(a);
   const int64_t most = bounded ? grid_for(blocks * threads, true) : int64_t(1) << 30;
@@ -123,7 +124,7 @@ struct Places {
     const int64_t number = a.float64 ? 8 : 4;
     sums = (counter_bytes + blocks_on_regions(a) * 8 + 15) / 16 * 16;
     weights = sums + a.cells() * sizeof(RegionSums);
-    partial = weights + a.cells() * 8;
+    partial = weights + (a.images ? a.cells() : a.classes) * 8;
     slopes = partial + 3 * a.cells() * chunks_of(a) * number;
     slopes = (slopes + 15) / 16 * 16;
     end = slopes + 2 * a.cells() * number;

@@ -34,7 +34,7 @@ struct RegionLaunch {
   int64_t chunks;            // of the pixels of a cell, each with partial sums
   RegionTotals<T>* partial;  // [cells, chunks]
   RegionSums* sums;          // [cells]
-  double* weights;           // [cells]: of a class of a region of several; of the first image, if of all
+  double* weights;           // of each class of each image, or of the batch, where a region has several
   Slopes<T>* slopes;         // [cells]
 };
 
