@@ -1,5 +1,6 @@
 """The losses of regions on every backend: formulas, targets, regions, layouts."""
 
+import itertools
 import math
 from typing import Any
 
@@ -265,19 +266,64 @@ def test_any_layout(backend: Backend, activation: str | None, dtype: torch.dtype
 @pytest.mark.parametrize("logits_dtype", DTYPES)
 @pytest.mark.parametrize("targets_dtype", [*DTYPES, torch.int64])
 @every_activation
+@pytest.mark.parametrize("case", CASES[:2], ids=lambda case: case.name)
+@pytest.mark.parametrize("pixels", [13, 16])
 def test_mixed_dtypes(
-    backend: Backend, logits_dtype: torch.dtype, targets_dtype: torch.dtype, activation: str | None
+    backend: Backend,
+    logits_dtype: torch.dtype,
+    targets_dtype: torch.dtype,
+    activation: str | None,
+    case: Case,
+    pixels: int,
 ) -> None:
-    shape = (2, 3, 13)
+    shape = (2, 3, pixels)
     logits = logits_for(activation, *shape, dtype=logits_dtype)
     indices = targets_dtype == torch.int64
     targets = targets_for("index", *shape) if indices else targets_for("soft", *shape, dtype=targets_dtype)
     compute = torch.float64 if torch.float64 in (logits_dtype, targets_dtype) else torch.float32
     for weight_dtype in DTYPES:
         options = {"activation": activation, "class_weight": uniform(3, seed=5, dtype=weight_dtype)}
-        got = losses(backend, CASES[1], logits, targets, **options)
+        got = losses(backend, case, logits, targets, **options)
         assert [tensor.dtype for tensor in got] == [compute, logits_dtype]
-        true = truths(CASES[1], logits, targets, **options)
+        true = truths(case, logits, targets, **options)
         close(got[:1], true[:1], 1e-6 if compute == torch.float32 else 1e-12)
         rounding = {torch.float32: 1e-7, torch.float16: 1e-3, torch.bfloat16: 8e-3}.get(logits_dtype, 0.0)
         close(got[1:], true[1:], rounding + (3e-6 if compute == torch.float32 else 1e-12))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("case", [CASES[0], CASES[5]], ids=lambda case: case.name)
+def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype, case: Case) -> None:
+    """Autograd gives it the dtype of the loss; the operator takes what it is given."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    logits, targets = logits_for("sigmoid", 2, 3, 9, dtype=dtype), targets_for("index", 2, 3, 9)
+    logits, targets, weight = backend.put(logits, targets, uniform(3, seed=5))
+    backward = torch.ops.iouloss.region_loss_backward
+    for weight_dtype, other in itertools.product(DTYPES, DTYPES):
+        arguments = (logits, targets, weight.to(weight_dtype), None, None, *case.arguments(reduction="none"))
+        shape = (2,) if case.kind == "generalized_dice" else (2, 3)
+        upstream = uniform(*shape, seed=12, dtype=torch.bfloat16).to(backend.device)
+        expected = backward(upstream.to(dtype), *arguments)
+        close([backward(upstream.to(other), *arguments)], [expected], 1e-6 if other != torch.float16 else 1e-3)
+
+
+@every_activation
+@pytest.mark.parametrize("case", CASES[:2], ids=lambda case: case.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("pixels", [13, 16])
+@pytest.mark.parametrize("target", ["soft", "index"])
+def test_a_gradient_that_was_left(
+    backend: Backend, activation: str | None, case: Case, dtype: torch.dtype, pixels: int, target: str
+) -> None:
+    """Scaled where that is as good as computing it; computed again where not."""
+    shape = (1, 3, pixels)
+    logits, targets = logits_for(activation, *shape, dtype=dtype), targets_for(target, *shape, dtype=dtype)
+    compute = torch.float64 if dtype == torch.float64 else torch.float32
+    for factor in (1.0, 3.0, 0.3, 0.0):
+        up = torch.tensor(factor, dtype=compute)
+        got = losses(backend, case, logits, targets, up, activation=activation, reduction="mean")
+        true = truths(case, logits, targets, up, activation=activation, reduction="mean")
+        close(got, true, {torch.float64: 1e-11, torch.float32: 3e-6, torch.bfloat16: 8e-3}[dtype])
+    up = torch.tensor(math.inf, dtype=compute)
+    assert not losses(backend, case, logits, targets, up, activation=activation, reduction="sum")[1].isfinite().all()

@@ -9,10 +9,11 @@ inline namespace IOULOSS_ARCH {
 // The sums of the region's cells from their chunks', a warp a cell.
 template <class T>
 __device__ __forceinline__ void fold_cells(const RegionLaunch<T>& l, const RegionCells& own) {
+#pragma unroll 1
   for (int64_t k = threadIdx.x / 32; k < own.count; k += threads / 32) {
     const int64_t cell = own.first + k * own.step;
     RegionSums sums;
-#pragma unroll 4
+#pragma unroll 1
     for (int64_t chunk = threadIdx.x % 32; chunk < l.chunks; chunk += 32) {
       const RegionTotals<T> part = l.partial[cell * l.chunks + chunk];
       add(sums, {part.overlap, part.extra, part.missed});
@@ -41,16 +42,19 @@ template <bool generalized, class T>
 __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const RegionCells& own) {
   double* const weights = l.weights + own.first;
   double largest = 0;
+#pragma unroll 1
   for (int64_t c = threadIdx.x; c < l.a.classes; c += threads) {
     weights[c] = 1;
     if (!generalized) continue;
     double target = 0;
+#pragma unroll 1
     for (int64_t k = c; k < own.count; k += l.a.classes)
       target += l.sums[own.first + k].overlap + l.sums[own.first + k].missed;
     weights[c] = inverse_square(target);
     largest = maximum(largest, weights[c]);
   }
   if (generalized) largest = block_largest(largest);
+#pragma unroll 1
   for (int64_t c = threadIdx.x; c < l.a.classes; c += threads) {  // each its own again
     if (weights[c] == 0) weights[c] = largest;
     if (l.a.class_weight.data) weights[c] *= load<double>(l.a.class_weight, c);
@@ -60,19 +64,21 @@ __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const Re
 
 // From the partial sums to the losses of the regions, a block each, and to the slopes of their cells.
 template <bool generalized, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, 4)
     region_values(const RegionLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (can_be_settled<T>(grad)) return;
   const RegionRule rule(l.a);
   const bool several_classes = l.a.per >= RegionPer::image;
   __shared__ RegionLoss slopes;
   T total = 0;
+#pragma unroll 1
   for (int64_t region = blockIdx.x; region < l.a.regions(); region += gridDim.x) {
     const RegionCells own = cells_of(l.a, region);
     const auto weight_of = [&](int64_t k) { return several_classes ? l.weights[own.first + k % l.a.classes] : 1.0; };
     fold_cells(l, own);
     if (several_classes) weigh_classes<generalized>(l, own);
     RegionSums sums;
+#pragma unroll 1
     for (int64_t k = threadIdx.x; k < own.count; k += threads)
       add(sums, l.sums[own.first + k * own.step], weight_of(k));
     sums = {block_sum(sums.overlap), block_sum(sums.extra), block_sum(sums.missed)};
@@ -89,6 +95,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
       slopes.of_target *= factor;
     }
     __syncthreads();
+#pragma unroll 1
     for (int64_t k = threadIdx.x; grad.out.data && k < own.count; k += threads)
       l.slopes[own.first + k * own.step] = {T(slopes.of_error * weight_of(k)), T(slopes.of_target * weight_of(k))};
     __syncthreads();

@@ -38,11 +38,18 @@ struct RegionLaunch {
   Slopes<T>* slopes;         // [cells]
 };
 
+// A gradient to be settled: autograd gives the upstream gradient the dtype of the loss.
+template <class T>
+__device__ __forceinline__ Gradient left_over(Gradient grad) {
+  grad.upstream.dtype = dtype_of<T>;
+  return grad;
+}
+
 // Whether there is nothing to compute, as the gradient that is there will do or can be scaled; see is_settled().
 template <class T>
 __device__ __forceinline__ bool can_be_settled(const Gradient& grad) {
   if (!grad.left) return false;
-  const T upstream = load<T>(grad.upstream, 0);
+  const T upstream = load<T>(left_over<T>(grad).upstream, 0);
   return upstream == T(1) || (grad.out.dtype == dtype_of<T> && absolute(upstream) <= T(Limits<T>::largest));
 }
 
@@ -89,7 +96,7 @@ struct Pixels {
 
   __device__ __forceinline__ void load_row(const RegionLaunch<T>& l, const Values& values, int of_class,
                                            T (&out)[per_thread]) const {
-    const int64_t from = at(l, of_class);
+    const int64_t from = opaque(at(l, of_class));
     if (l.vectors && count == per_thread) [[likely]] {
       const Row4<T> v = load4<T>(values.data, values.dtype, from);
       out[0] = v.c0, out[1] = v.c1, out[2] = v.c2, out[3] = v.c3;

@@ -7,22 +7,37 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
+// What four pixels keep of all their classes takes registers: 128 in float64.
+template <class T>
+inline constexpr int resident_softmax_blocks = sizeof(T) == 8 ? 2 : 4;
+
 template <class T>
 __device__ __forceinline__ T warp_sum(T x) {
   for (int distance = 16; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
   return x;
 }
 
-// The likeliest class of each pixel, and what makes probabilities of logits.
+// The likeliest class of each pixel, and what makes probabilities of logits. What is wanted of that
+// class alone is in shared memory, where each thread has places of its own: there are no registers left for it.
 template <class T>
 struct Softmax {
-  T largest[per_thread], rest[per_thread], inverse[per_thread];  // rest: the sum of the other exponentials
-  int top[per_thread];
+  T largest[per_thread], inverse[per_thread];
+
+  static __device__ __forceinline__ int& top(int k) {
+    __shared__ int of_thread[per_thread][threads];
+    return of_thread[k][threadIdx.x];
+  }
+  static __device__ __forceinline__ T& n_of_top(int k) {
+    __shared__ T of_thread[per_thread][threads];
+    return of_thread[k][threadIdx.x];
+  }
 
   __device__ __forceinline__ Softmax(const RegionLaunch<T>& l, const Pixels<T>& pixels) {
+    T rest[per_thread];  // the sum of the exponentials but the largest
     pixels.load_row(l, l.a.logits, 0, largest);
 #pragma unroll
-    for (int k = 0; k < per_thread; ++k) rest[k] = T(0), top[k] = 0;
+    for (int k = 0; k < per_thread; ++k) rest[k] = T(0), top(k) = 0;
+#pragma unroll 1  // or several classes would want registers at a time
     for (int c = 1; c < l.a.classes; ++c) {
       T x[per_thread];
       pixels.load_row(l, l.a.logits, c, x);
@@ -32,17 +47,18 @@ struct Softmax {
         const bool larger = d > T(0);
         const T e = exponential(larger ? -d : d);
         rest[k] = larger ? (rest[k] + T(1)) * e : rest[k] + e;
-        if (larger) largest[k] = x[k], top[k] = c;
+        if (larger) largest[k] = x[k], top(k) = c;
       }
     }
 #pragma unroll
-    for (int k = 0; k < per_thread; ++k) inverse[k] = reciprocal(T(1) + rest[k]);
+    for (int k = 0; k < per_thread; ++k) {
+      inverse[k] = reciprocal(T(1) + rest[k]);
+      n_of_top(k) = rest[k] * inverse[k];
+    }
   }
 
   __device__ __forceinline__ T p(int k, T x) const { return exponential(x - largest[k]) * inverse[k]; }
-  __device__ __forceinline__ T n(int k, int of_class, T p) const {
-    return of_class == top[k] ? rest[k] * inverse[k] : T(1) - p;
-  }
+  __device__ __forceinline__ T n(int k, int of_class, T p) const { return of_class == top(k) ? n_of_top(k) : T(1) - p; }
 };
 
 // Calls f(chunk, pixels) for the pixels of a thread; all threads of a warp do, for the same chunk.
@@ -57,11 +73,12 @@ __device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
 }
 
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_softmax_blocks<T>)
     softmax_region_sums(const RegionLaunch<T> l, const Gradient grad) {
   if (can_be_settled<T>(grad)) return;
   each_of_warp(l, [&](int64_t chunk, const Pixels<T>& pixels) {
     const Softmax<T> softmax(l, pixels);
+#pragma unroll 1
     for (int c = 0; c < l.a.classes; ++c) {
       T x[per_thread], g[per_thread];
       pixels.load_row(l, l.a.logits, c, x);
@@ -81,9 +98,9 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
 // dL/dx_c = p_c (h_c - sum of p_k h_k), where h are the derivatives by the probabilities. These count from that of the
 // likeliest class, so that nothing of a confident pixel's gradient cancels.
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_softmax_blocks<T>)
     softmax_region_gradient(const RegionLaunch<T> l, const Gradient grad) {
-  if (grad.left && is_settled<T>(grad, l.a.cells() * l.a.pixels)) return;
+  if (grad.left && is_settled<T>(left_over<T>(grad), l.a.cells() * l.a.pixels)) return;
   each_of_warp(l, [&](int64_t, const Pixels<T>& pixels) {
     if (pixels.count <= 0) return;
     const Softmax<T> softmax(l, pixels);
@@ -102,14 +119,16 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
     };
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
-      const int c = softmax.top[k];
+      const int c = softmax.top(k);
       const Slopes<T> s = l.slopes[pixels.image * l.a.classes + c];
       T g = l.a.class_index && pixels.labels[k] == c ? T(1) : T(0);
       if (!l.a.class_index && k < pixels.count) g = load<T>(l.a.targets.data, l.a.targets.dtype, pixels.at(l, c) + k);
-      of_top[k] = Terms::slope(softmax.inverse[k], softmax.rest[k] * softmax.inverse[k], g, s.of_error, s.of_target);
+      of_top[k] = Terms::slope(softmax.inverse[k], softmax.n_of_top(k), g, s.of_error, s.of_target);
       mean[k] = T(0);
     }
+#pragma unroll 1
     for (int c = 0; c < l.a.classes; ++c) each(c, [&](int k, T p, T h) { mean[k] = mul_add(p, h, mean[k]); });
+#pragma unroll 1
     for (int c = 0; c < l.a.classes; ++c) {
       T out[per_thread];
       each(c, [&](int k, T p, T h) { out[k] = pixels.counts(k) ? p * (h - mean[k]) : T(0); });

@@ -38,6 +38,7 @@ struct Separate {
 template <class T, class F>
 __device__ __forceinline__ void each_of_stretch(const RegionLaunch<T>& l, const Stretch& s, F f) {
   const int64_t first = s.chunk * pixels_of_block, end = first + pixels_of_block;
+#pragma unroll 1
   for (int64_t i = first + threadIdx.x * per_thread; i < end && i < l.a.pixels; i += threads * per_thread)
     f(Pixels<T>(l, s.image, opaque(i)));
 }
@@ -67,7 +68,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
 template <class Terms, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<T>)
     region_gradient(const RegionLaunch<T> l, const Gradient grad) {
-  if (grad.left && is_settled<T>(grad, l.a.cells() * l.a.pixels)) return;
+  if (grad.left && is_settled<T>(left_over<T>(grad), l.a.cells() * l.a.pixels)) return;
   for (int64_t i = blockIdx.x; i < l.a.cells() * l.chunks; i += gridDim.x) {
     const Stretch s(l, i);
     const Slopes<T> slopes = l.slopes[s.image * l.a.classes + s.of_class];
