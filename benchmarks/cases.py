@@ -19,6 +19,7 @@ from .peers import Loss
 MODES = ("forward", "forward_backward")
 BOX_SIZES = (8, 128, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 ROW_SIZES = (100, 1_000, 10_000, 100_000)
+IMAGE_SIZES = (64 * 64, 512 * 512)  # pixels of each of 8 images with 20 classes
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -45,6 +46,17 @@ def _index_bytes(rows: int, itemsize: int) -> dict[str, int]:
     return {"forward": count + 8 * rows, "forward_backward": 3 * count + 16 * rows}
 
 
+def _mask_bytes(pixels: int, itemsize: int) -> dict[str, int]:
+    # Forward reads logit and target; backward reads both again, once the sums are known, and writes the gradient.
+    count = pixels * inputs.IMAGES * inputs.IMAGE_CLASSES * itemsize
+    return {"forward": 2 * count, "forward_backward": 5 * count}
+
+
+def _class_map_bytes(pixels: int, itemsize: int) -> dict[str, int]:
+    count, indices = pixels * inputs.IMAGES * inputs.IMAGE_CLASSES * itemsize, pixels * inputs.IMAGES * 8
+    return {"forward": count + indices, "forward_backward": 3 * count + 2 * indices}
+
+
 @dataclass(frozen=True)
 class Problem:
     """A loss: ours, what it is called with, and the bytes that the fastest conceivable implementation moves."""
@@ -53,7 +65,7 @@ class Problem:
     make_inputs: Callable[[int, torch.dtype, str], tuple[Tensor, Tensor]]
     bytes: Callable[[int, int], dict[str, int]]
     least_bytes: Callable[[int, int], dict[str, int]]
-    items: int  # in one of the size: 1 box, 80 logits a row
+    items: int  # in one of the size: 1 box, 80 logits a row, 160 logits of a pixel of each image
     reduction: str
 
 
@@ -66,6 +78,11 @@ def _logits(make_inputs: Any, bytes_: Callable[[int, int], dict[str, int]]) -> P
     return Problem(ours, make_inputs, bytes_, bytes_, items=inputs.CLASSES, reduction="sum")
 
 
+def _regions(ours: Callable[..., Tensor], make_inputs: Any, bytes_: Callable[[int, int], dict[str, int]]) -> Problem:
+    items = inputs.IMAGES * inputs.IMAGE_CLASSES
+    return Problem(ours, make_inputs, bytes_, bytes_, items=items, reduction="mean")
+
+
 PROBLEMS: dict[str, Problem] = {
     "iou": _boxes(iouloss.iou_loss),
     "giou": _boxes(iouloss.giou_loss),
@@ -76,9 +93,15 @@ PROBLEMS: dict[str, Problem] = {
     "cdiou": _boxes(iouloss.cdiou_loss),
     "focal_dense": _logits(inputs.logits_and_dense, _dense_bytes),
     "focal_index": _logits(inputs.logits_and_classes, _index_bytes),
+    "dice": _regions(iouloss.dice_loss, inputs.image_logits_and_masks, _mask_bytes),
+    "focal_tversky": _regions(iouloss.focal_tversky_loss, inputs.image_logits_and_masks, _mask_bytes),
+    "softmax_dice": _regions(
+        partial(iouloss.dice_loss, activation="softmax"), inputs.image_logits_and_classes, _class_map_bytes
+    ),
 }
 BOX_LOSSES = tuple(name for name, problem in PROBLEMS.items() if problem.items == 1)
-LOGIT_LOSSES = tuple(name for name in PROBLEMS if name not in BOX_LOSSES)
+LOGIT_LOSSES = tuple(name for name, problem in PROBLEMS.items() if problem.items == inputs.CLASSES)
+REGION_LOSSES = tuple(name for name in PROBLEMS if name not in (*BOX_LOSSES, *LOGIT_LOSSES))
 
 
 @dataclass(frozen=True)
@@ -86,7 +109,7 @@ class Case:
     """One row of the table."""
 
     loss: str
-    size: int  # boxes, or rows of 80 logits
+    size: int  # boxes, or rows of 80 logits, or pixels of each image
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
     threads: int = 1
@@ -150,6 +173,8 @@ def full(plan: Plan) -> Iterator[Case]:
                 yield new(loss, size, with_compiled=size <= 10**6 and (every or size in (128, 10**6)))
         for loss in LOGIT_LOSSES:
             yield from (new(loss, size) for size in plan.of(ROW_SIZES))
+        for loss in REGION_LOSSES:
+            yield from (new(loss, size) for size in plan.of(IMAGE_SIZES))
         large = [("ciou", 10**6), ("giou", 10**6), ("focal_dense", 10**5), ("focal_index", 10**5)]
         if plan.sizes is not None:
             continue
@@ -177,6 +202,7 @@ def gpu(plan: Plan) -> Iterator[Case]:
     new = partial(Case, device="cuda", threads=1)
     yield from (new(loss, n, with_compiled=loss == "ciou") for loss in BOX_LOSSES for n in plan.of((1_000_000,)))
     yield from (new(loss, size) for loss in LOGIT_LOSSES for size in plan.of((100_000,)))
+    yield from (new(loss, size) for loss in REGION_LOSSES for size in plan.of((512 * 512,)))
     yield from (new("ciou", size, with_compiled=size == 128) for size in plan.of((128, 10_000, 100_000, 10_000_000)))
     yield from (new(loss, size, with_compiled=False) for loss in LOGIT_LOSSES for size in plan.of((1_000, 10_000)))
     for loss, size in (("ciou", 1_000_000), ("focal_dense", 100_000), ("focal_index", 100_000)):
