@@ -7,6 +7,7 @@
 #include "../core/region_arguments.h"
 
 namespace iouloss {
+inline namespace IOULOSS_ARCH {
 
 inline constexpr int64_t part_unit = 1024;        // pixels
 inline constexpr int64_t logits_of_part = 32768;  // some 10 microseconds
@@ -22,4 +23,5 @@ inline int64_t parts_of_image(const RegionArguments& a) {
 
 inline int64_t parts_of(const RegionArguments& a) { return a.images * parts_of_image(a); }
 
+}  // namespace IOULOSS_ARCH
 }  // namespace iouloss

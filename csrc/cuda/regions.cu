@@ -56,7 +56,7 @@ __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const Re
   if (generalized) largest = block_largest(largest);
 #pragma unroll 1
   for (int64_t c = threadIdx.x; c < l.a.classes; c += threads) {  // each its own again
-    if (weights[c] == 0) weights[c] = largest;
+    if (generalized && weights[c] == 0) weights[c] = largest;
     if (l.a.class_weight.data) weights[c] *= load<double>(l.a.class_weight, c);
   }
   __syncthreads();
@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(threads, 4)
     region_values(const RegionLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (can_be_settled<T>(grad)) return;
   const RegionRule rule(l.a);
-  const bool several_classes = l.a.per >= RegionPer::image;
+  const bool several_classes = generalized || l.a.per >= RegionPer::image;
   __shared__ RegionLoss slopes;
   T total = 0;
 #pragma unroll 1
