@@ -37,7 +37,7 @@ TORCH := $(VENV)/.torch
 BUILT := $(VENV)/.built-$(BUILD)
 
 # The tests of every backend.
-LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py)) \
+LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py regions*.py)) \
 	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py)
 # What they leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage.json

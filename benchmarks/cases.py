@@ -19,6 +19,8 @@ from .peers import Loss
 MODES = ("forward", "forward_backward")
 BOX_SIZES = (8, 128, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 ROW_SIZES = (100, 1_000, 10_000, 100_000)
+IMAGE_SIZES = (64 * 64, 512 * 512)  # pixels of each of 8 images with 20 classes
+IMAGE_LOGITS = inputs.IMAGES * inputs.IMAGE_CLASSES  # of one pixel
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -54,6 +56,17 @@ def _row_bytes(classes: int, per_row: int, dense: int = 0) -> Callable[[int, int
     return count
 
 
+def _mask_bytes(pixels: int, itemsize: int) -> dict[str, int]:
+    # Forward reads logit and target; backward reads both again, once the sums are known, and writes the gradient.
+    count = pixels * inputs.IMAGES * inputs.IMAGE_CLASSES * itemsize
+    return {"forward": 2 * count, "forward_backward": 5 * count}
+
+
+def _class_map_bytes(pixels: int, itemsize: int) -> dict[str, int]:
+    count, indices = pixels * inputs.IMAGES * inputs.IMAGE_CLASSES * itemsize, pixels * inputs.IMAGES * 8
+    return {"forward": count + indices, "forward_backward": 3 * count + 2 * indices}
+
+
 @dataclass(frozen=True)
 class Problem:
     """A loss: ours, what it is called with, and the bytes that the fastest conceivable implementation moves."""
@@ -62,7 +75,7 @@ class Problem:
     make_inputs: Callable[[int, torch.dtype, str], tuple[Tensor, Tensor]]
     bytes: Callable[[int, int], dict[str, int]]
     least_bytes: Callable[[int, int], dict[str, int]]
-    items: int  # in one of the size: 1 box, 80 logits a row
+    items: int  # in one of the size: 1 box, 80 logits a row, 160 logits of a pixel of each image
     reduction: str
 
 
@@ -95,6 +108,11 @@ ROW_PROBLEMS: dict[str, Problem] = {
 # At a size that a detector has: anchors by 4 sides, or anchors.
 ROW_LOSSES = {name: 1_000_000 if name == "distribution_focal" else 100_000 for name in ROW_PROBLEMS}
 
+
+def _regions(ours: Callable[..., Tensor], make_inputs: Any, bytes_: Callable[[int, int], dict[str, int]]) -> Problem:
+    return Problem(ours, make_inputs, bytes_, bytes_, items=IMAGE_LOGITS, reduction="mean")
+
+
 PROBLEMS: dict[str, Problem] = {
     "iou": _boxes(iouloss.iou_loss),
     "giou": _boxes(iouloss.giou_loss),
@@ -111,10 +129,16 @@ PROBLEMS: dict[str, Problem] = {
     "gaussian_focal": _logits(iouloss.gaussian_focal_loss, inputs.logits_and_dense, _dense_bytes),
     "smooth_l1": _logits(iouloss.smooth_l1_loss, inputs.logits_and_dense, _dense_bytes),
     **ROW_PROBLEMS,
+    "dice": _regions(iouloss.dice_loss, inputs.image_logits_and_masks, _mask_bytes),
+    "focal_tversky": _regions(iouloss.focal_tversky_loss, inputs.image_logits_and_masks, _mask_bytes),
+    "softmax_dice": _regions(
+        partial(iouloss.dice_loss, activation="softmax"), inputs.image_logits_and_classes, _class_map_bytes
+    ),
 }
 BOX_LOSSES = tuple(name for name, problem in PROBLEMS.items() if problem.items == 1)
 LOGIT_LOSSES = ("focal_dense", "focal_index")
-OTHER_LOSSES = tuple(name for name in PROBLEMS if name not in (*BOX_LOSSES, *LOGIT_LOSSES, *ROW_LOSSES))
+REGION_LOSSES = tuple(name for name, problem in PROBLEMS.items() if problem.items == IMAGE_LOGITS)
+OTHER_LOSSES = tuple(name for name in PROBLEMS if name not in (*BOX_LOSSES, *LOGIT_LOSSES, *ROW_LOSSES, *REGION_LOSSES))
 
 
 @dataclass(frozen=True)
@@ -122,7 +146,7 @@ class Case:
     """One row of the table."""
 
     loss: str
-    size: int  # boxes, or rows of 80 logits
+    size: int  # boxes, or rows of 80 logits, or pixels of each image
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
     threads: int = 1
@@ -190,6 +214,8 @@ def full(plan: Plan) -> Iterator[Case]:
             yield from (new(loss, size) for size in plan.of(ROW_SIZES[-1:]))
         for loss, most in ROW_LOSSES.items():
             yield from (new(loss, size) for size in plan.of((most // 100, most)))
+        for loss in REGION_LOSSES:
+            yield from (new(loss, size) for size in plan.of(IMAGE_SIZES))
         large = [("ciou", 10**6), ("giou", 10**6), ("focal_dense", 10**5), ("focal_index", 10**5)]
         if plan.sizes is not None:
             continue
@@ -218,6 +244,7 @@ def gpu(plan: Plan) -> Iterator[Case]:
     new = partial(Case, device="cuda", threads=1)
     yield from (new(loss, n, with_compiled=loss == "ciou") for loss in BOX_LOSSES for n in plan.of((1_000_000,)))
     yield from (new(loss, size) for loss in LOGIT_LOSSES for size in plan.of((100_000,)))
+    yield from (new(loss, size) for loss in REGION_LOSSES for size in plan.of((512 * 512,)))
     yield from (new("ciou", size, with_compiled=size == 128) for size in plan.of((128, 10_000, 100_000, 10_000_000)))
     yield from (new(loss, size, with_compiled=False) for loss in LOGIT_LOSSES for size in plan.of((1_000, 10_000)))
     yield from (new(loss, size) for loss, most in ROW_LOSSES.items() for size in plan.of((most,)))

@@ -5,6 +5,7 @@ from torch import Tensor
 
 CLASSES = 80
 BINS = 16
+IMAGES, IMAGE_CLASSES = 8, 20
 _SEED = 7
 
 
@@ -46,6 +47,24 @@ def logits_and_qualities(rows: int, dtype: torch.dtype, device: str) -> tuple[Te
     logits, targets = logits_and_dense(rows, dtype, device)
     qualities = torch.rand(rows, 1, generator=torch.Generator().manual_seed(_SEED)).to(device)
     return logits, (targets * qualities).to(dtype)
+
+
+def image_logits_and_classes(pixels: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """Logits of 8 images and 20 classes, and the class of each pixel."""
+    generator = torch.Generator().manual_seed(_SEED)
+    logits = torch.randn(IMAGES, IMAGE_CLASSES, pixels, generator=generator).mul_(2)
+    classes = torch.randint(IMAGE_CLASSES, (IMAGES, pixels), generator=generator)
+    return logits.to(device, dtype).requires_grad_(), classes.to(device)
+
+
+def image_logits_and_masks(pixels: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+    """The same with a mask for each class."""
+    logits, classes = image_logits_and_classes(pixels, dtype, device)
+    return logits, image_masks(classes, dtype)
+
+
+def image_masks(classes: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.nn.functional.one_hot(classes, IMAGE_CLASSES).movedim(-1, 1).to(dtype).contiguous()
 
 
 def one_hot(classes: Tensor, dtype: torch.dtype) -> Tensor:

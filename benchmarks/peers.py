@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from . import row_peers
-from .inputs import CLASSES, one_hot
+from .inputs import CLASSES, IMAGE_CLASSES, one_hot
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -26,6 +26,7 @@ EPS = 1e-7
 ALPHA = 0.25
 GAMMA = 2.0
 FOCAL_EIOU_GAMMA = 0.5
+SMOOTH = 1e-5
 
 # ---------------------------------------------------------------------------------------------------------- formulas
 
@@ -162,6 +163,35 @@ EAGER: dict[str, Loss] = {
 }
 
 
+def _dice(overlap: Tensor, p: Tensor, g: Tensor) -> Tensor:
+    return (1 - (2 * overlap + SMOOTH) / (p + g + SMOOTH)).mean()
+
+
+def dice(logits: Tensor, masks: Tensor) -> Tensor:
+    """The Dice loss as it is usually written."""
+    p = torch.sigmoid(logits)
+    return _dice((p * masks).sum(2), p.sum(2), masks.sum(2))
+
+
+def softmax_dice(logits: Tensor, classes: Tensor) -> Tensor:
+    """The same of a softmax and a class for each pixel."""
+    p = torch.softmax(logits, 1)
+    is_class = classes[:, None] == torch.arange(IMAGE_CLASSES, device=classes.device)[:, None]
+    masks = is_class.to(logits.dtype)
+    return _dice((p * masks).sum(2), p.sum(2), masks.sum(2))
+
+
+def focal_tversky(logits: Tensor, masks: Tensor) -> Tensor:
+    """The focal Tversky loss as it is usually written, with the paper's weights."""
+    p = torch.sigmoid(logits)
+    overlap, extra, missed = (p * masks).sum(2), (p * (1 - masks)).sum(2), ((1 - p) * masks).sum(2)
+    index = (overlap + SMOOTH) / (overlap + 0.3 * extra + 0.7 * missed + SMOOTH)
+    return ((1 - index) ** 0.75).mean()
+
+
+REGION_FORMULAS: dict[str, Loss] = {"dice": dice, "softmax_dice": softmax_dice, "focal_tversky": focal_tversky}
+
+
 def compiled(loss: str) -> dict[str, Loss]:
     """``torch.compile`` of the loss, for one shape, in the ways that are worth it."""
 
@@ -176,8 +206,8 @@ def compiled(loss: str) -> dict[str, Loss]:
             return compile_(lambda pred, target: formula(measure(split(pred), split(target))).mean())
 
         return {"compile": taken_apart_by(_unbound), "compile_columns": taken_apart_by(_columns)}
-    others = {"focal_dense": focal_dense, "focal_index": focal_index, **EAGER, **row_peers.TO_COMPILE}
-    return {"compile": compile_(others[loss])}
+    focal = {"focal_dense": focal_dense, "focal_index": focal_index}
+    return {"compile": compile_((focal | EAGER | REGION_FORMULAS | row_peers.TO_COMPILE)[loss])}
 
 
 # --------------------------------------------------------------------------------------------------------- libraries
@@ -201,7 +231,8 @@ def _module(name: str) -> Any:
 
 
 def _eager(loss: str, device: str) -> dict[str, Loss]:
-    table = {**EAGER, **row_peers.EAGER}
+    """The formulas that torchvision has not."""
+    table = EAGER | REGION_FORMULAS | row_peers.EAGER
     return {"eager": table[loss]} if loss in table else {}
 
 
@@ -258,9 +289,11 @@ def _kornia(loss: str, device: str) -> dict[str, Loss]:
 
 
 def _monai(loss: str, device: str) -> dict[str, Loss]:
-    losses = _module("monai.losses") if loss == "focal_dense" else None
+    losses = _module("monai.losses") if loss in ("focal_dense", "dice") else None
     if losses is None:
         return {}
+    if loss == "dice":
+        return {"monai": losses.DiceLoss(sigmoid=True)}
     # Its "sum" is a mean over all but the batch and the classes.
     function = losses.FocalLoss(gamma=GAMMA, alpha=ALPHA, reduction="none")
     return {"monai": lambda x, t: function(x, t).sum()}

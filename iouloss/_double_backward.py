@@ -92,6 +92,18 @@ def _row_loss(
     return reference.row_loss(logits, targets, weight, by, class_weight, *options)
 
 
+def _region_loss(
+    logits: Tensor,
+    targets: Tensor,
+    class_weight: Tensor | None,
+    avg_factor: Tensor | None,
+    divisor: float | None,
+    *options: Any,
+) -> Tensor:
+    by = divisor if avg_factor is None else avg_factor
+    return reference.region_loss(logits, targets, class_weight, by, *options)
+
+
 def _register(loss: Callable[..., Tensor]) -> None:
     """Register the derivative of ``loss``, an operator's function in PyTorch, by its first argument."""
     name = loss.__name__.removeprefix("_") + "_backward"
@@ -111,5 +123,5 @@ def _register(loss: Callable[..., Tensor]) -> None:
     _library.impl(name, backward)  # type: ignore[no-untyped-call]
 
 
-for _loss in (_box_loss, _logit_loss, _regression_loss, _row_loss):
+for _loss in (_box_loss, _logit_loss, _regression_loss, _row_loss, _region_loss):
     _register(_loss)

@@ -46,7 +46,21 @@ def dense_rows(backend: Backend, dtype: torch.dtype, **options: str | float) -> 
     return lambda x: iouloss.kl_div_loss(x, targets, **options), logits
 
 
-every_loss = pytest.mark.parametrize("make", [boxes, dense_logits, class_logits, class_rows, dense_rows])
+def regions(backend: Backend, dtype: torch.dtype, **options: str | float) -> tuple[Loss, Tensor]:
+    logits, classes = torch.linspace(-6.0, 7.0, 300).reshape(5, 3, 20).to(dtype), torch.arange(100).reshape(5, 20) % 5
+    logits, classes = backend.put(logits, classes)
+    return lambda x: iouloss.focal_tversky_loss(x, classes, activation="softmax", ignore_index=4, **options), logits
+
+
+def dense_regions(backend: Backend, dtype: torch.dtype, **options: str | float) -> tuple[Loss, Tensor]:
+    logits, targets = (torch.linspace(*ends, 300).reshape(5, 3, 20).to(dtype) for ends in ((-6.0, 7.0), (0.0, 1.0)))
+    logits, targets = backend.put(logits, targets)
+    return lambda x: iouloss.dice_loss(x, targets, power=2, **options), logits
+
+
+every_loss = pytest.mark.parametrize(
+    "make", [boxes, dense_logits, class_logits, class_rows, dense_rows, regions, dense_regions]
+)
 
 
 def each_gradient(make: Callable[..., tuple[Loss, Tensor]], backend: Backend, dtype: torch.dtype, up: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
         ):
             x = place((8 * uniform(rows, columns, seed=number) - 4).to(backend.device, kind))
             targets = place(uniform(rows, columns, seed=number + 1).to(backend.device, other))
-            classes = (torch.arange(rows) + number).to(backend.device) % (columns + 1)
+            classes = ((torch.arange(rows) + number) % (columns + 1)).to(backend.device)
             weight = uniform(*((rows, columns) if weighted == "each" else (rows,)), seed=3).to(backend.device, other)
             alphas = [uniform(columns, seed=seed).to(backend.device, other) for seed in (4, 5)]
             gamma = (1 + uniform(columns, seed=6)).to(backend.device, other) if formula == "focal" else None

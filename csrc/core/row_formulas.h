@@ -124,7 +124,7 @@ struct ClassTarget {
     const V log_others = logarithm(others);
     const V y = bounded((m - t.logit) + log_others);
     const Sigmoid<V> s(y);
-    const V entropy = s.positive + s.tail, negative = positive_part(-y) + s.tail, u = s.p;
+    const V entropy = softplus(y, s), negative = softplus(-y, s), u = s.p;
     const V factor = power_of(u, -negative, p.gamma);
     V hard = t.weight, soft(0), smoothed(0);
     if constexpr (smooth) {

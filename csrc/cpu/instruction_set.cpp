@@ -3,6 +3,7 @@
 #include "box_pairs.h"
 #include "kernels.h"
 #include "logits.h"
+#include "regions.h"
 #include "rows.h"
 
 namespace iouloss {
@@ -70,8 +71,7 @@ double logit_gradient(const LogitArguments& a, const Values& upstream, double sc
 double row_kernel(const RowArguments& a, const Values& upstream, double scale, const Output& grad, void* losses,
                   int64_t begin, int64_t end) {
   return with_row_formula(a, [&]<class Formula>(Formula) {
-    if (a.float64)
-      return write_rows<Formula>(a, upstream, scale, grad, static_cast<double*>(losses), begin, end);
+    if (a.float64) return write_rows<Formula>(a, upstream, scale, grad, static_cast<double*>(losses), begin, end);
     return write_rows<Formula>(a, upstream, scale, grad, static_cast<float*>(losses), begin, end);
   });
 }
@@ -85,6 +85,41 @@ double row_gradient(const RowArguments& a, const Values& upstream, double scale,
   return row_kernel(a, upstream, scale, grad, nullptr, begin, end);
 }
 
+// Calls f with the kinds of probability, target and term, and the number type of a call.
+template <class F>
+void with_region_types(const RegionArguments& a, F f) {
+  const auto with_number = [&]<class Target, class Terms>() {
+    a.float64 ? f.template operator()<Target, Terms, double>() : f.template operator()<Target, Terms, float>();
+  };
+  const auto with_target = [&]<class Terms>() {
+    a.class_index ? with_number.template operator()<ClassTargets, Terms>()
+                  : with_number.template operator()<DenseTargets, Terms>();
+  };
+  a.squares ? with_target.template operator()<SquareTerms>() : with_target.template operator()<LinearTerms>();
+}
+
+void region_sums(const RegionArguments& a, RegionSums* sums, int64_t begin, int64_t end) {
+  with_region_types(a, [&]<class Target, class Terms, class T>() {
+    switch (a.activation) {
+      case Activation::softmax: return add_region_sums<Competing<Target, T>, Target, Terms, T>(a, sums, begin, end);
+      case Activation::sigmoid:
+        return add_region_sums<Separate<SigmoidOf, Target, T>, Target, Terms, T>(a, sums, begin, end);
+      default: return add_region_sums<Separate<GivenProbability, Target, T>, Target, Terms, T>(a, sums, begin, end);
+    }
+  });
+}
+
+void region_gradient(const RegionArguments& a, const void* slopes, const Output& grad, int64_t begin, int64_t end) {
+  with_region_types(a, [&]<class Target, class Terms, class T>() {
+    const auto* s = static_cast<const Slopes<T>*>(slopes);
+    switch (a.activation) {
+      case Activation::softmax: return write_competing_gradient<Target, Terms, T>(a, s, grad, begin, end);
+      case Activation::sigmoid: return write_separate_gradient<SigmoidOf, Target, Terms, T>(a, s, grad, begin, end);
+      default: return write_separate_gradient<GivenProbability, Target, Terms, T>(a, s, grad, begin, end);
+    }
+  });
+}
+
 }  // namespace
 
 #define IOULOSS_NAME_(arch) #arch
@@ -92,7 +127,10 @@ double row_gradient(const RowArguments& a, const Values& upstream, double scale,
 #define IOULOSS_KERNELS_(arch) arch##_kernels
 #define IOULOSS_KERNELS(arch) IOULOSS_KERNELS_(arch)
 
-const CpuKernels IOULOSS_KERNELS(IOULOSS_ARCH) = {
-    IOULOSS_NAME(IOULOSS_ARCH), {box_losses, box_gradient}, {logit_losses, logit_gradient}, {row_losses, row_gradient}};
+const CpuKernels IOULOSS_KERNELS(IOULOSS_ARCH) = {IOULOSS_NAME(IOULOSS_ARCH),
+                                                  {box_losses, box_gradient},
+                                                  {logit_losses, logit_gradient},
+                                                  {row_losses, row_gradient},
+                                                  {region_sums, region_gradient}};
 
 }  // namespace iouloss

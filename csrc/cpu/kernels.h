@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../core/arguments.h"
+#include "../core/region_arguments.h"
 #include "../core/row_arguments.h"
 
 namespace iouloss {
@@ -19,11 +20,19 @@ struct CpuKernel {
                      int64_t end);
 };
 
+// Those on regions work on the parts [begin, end), see region_parts.h: one adds to the sums of each class of each part,
+// one writes the gradient by what multiplies the two slopes of each cell, in the number type of the computation.
+struct CpuRegionKernel {
+  void (*sums)(const RegionArguments&, RegionSums* sums, int64_t begin, int64_t end);
+  void (*gradient)(const RegionArguments&, const void* slopes, const Output& grad, int64_t begin, int64_t end);
+};
+
 struct CpuKernels {
   const char* name;
   CpuKernel<BoxArguments> boxes;
   CpuKernel<LogitArguments> logits;
   CpuKernel<RowArguments> rows;
+  CpuRegionKernel regions;
 };
 
 extern const CpuKernels baseline_kernels, avx2_kernels, avx512_kernels;

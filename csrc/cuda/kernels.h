@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include "../core/arguments.h"
+#include "../core/region_arguments.h"
 #include "../core/row_arguments.h"
 
 namespace iouloss {
@@ -41,5 +42,9 @@ void launch_losses(const RowArguments&, const Delivery&, const DeviceScale&, cud
 void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const LogitArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const RowArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
+
+// Regions take two kernels, and a third for the gradient where it has an out. The scratch memory is always wanted.
+int64_t scratch_bytes(const RegionArguments&);
+void launch_region_loss(const RegionArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 
 }  // namespace iouloss

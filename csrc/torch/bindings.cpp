@@ -7,6 +7,7 @@
 #include "../cpu/kernels.h"
 #include "box_loss.h"
 #include "logit_loss.h"
+#include "region_loss.h"
 #include "row_loss.h"
 
 namespace py = pybind11;
@@ -42,6 +43,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("logit_loss", translated(&iouloss::logit_loss));
   m.def("regression_loss", translated(&iouloss::regression_loss));
   m.def("row_loss", translated(&iouloss::row_loss));
+  m.def("region_loss", translated(&iouloss::region_loss));
   m.def("formulas", [] {
     return std::vector<std::string>(std::begin(iouloss::box_formula_names), std::end(iouloss::box_formula_names));
   });

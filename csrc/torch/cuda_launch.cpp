@@ -62,6 +62,19 @@ void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
+void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor* losses,
+                        at::Tensor* grad, const Upstream& upstream, bool left) {
+  const bool reduced = losses && reduction != Reduction::none;
+  if (a.regions() == 0 && !reduced) return;
+  const at::Tensor& any = losses ? *losses : *grad;
+  const c10::cuda::CUDAGuard guard(any.device());
+  const at::Tensor scratch = at::empty({scratch_bytes(a)}, any.options().dtype(at::kByte));
+  const Delivery to{losses ? losses->mutable_data_ptr() : nullptr, reduced, scratch.mutable_data_ptr()};
+  launch_region_loss(a, to, scale_of(divisor), grad ? gradient(upstream, *grad, left) : Gradient{},
+                     c10::cuda::getCurrentCUDAStream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
 #define IOULOSS_LAUNCHERS(Arguments)                                                                          \
   template void launch_losses(const Arguments&, Reduction, const Divisor&, at::Tensor&);                      \
   template void launch_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&, at::Tensor*); \

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "../core/arguments.h"
+#include "../core/region_arguments.h"
 #include "../core/row_arguments.h"
 #include "tensors.h"
 
@@ -19,5 +20,9 @@ void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor
 
 template <class Arguments>
 void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& left);
+
+// The losses of regions and the gradient, each where it is given; `left`: the gradient is to be settled.
+void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor* losses,
+                        at::Tensor* grad, const Upstream& upstream = {}, bool left = false);
 
 }  // namespace iouloss

@@ -24,6 +24,12 @@ from .logits import (
     sigmoid_focal_loss,
     varifocal_loss,
 )
+from .regions import (
+    dice_loss,
+    focal_tversky_loss,
+    generalized_dice_loss,
+    tversky_loss,
+)
 from .regression import (
     balanced_l1_loss,
     focal_l1_loss,
@@ -49,6 +55,7 @@ __all__ = [
     "cdiou_loss",
     "ciou_loss",
     "cross_entropy_loss",
+    "dice_loss",
     "diou_loss",
     "distribution_focal_loss",
     "eiou_loss",
@@ -57,7 +64,9 @@ __all__ = [
     "focal_eiou_loss",
     "focal_l1_loss",
     "focal_star_loss",
+    "focal_tversky_loss",
     "gaussian_focal_loss",
+    "generalized_dice_loss",
     "giou_loss",
     "huber_loss",
     "iou_loss",
@@ -69,5 +78,6 @@ __all__ = [
     "sigmoid_focal_loss",
     "smooth_l1_loss",
     "softmax_focal_loss",
+    "tversky_loss",
     "varifocal_loss",
 ]

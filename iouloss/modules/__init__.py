@@ -22,6 +22,12 @@ from .logits import (
     SigmoidFocalLoss,
     VarifocalLoss,
 )
+from .regions import (
+    DiceLoss,
+    FocalTverskyLoss,
+    GeneralizedDiceLoss,
+    TverskyLoss,
+)
 from .regression import (
     BalancedL1Loss,
     FocalL1Loss,
@@ -48,6 +54,7 @@ __all__ = [
     "CIoULoss",
     "CrossEntropyLoss",
     "DIoULoss",
+    "DiceLoss",
     "DistributionFocalLoss",
     "EIoULoss",
     "EntropyLoss",
@@ -55,8 +62,10 @@ __all__ = [
     "FocalEIoULoss",
     "FocalL1Loss",
     "FocalStarLoss",
+    "FocalTverskyLoss",
     "GIoULoss",
     "GaussianFocalLoss",
+    "GeneralizedDiceLoss",
     "HuberLoss",
     "IoULoss",
     "KLDivLoss",
@@ -67,5 +76,6 @@ __all__ = [
     "SigmoidFocalLoss",
     "SmoothL1Loss",
     "SoftmaxFocalLoss",
+    "TverskyLoss",
     "VarifocalLoss",
 ]

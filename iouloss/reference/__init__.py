@@ -2,7 +2,8 @@
 
 from .boxes import box_loss
 from .logits import Parameters, logit_loss
+from .regions import region_loss
 from .regression import regression_loss
 from .rows import row_loss
 
-__all__ = ["Parameters", "box_loss", "logit_loss", "regression_loss", "row_loss"]
+__all__ = ["Parameters", "box_loss", "logit_loss", "region_loss", "regression_loss", "row_loss"]

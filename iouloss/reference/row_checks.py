@@ -10,13 +10,13 @@ from .checks import (
     _check_avg_factor,
     _check_devices,
     _check_floating,
-    _check_not_negative,
-    _check_number,
     _check_reduction,
     _check_tensors,
     _kind,
     _shape,
     check_choice,
+    check_not_negative,
+    check_number,
 )
 
 FORMULAS = ("softmax_focal", "cross_entropy", "distribution_focal", "kl_div", "entropy")
@@ -47,11 +47,11 @@ def check_row_loss(
         _check_tensors(**{weights_name: class_weight})
     check_choice("formula", formula, FORMULAS)
     _check_reduction(reduction)
-    _check_not_negative("alpha", alpha)
-    _check_not_negative("gamma", gamma)
+    check_not_negative("alpha", alpha)
+    check_not_negative("gamma", gamma)
     _check_share("label_smoothing", label_smoothing)
-    _check_number("poly_epsilon", poly_epsilon, "a finite number")
-    _check_number("temperature", temperature, "a finite number > 0")
+    check_number("poly_epsilon", poly_epsilon, "a finite number")
+    check_number("temperature", temperature, "a finite number > 0")
     if not temperature > 0:
         raise ValueError(f"temperature: got {float(temperature)}, wants a finite number > 0")
     for name, value in (("ignore_index", ignore_index), ("class_dim", class_dim)):

@@ -1,0 +1,186 @@
+// The launches of the shape "regions", and the kernel between sums and gradient.
+#include "regions.cuh"
+#include "regions_competing.cuh"
+#include "regions_separate.cuh"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+// The sums of the region's cells from their chunks', a warp a cell.
+template <class T>
+__device__ __forceinline__ void fold_cells(const RegionLaunch<T>& l, const RegionCells& own) {
+#pragma unroll 1
+  for (int64_t k = threadIdx.x / 32; k < own.count; k += threads / 32) {
+    const int64_t cell = own.first + k * own.step;
+    RegionSums sums;
+#pragma unroll 1
+    for (int64_t chunk = threadIdx.x % 32; chunk < l.chunks; chunk += 32) {
+      const RegionTotals<T> part = l.partial[cell * l.chunks + chunk];
+      add(sums, {part.overlap, part.extra, part.missed});
+    }
+    sums = {warp_sum(sums.overlap), warp_sum(sums.extra), warp_sum(sums.missed)};
+    if (threadIdx.x % 32 == 0) l.sums[cell] = sums;
+  }
+  __syncthreads();
+}
+
+__device__ __forceinline__ double block_largest(double x) {
+  __shared__ double of_thread[threads];
+  of_thread[threadIdx.x] = x;
+  for (int half = threads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) of_thread[threadIdx.x] = maximum(of_thread[threadIdx.x], of_thread[threadIdx.x + half]);
+  }
+  __syncthreads();
+  const double largest = of_thread[0];
+  __syncthreads();
+  return largest;
+}
+
+// What the sums of each class are multiplied by before they join those of the region, at own.first and after.
+template <bool generalized, class T>
+__device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const RegionCells& own) {
+  double* const weights = l.weights + own.first;
+  double largest = 0;
+#pragma unroll 1
+  for (int64_t c = threadIdx.x; c < l.a.classes; c += threads) {
+    weights[c] = 1;
+    if (!generalized) continue;
+    double target = 0;
+#pragma unroll 1
+    for (int64_t k = c; k < own.count; k += l.a.classes)
+      target += l.sums[own.first + k].overlap + l.sums[own.first + k].missed;
+    weights[c] = inverse_square(target);
+    largest = maximum(largest, weights[c]);
+  }
+  if (generalized) largest = block_largest(largest);
+#pragma unroll 1
+  for (int64_t c = threadIdx.x; c < l.a.classes; c += threads) {  // each its own again
+    if (generalized && weights[c] == 0) weights[c] = largest;
+    if (l.a.class_weight.data) weights[c] *= load<double>(l.a.class_weight, c);
+  }
+  __syncthreads();
+}
+
+// From the partial sums to the losses of the regions, a block each, and to the slopes of their cells.
+template <bool generalized, class T>
+__global__ void __launch_bounds__(threads, 4)
+    region_values(const RegionLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
+  if (can_be_settled<T>(grad)) return;
+  const RegionRule rule(l.a);
+  const bool several_classes = generalized || l.a.per >= RegionPer::image;
+  __shared__ RegionLoss slopes;
+  T total = 0;
+#pragma unroll 1
+  for (int64_t region = blockIdx.x; region < l.a.regions(); region += gridDim.x) {
+    const RegionCells own = cells_of(l.a, region);
+    const auto weight_of = [&](int64_t k) { return several_classes ? l.weights[own.first + k % l.a.classes] : 1.0; };
+    fold_cells(l, own);
+    if (several_classes) weigh_classes<generalized>(l, own);
+    RegionSums sums;
+#pragma unroll 1
+    for (int64_t k = threadIdx.x; k < own.count; k += threads)
+      add(sums, l.sums[own.first + k * own.step], weight_of(k));
+    sums = {block_sum(sums.overlap), block_sum(sums.extra), block_sum(sums.missed)};
+    if (threadIdx.x == 0) {
+      slopes = evaluate(sums, rule);
+      double factor = 1;
+      if (l.a.class_weight.data && !several_classes) factor = load<double>(l.a.class_weight, region % l.a.classes);
+      const T value = T(slopes.value * factor);
+      total += value;
+      if (to.out && !to.reduced) static_cast<T*>(to.out)[region] = value;
+      if (grad.out.data) factor *= double(load_scale(scale));
+      if (grad.upstream.data) factor *= load<double>(grad.upstream, region);
+      slopes.of_error *= factor;
+      slopes.of_target *= factor;
+    }
+    __syncthreads();
+#pragma unroll 1
+    for (int64_t k = threadIdx.x; grad.out.data && k < own.count; k += threads)
+      l.slopes[own.first + k * own.step] = {T(slopes.of_error * weight_of(k)), T(slopes.of_target * weight_of(k))};
+    __syncthreads();
+  }
+  if (to.reduced) deliver_sum(total, to, scale);
+}
+
+// ---- launches ----------------------------------------------------------------------------------------------------
+
+static bool softmax(const RegionArguments& a) { return a.activation == Activation::softmax; }
+
+static int64_t chunks_of(const RegionArguments& a) {
+  const int64_t pixels = softmax(a) ? pixels_of_warp : pixels_of_block;
+  return (a.pixels + pixels - 1) / pixels;
+}
+
+// The blocks of the kernels on pixels, of which there are enough to fill any device, and of that on regions.
+static int64_t blocks_on_pixels(const RegionArguments& a, bool bounded) {
+  if (a.cells() == 0) return 0;
+  constexpr int64_t warps = threads / 32;
+  const int64_t blocks = softmax(a) ? (a.images * chunks_of(a) + warps - 1) / warps : a.cells() * chunks_of(a);
+  const int64_t most = bounded ? grid_for(blocks * threads, true) : int64_t(1) << 30;
+  return blocks < most ? blocks : most;
+}
+
+static int64_t blocks_on_regions(const RegionArguments& a) { return grid_for(a.regions() * threads, true); }
+
+// Where in the scratch memory what is; the blocks' sums come first.
+struct Places {
+  int64_t sums, weights, partial, slopes, end;
+
+  Places(const RegionArguments& a) {
+    const int64_t number = a.float64 ? 8 : 4;
+    sums = (counter_bytes + blocks_on_regions(a) * 8 + 15) / 16 * 16;
+    weights = sums + a.cells() * sizeof(RegionSums);
+    partial = weights + (a.images ? a.cells() : a.classes) * 8;
+    slopes = partial + 3 * a.cells() * chunks_of(a) * number;
+    slopes = (slopes + 15) / 16 * 16;
+    end = slopes + 2 * a.cells() * number;
+  }
+};
+
+template <class T>
+static RegionLaunch<T> launch_of(const RegionArguments& a, void* scratch) {
+  const auto vectors = [&](const Values& v) { return is_vectorizable(v.data, v.dtype, a.pixels); };
+  const bool pairs = reinterpret_cast<uintptr_t>(a.class_index) % 16 == 0 && a.pixels % 2 == 0;
+  const Places places(a);
+  char* const base = static_cast<char*>(scratch);
+  return {a,
+          vectors(a.logits) && (a.class_index || vectors(a.targets)),
+          pairs,
+          chunks_of(a),
+          reinterpret_cast<RegionTotals<T>*>(base + places.partial),
+          reinterpret_cast<RegionSums*>(base + places.sums),
+          reinterpret_cast<double*>(base + places.weights),
+          reinterpret_cast<Slopes<T>*>(base + places.slopes)};
+}
+
+template <class Terms, class T>
+static void launch(const RegionArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
+                   cudaStream_t stream) {
+  const RegionLaunch<T> l = launch_of<T>(a, to.scratch);
+  const unsigned on_pixels = unsigned(blocks_on_pixels(a, grad.left));
+  const unsigned on_regions = unsigned(blocks_on_regions(a));
+  const auto sums = softmax(a) ? softmax_region_sums<Terms, T> : region_sums<Terms, T>;
+  const auto values = a.generalized ? region_values<true, T> : region_values<false, T>;
+  const auto gradient = softmax(a) ? softmax_region_gradient<Terms, T> : region_gradient<Terms, T>;
+  if (on_pixels) sums<<<on_pixels, threads, 0, stream>>>(l, grad);
+  reset_counter(to, on_regions, stream);
+  values<<<on_regions, threads, 0, stream>>>(l, to, scale_of<T>(scale), grad);
+  if (on_pixels && grad.out.data) gradient<<<on_pixels, threads, 0, stream>>>(l, grad);
+}
+
+}  // namespace IOULOSS_ARCH
+
+int64_t scratch_bytes(const RegionArguments& a) { return Places(a).end; }
+
+void launch_region_loss(const RegionArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
+                        cudaStream_t stream) {
+  if (a.float64)
+    a.squares ? launch<SquareTerms, double>(a, to, scale, grad, stream)
+              : launch<LinearTerms, double>(a, to, scale, grad, stream);
+  else
+    a.squares ? launch<SquareTerms, float>(a, to, scale, grad, stream)
+              : launch<LinearTerms, float>(a, to, scale, grad, stream);
+}
+
+}  // namespace iouloss

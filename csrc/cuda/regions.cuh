@@ -1,0 +1,138 @@
+// The shape "regions" on the GPU: pixels of one image, four neighbours a thread, in one class or in all. Three kernels:
+// partial sums of each cell; from these the losses of the regions, and the slopes of the cells; the gradient.
+#pragma once
+
+#include "../core/logit_formulas.h"
+#include "../core/region_formulas.h"
+#include "memory.cuh"
+#include "reduce.cuh"
+#include "settle.cuh"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+inline constexpr int pixels_of_warp = 32 * per_thread;
+inline constexpr int pixels_of_block = 8 * threads * per_thread;
+
+template <class T>
+struct RegionTotals {
+  T overlap, extra, missed;
+};
+
+// The slopes of a cell: `of_error` and `of_target`, each with all that multiplies the loss.
+template <class T>
+struct Slopes {
+  T of_error, of_target;
+};
+
+template <class T>
+struct RegionLaunch {
+  RegionArguments a;
+  bool vectors;              // logits and dense targets can be loaded four at a time
+  bool index_vectors;        // class indices two at a time
+  int64_t chunks;            // of the pixels of a cell, each with partial sums
+  RegionTotals<T>* partial;  // [cells, chunks]
+  RegionSums* sums;          // [cells]
+  double* weights;           // of each class of each image, or of the batch, where a region has several
+  Slopes<T>* slopes;         // [cells]
+};
+
+// A gradient to be settled: autograd gives the upstream gradient the dtype of the loss.
+template <class T>
+__device__ __forceinline__ Gradient left_over(Gradient grad) {
+  grad.upstream.dtype = dtype_of<T>;
+  return grad;
+}
+
+// Whether there is nothing to compute, as the gradient that is there will do or can be scaled; see is_settled().
+template <class T>
+__device__ __forceinline__ bool can_be_settled(const Gradient& grad) {
+  if (!grad.left) return false;
+  const T upstream = load<T>(left_over<T>(grad).upstream, 0);
+  return upstream == T(1) || (grad.out.dtype == dtype_of<T> && absolute(upstream) <= T(Limits<T>::largest));
+}
+
+// Up to four pixels of an image, from pixel first on.
+template <class T>
+struct Pixels {
+  int64_t image, first;
+  int count;             // those that exist
+  unsigned dropped = 0;  // a bit for each that does not count
+  int labels[per_thread];
+
+  __device__ __forceinline__ Pixels(const RegionLaunch<T>& l, int64_t image_, int64_t first_)
+      : image(image_), first(first_) {
+    const int64_t left = l.a.pixels - first;
+    count = left < per_thread ? int(left) : per_thread;
+    if (count < per_thread) [[unlikely]]
+      dropped = (1u << per_thread) - (1u << count);
+    if (l.a.class_index) load_labels(l);
+  }
+
+  // The class of each, -1 where it has none.
+  __device__ __forceinline__ void load_labels(const RegionLaunch<T>& l) {
+    const int64_t* index = l.a.class_index + image * l.a.pixels + first;
+    int64_t of_pixel[per_thread];
+    if (l.index_vectors && count == per_thread) [[likely]] {
+      const longlong2 a = __ldg(reinterpret_cast<const longlong2*>(index));
+      const longlong2 b = __ldg(reinterpret_cast<const longlong2*>(index) + 1);
+      of_pixel[0] = a.x, of_pixel[1] = a.y, of_pixel[2] = b.x, of_pixel[3] = b.y;
+    } else {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) of_pixel[k] = k < count ? index[k] : -1;
+    }
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) {
+      if (of_pixel[k] == l.a.ignore_index) dropped |= 1u << k;
+      labels[k] = uint64_t(of_pixel[k]) < uint64_t(l.a.classes) ? int(of_pixel[k]) : -1;
+    }
+  }
+
+  __device__ __forceinline__ bool counts(int k) const { return !(dropped >> k & 1); }
+  __device__ __forceinline__ int64_t at(const RegionLaunch<T>& l, int of_class) const {
+    return (image * l.a.classes + of_class) * l.a.pixels + first;
+  }
+
+  __device__ __forceinline__ void load_row(const RegionLaunch<T>& l, const Values& values, int of_class,
+                                           T (&out)[per_thread]) const {
+    const int64_t from = opaque(at(l, of_class));
+    if (l.vectors && count == per_thread) [[likely]] {
+      const Row4<T> v = load4<T>(values.data, values.dtype, from);
+      out[0] = v.c0, out[1] = v.c1, out[2] = v.c2, out[3] = v.c3;
+      return;
+    }
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) out[k] = k < count ? load<T>(values.data, values.dtype, from + k) : T(0);
+  }
+
+  // 0 where a pixel does not count.
+  __device__ __forceinline__ void load_targets(const RegionLaunch<T>& l, int of_class, T (&out)[per_thread]) const {
+    if (l.a.class_index) {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) out[k] = labels[k] == of_class && counts(k) ? T(1) : T(0);
+    } else {
+      load_row(l, l.a.targets, of_class, out);
+    }
+  }
+
+  __device__ __forceinline__ void store(const RegionLaunch<T>& l, const Output& out, int of_class,
+                                        const T (&values)[per_thread]) const {
+    const int64_t from = at(l, of_class);
+    if (l.vectors && count == per_thread) [[likely]]
+      return store4<T>(out, from, {values[0], values[1], values[2], values[3]});
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k)
+      if (k < count) iouloss::store(out, from + k, values[k]);
+  }
+};
+
+template <class Terms, class T>
+__device__ __forceinline__ void add_terms(RegionTotals<T>& to, T p, T n, T g) {
+  const RegionTerms<T> terms = Terms::terms(p, n, g);
+  to.overlap += terms.overlap;
+  to.extra += terms.extra;
+  to.missed += terms.missed;
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,141 @@
+// Regions whose classes share the probability of a pixel (softmax): a thread takes four pixels through all classes. A
+// warp leaves the sums of its pixels, and reads their logits again from the cache.
+#pragma once
+
+#include "regions.cuh"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+// What four pixels keep of all their classes takes registers: 128 in float64.
+template <class T>
+inline constexpr int resident_softmax_blocks = sizeof(T) == 8 ? 2 : 4;
+
+template <class T>
+__device__ __forceinline__ T warp_sum(T x) {
+  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
+  return x;
+}
+
+// The likeliest class of each pixel, and what makes probabilities of logits. What is wanted of that
+// class alone is in shared memory, where each thread has places of its own: there are no registers left for it.
+template <class T>
+struct Softmax {
+  T largest[per_thread], inverse[per_thread];
+
+  static __device__ __forceinline__ int& top(int k) {
+    __shared__ int of_thread[per_thread][threads];
+    return of_thread[k][threadIdx.x];
+  }
+  static __device__ __forceinline__ T& n_of_top(int k) {
+    __shared__ T of_thread[per_thread][threads];
+    return of_thread[k][threadIdx.x];
+  }
+
+  __device__ __forceinline__ Softmax(const RegionLaunch<T>& l, const Pixels<T>& pixels) {
+    T rest[per_thread];  // the sum of the exponentials but the largest
+    pixels.load_row(l, l.a.logits, 0, largest);
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) rest[k] = T(0), top(k) = 0;
+#pragma unroll 1  // or several classes would want registers at a time
+    for (int c = 1; c < l.a.classes; ++c) {
+      T x[per_thread];
+      pixels.load_row(l, l.a.logits, c, x);
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) {
+        const T d = x[k] - largest[k];
+        const bool larger = d > T(0);
+        const T e = exponential(larger ? -d : d);
+        rest[k] = larger ? (rest[k] + T(1)) * e : rest[k] + e;
+        if (larger) largest[k] = x[k], top(k) = c;
+      }
+    }
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) {
+      inverse[k] = reciprocal(T(1) + rest[k]);
+      n_of_top(k) = rest[k] * inverse[k];
+    }
+  }
+
+  __device__ __forceinline__ T p(int k, T x) const { return exponential(x - largest[k]) * inverse[k]; }
+  __device__ __forceinline__ T n(int k, int of_class, T p) const { return of_class == top(k) ? n_of_top(k) : T(1) - p; }
+};
+
+// Calls f(chunk, pixels) for the pixels of a thread; all threads of a warp do, for the same chunk.
+template <class T, class F>
+__device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
+  const int64_t warps = int64_t(gridDim.x) * (threads / 32);
+  for (int64_t i = int64_t(blockIdx.x) * (threads / 32) + threadIdx.x / 32; i < l.a.images * l.chunks; i += warps) {
+    const int64_t image = i / l.chunks, chunk = i - image * l.chunks;
+    const int64_t first = chunk * pixels_of_warp + threadIdx.x % 32 * per_thread;
+    f(chunk, Pixels<T>(l, image, first < l.a.pixels ? first : l.a.pixels));
+  }
+}
+
+template <class Terms, class T>
+__global__ void __launch_bounds__(threads, resident_softmax_blocks<T>)
+    softmax_region_sums(const RegionLaunch<T> l, const Gradient grad) {
+  if (can_be_settled<T>(grad)) return;
+  each_of_warp(l, [&](int64_t chunk, const Pixels<T>& pixels) {
+    const Softmax<T> softmax(l, pixels);
+#pragma unroll 1
+    for (int c = 0; c < l.a.classes; ++c) {
+      T x[per_thread], g[per_thread];
+      pixels.load_row(l, l.a.logits, c, x);
+      pixels.load_targets(l, c, g);
+      RegionTotals<T> total{};
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) {
+        const T p = softmax.p(k, x[k]), n = softmax.n(k, c, p);
+        add_terms<Terms>(total, pixels.counts(k) ? p : T(0), pixels.counts(k) ? n : T(0), g[k]);
+      }
+      total = {warp_sum(total.overlap), warp_sum(total.extra), warp_sum(total.missed)};
+      if (threadIdx.x % 32 == 0) l.partial[(pixels.image * l.a.classes + c) * l.chunks + chunk] = total;
+    }
+  });
+}
+
+// dL/dx_c = p_c (h_c - sum of p_k h_k), where h are the derivatives by the probabilities. These count from that of the
+// likeliest class, so that nothing of a confident pixel's gradient cancels.
+template <class Terms, class T>
+__global__ void __launch_bounds__(threads, resident_softmax_blocks<T>)
+    softmax_region_gradient(const RegionLaunch<T> l, const Gradient grad) {
+  if (grad.left && is_settled<T>(left_over<T>(grad), l.a.cells() * l.a.pixels)) return;
+  each_of_warp(l, [&](int64_t, const Pixels<T>& pixels) {
+    if (pixels.count <= 0) return;
+    const Softmax<T> softmax(l, pixels);
+    T of_top[per_thread], mean[per_thread];
+    // Of a logit: its probability, and its derivative h less that of the likeliest class.
+    const auto each = [&](int c, auto f) {
+      T x[per_thread], g[per_thread];
+      pixels.load_row(l, l.a.logits, c, x);
+      pixels.load_targets(l, c, g);
+      const Slopes<T> s = l.slopes[pixels.image * l.a.classes + c];
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) {
+        const T p = softmax.p(k, x[k]);
+        f(k, p, Terms::slope(p, softmax.n(k, c, p), g[k], s.of_error, s.of_target) - of_top[k]);
+      }
+    };
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) {
+      const int c = softmax.top(k);
+      const Slopes<T> s = l.slopes[pixels.image * l.a.classes + c];
+      T g = l.a.class_index && pixels.labels[k] == c ? T(1) : T(0);
+      if (!l.a.class_index && k < pixels.count) g = load<T>(l.a.targets.data, l.a.targets.dtype, pixels.at(l, c) + k);
+      of_top[k] = Terms::slope(softmax.inverse[k], softmax.n_of_top(k), g, s.of_error, s.of_target);
+      mean[k] = T(0);
+    }
+#pragma unroll 1
+    for (int c = 0; c < l.a.classes; ++c) each(c, [&](int k, T p, T h) { mean[k] = mul_add(p, h, mean[k]); });
+#pragma unroll 1
+    for (int c = 0; c < l.a.classes; ++c) {
+      T out[per_thread];
+      each(c, [&](int k, T p, T h) { out[k] = pixels.counts(k) ? p * (h - mean[k]) : T(0); });
+      pixels.store(l, grad.out, c, out);
+    }
+  });
+}
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss

@@ -1,0 +1,203 @@
+// The operators iouloss::region_loss*: Dice, generalized Dice and Tversky.
+#include "region_loss.h"
+
+#include <ATen/Parallel.h>
+
+#include "../cpu/region_parts.h"
+#include "../cpu/region_values.h"
+#include "loss_operator.h"
+#ifdef IOULOSS_CUDA
+#include "cuda_launch.h"
+#endif
+
+namespace iouloss {
+namespace {
+
+using at::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+Activation parse_activation(std::string_view activation) {
+  if (activation == "sigmoid") return Activation::sigmoid;
+  if (activation == "softmax") return Activation::softmax;
+  TORCH_CHECK_VALUE(activation == "none", "activation: got '", activation, "', wants 'sigmoid', 'softmax' or None");
+  return Activation::none;
+}
+
+RegionPer parse_per(std::string_view per, bool generalized) {
+  if (per == "image") return RegionPer::image;
+  if (per == "batch") return RegionPer::batch;
+  TORCH_CHECK_VALUE(!generalized, "per: got '", per, "', wants 'image' or 'batch'");
+  if (per == "class") return RegionPer::one_class;
+  TORCH_CHECK_VALUE(per == "image_class", "per: got '", per, "', wants 'image_class', 'class', 'image' or 'batch'");
+  return RegionPer::image_class;
+}
+
+// Calls part(begin, end) for stretches of all parts, on all threads.
+void for_all_parts(const RegionArguments& a, const std::function<void(int64_t, int64_t)>& part) {
+  const int64_t logits = std::min(pixels_of_part(a), a.pixels) * a.classes;
+  at::parallel_for(0, parts_of(a), 1 + logits_of_part / 2 / std::max<int64_t>(logits, 1), part);
+}
+
+std::vector<RegionSums> cell_sums_on_cpu(const RegionArguments& a) {
+  const int64_t parts = parts_of_image(a);
+  std::vector<RegionSums> each(parts_of(a) * a.classes);
+  for_all_parts(a, [&](int64_t begin, int64_t end) { cpu_kernels().regions.sums(a, each.data(), begin, end); });
+  if (parts == 1) return each;
+  std::vector<RegionSums> sums(a.cells());
+  for (int64_t part = 0; part < parts_of(a); ++part)
+    for (int64_t c = 0; c < a.classes; ++c) add(sums[part / parts * a.classes + c], each[part * a.classes + c]);
+  return sums;
+}
+
+struct RegionCall {
+  using Loss = decltype(region_loss);
+  static constexpr auto name = "region_loss";
+  static constexpr auto arguments =
+      "Tensor logits, Tensor targets, Tensor? class_weight, Tensor? avg_factor, float? divisor, str kind, "
+      "str activation, str per, int power, float alpha, float beta, float gamma, float smooth_numerator, "
+      "float smooth_denominator, int ignore_index, str reduction";
+  static constexpr bool symmetric = false;
+
+  RegionArguments a{};
+  Reduction reduction{};
+
+  RegionCall(const Tensor& logits, const Tensor& targets, const OptionalTensor& class_weight,
+             const OptionalTensor& avg_factor, std::optional<double> by, std::string_view kind,
+             std::string_view activation, std::string_view per, int64_t power, double alpha, double beta, double gamma,
+             double smooth_numerator, double smooth_denominator, int64_t ignore_index,
+             std::string_view reduction_name) {
+    reduction = parse_reduction(reduction_name);
+    const bool tversky = kind == "tversky", dice = kind == "dice";
+    a.generalized = kind == "generalized_dice";
+    TORCH_CHECK_VALUE(tversky || a.generalized || dice, "kind: got '", kind,
+                      "', wants 'dice', 'generalized_dice' or 'tversky'");
+    a.activation = parse_activation(activation);
+    a.per = parse_per(per, a.generalized);
+    TORCH_CHECK_VALUE(power == 1 || power == 2, "power: got ", power, ", wants 1 or 2");
+    check_non_negative("alpha", alpha);
+    check_non_negative("beta", beta);
+    TORCH_CHECK_VALUE(std::isfinite(gamma) && gamma > 0, "gamma: got ", repr(gamma), ", wants a finite number > 0");
+    check_non_negative("smooth_numerator", smooth_numerator);
+    check_non_negative("smooth_denominator", smooth_denominator);
+    check_floating("logits", logits);
+    const bool dense = targets.scalar_type() != at::kLong;
+    TORCH_CHECK_TYPE(!dense || is_supported(targets), "targets: got dtype ", dtype_name(targets),
+                     ", wants a floating dtype (dense) or int64 (class indices)");
+    if (class_weight) check_floating("class_weight", *class_weight);
+    check_shapes(logits, targets, dense, class_weight);
+    check_device("targets", targets, "logits", logits);
+    check_device("class_weight", class_weight, "logits", logits);
+    check_device("avg_factor", avg_factor, "logits", logits);
+    check_avg_factor(avg_factor, by, reduction_name);
+    a.float64 = computes_in_float64(logits, targets);
+    a.ignore_index = ignore_index;
+    // Dice is Tversky's with one half for both errors, and with half the smoothing. Their squares are one sum.
+    a.squares = dice && power == 2;
+    a.alpha = tversky ? alpha : 0.5;
+    a.beta = tversky ? beta : a.squares ? 0 : 0.5;
+    a.smooth_numerator = tversky ? smooth_numerator : smooth_numerator / 2;
+    a.smooth_denominator = tversky ? smooth_denominator : smooth_denominator / 2;
+    a.exponent = 1 / gamma;
+  }
+
+  static void check_constants(const Tensor&, const Tensor& targets, const OptionalTensor& class_weight,
+                              const OptionalTensor& avg_factor, const auto&...) {
+    check_constant("targets", targets);
+    check_constant("class_weight", class_weight);
+    check_constant("avg_factor", avg_factor);
+  }
+
+  Tensor new_losses(const Tensor& logits, const auto&...) const {
+    const auto shape = logits.sym_sizes();
+    c10::SymIntArrayRef each;
+    if (reduction == Reduction::none) {
+      if (a.per == RegionPer::image_class) each = shape.slice(0, 2);
+      if (a.per == RegionPer::one_class) each = shape.slice(1, 1);
+      if (a.per == RegionPer::image) each = shape.slice(0, 1);
+    }
+    return at::empty_symint(each, logits.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+  }
+
+  // The tensors as the kernels take them: contiguous.
+  void load(const Tensor& logits_, const Tensor& targets_, const OptionalTensor& class_weight_,
+            const OptionalTensor& avg_factor, std::optional<double> by, const auto&...) {
+    logits = logits_.contiguous();
+    targets = targets_.contiguous();
+    a.images = logits.size(0);
+    a.classes = logits.size(1);
+    a.pixels = 1;
+    for (int64_t i = 2; i < logits.dim(); ++i) a.pixels *= logits.size(i);
+    a.logits = values_of(logits);
+    if (targets.scalar_type() == at::kLong)
+      a.class_index = targets.const_data_ptr<int64_t>();
+    else
+      a.targets = values_of(targets);
+    if (class_weight_) a.class_weight = values_of(class_weight = class_weight_->contiguous());
+    divisor = Divisor(avg_factor, by, reduction, a.regions(), a.float64);
+  }
+
+  // Each loss, or the reduced one.
+  void write_losses(Tensor& losses) const {
+#ifdef IOULOSS_CUDA
+    if (losses.is_cuda()) return launch_region_loss(a, reduction, divisor, &losses, nullptr);
+#endif
+    const bool each = reduction == Reduction::none;
+    const double sum = write_region_values(a, cell_sums_on_cpu(a), each ? losses.mutable_data_ptr() : nullptr, nullptr);
+    if (!each) divisor.write_on_cpu(sum, losses);
+  }
+
+  // The gradient by the logits; with it, where `loss` is given, the reduced loss.
+  void write_gradient(Tensor& grad, const Upstream& upstream, Tensor* loss = nullptr) const {
+#ifdef IOULOSS_CUDA
+    if (grad.is_cuda()) return launch_region_loss(a, reduction, divisor, loss, &grad, upstream);
+#endif
+    std::vector<double> slopes(2 * a.cells());  // of doubles or of floats
+    const double sum =
+        write_region_values(a, cell_sums_on_cpu(a), nullptr, slopes.data(), upstream.values, divisor.scale_on_cpu());
+    if (loss) divisor.write_on_cpu(sum, *loss);
+    const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
+    for_all_parts(
+        a, [&](int64_t begin, int64_t end) { cpu_kernels().regions.gradient(a, slopes.data(), out, begin, end); });
+  }
+
+#ifdef IOULOSS_CUDA
+  // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.
+  void settle(Tensor& left, const Upstream& upstream) const {
+    launch_region_loss(a, reduction, divisor, nullptr, &left, upstream, true);
+  }
+#endif
+
+ private:
+  Tensor logits, targets, class_weight;
+  Divisor divisor;
+
+  static void check_shapes(const Tensor& logits, const Tensor& targets, bool dense,
+                           const OptionalTensor& class_weight) {
+    const auto shape = logits.sym_sizes();
+    TORCH_CHECK_VALUE(shape.size() >= 2, "logits: got shape ", shape, ", wants [N, C, ...]");
+    TORCH_CHECK_VALUE(!dense || targets.sym_sizes() == shape, "targets: got shape ", targets.sym_sizes(),
+                      ", wants the logits' shape ", shape);
+    c10::SymDimVector pixels(shape.begin(), shape.end());
+    pixels.erase(pixels.begin() + 1);
+    TORCH_CHECK_VALUE(dense || targets.sym_sizes() == c10::SymIntArrayRef(pixels), "targets: got shape ",
+                      targets.sym_sizes(), ", wants ", c10::SymIntArrayRef(pixels));
+    TORCH_CHECK_VALUE(!class_weight || (class_weight->dim() == 1 && class_weight->sym_size(0) == shape[1]),
+                      "class_weight: got shape ", class_weight->sym_sizes(), ", wants [", shape[1], "]");
+  }
+};
+
+}  // namespace
+
+Tensor region_loss(const Tensor& logits, const Tensor& targets, const OptionalTensor& class_weight,
+                   const OptionalTensor& avg_factor, std::optional<double> divisor, std::string_view kind,
+                   std::string_view activation, std::string_view per, int64_t power, double alpha, double beta,
+                   double gamma, double smooth_numerator, double smooth_denominator, int64_t ignore_index,
+                   std::string_view reduction) {
+  return LossOperator<RegionCall>::call(logits, targets, class_weight, avg_factor, divisor, kind, activation, per,
+                                        power, alpha, beta, gamma, smooth_numerator, smooth_denominator, ignore_index,
+                                        reduction);
+}
+
+TORCH_LIBRARY_FRAGMENT(iouloss, m) { LossOperator<RegionCall>::define(m); }
+
+}  // namespace iouloss

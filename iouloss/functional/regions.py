@@ -1,0 +1,200 @@
+"""The losses of regions: sums over many pixels make one value."""
+
+from typing import Any
+
+from torch import Tensor
+
+from .. import _ops, reference
+from ..reference.region_checks import check_region_loss
+
+
+def _region_loss(
+    logits: Tensor,
+    targets: Tensor,
+    class_weight: Tensor | None,
+    avg_factor: Tensor | float | None,
+    activation: str | None,
+    *options: Any,
+    kind: str,
+) -> Tensor:
+    named = (kind, "none" if activation is None else activation, *options)
+    given = (logits, targets, class_weight, avg_factor, *named)
+    return _ops.dispatch(
+        "region_loss",
+        (logits, targets, class_weight, *_ops.divisors(avg_factor, logits), *named),
+        constants=(targets, class_weight, avg_factor),
+        pure=lambda: reference.region_loss(*given),
+        check=lambda: check_region_loss(*given),
+    )
+
+
+def dice_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    power: int = 1,
+    smooth_numerator: float = 1e-5,
+    smooth_denominator: float = 1e-5,
+    activation: str | None = "sigmoid",
+    per: str = "image_class",
+    class_weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Dice loss: ``1 - (2 * sum(p * g) + a) / (sum(p**k) + sum(g**k) + b)``, sums over the pixels of a region.
+
+    ``p`` is the probability of a class at a pixel, ``g`` its target, ``k`` is ``power``, ``a`` and ``b`` are
+    ``smooth_numerator`` and ``smooth_denominator``.
+
+    Args:
+        logits: ``[N, C, ...]``: images, classes, and any number of spatial dimensions. float64, float32, float16 or
+            bfloat16. Any strides. For masks that are images of their own, ``[M, H, W]``, give ``logits[:, None]``.
+        targets: either *dense*, of ``logits``' shape and a floating dtype, with values in [0, 1], hard or soft; or
+            *class indices*, int64 of shape ``[N, ...]``: the target of class ``targets[n, i]`` at pixel ``i`` of
+            image ``n`` is 1, that of the others 0. An index outside ``[0, C)`` is background: 0 in every class.
+            Dense targets that require a gradient get one (the call is then served by pure PyTorch).
+        power: of probabilities and targets in the denominator: 1, or 2 as in V-Net and mmdetection.
+        smooth_numerator, smooth_denominator: finite numbers >= 0. The defaults are MONAI's; mmdetection has
+            ``power=2``, 0 and 2e-3, DETR 1 and 1 with ``per="image"``, kornia 0 and 1e-8, V-Net 0 and 0.
+        activation: what makes probabilities of logits: ``"sigmoid"``, ``"softmax"`` over the classes of a pixel, or
+            None where ``logits`` are probabilities in [0, 1] already.
+        per: what has a value of its own: ``"image_class"``, each class of each image (MONAI's default);
+            ``"class"``, each class, with sums over the batch (segmentation_models'); ``"image"``, each image, with
+            sums over its classes (mmdetection's, DETR's and kornia's); ``"batch"``, all together (MONAI's
+            ``batch=True`` is ``"class"``).
+        class_weight: a floating tensor ``[C]``. It multiplies the value of a class, and where a value is of several
+            classes, what each adds to the sums.
+        reduction: ``"none"`` gives the values, ``[N, C]``, ``[C]``, ``[N]`` or ``[]`` as ``per`` says; ``"sum"`` their
+            sum, ``"mean"`` their sum divided by ``avg_factor``, or by their number where there is none.
+        avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the
+            host. Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
+        ignore_index: pixels with this class index count for nothing. Dense targets know none.
+
+    Returns:
+        The loss, in float64 if ``logits`` or dense ``targets`` are float64, else in float32, in which the
+        probabilities are computed. Without values, ``"mean"`` and ``"sum"`` are 0, with a graph.
+
+    Raises:
+        TypeError: if an argument's type or dtype is not one of the above.
+        ValueError: if a shape, a device, a name or a number is not one of the above.
+
+    Range [0, 1] for ``a <= b``. The loss is smooth but where numerator and denominator are 0: a region without target,
+    prediction and smoothing has the loss 0 and the gradient 0. With equal smoothing a region without target and
+    prediction has the loss 0; with ``a = 0`` its loss is 1, and tends to push every probability to 0. Finite logits
+    give finite losses and gradients. A NaN logit gives NaN, in all of its region. Equal inputs give equal bits from
+    run to run on the same device; nothing synchronises with the host.
+
+    Paper: Milletari et al., *V-Net*, arXiv:1606.04797 (``power=2``).
+
+    Example:
+        >>> logits = torch.randn(2, 3, 64, 64, requires_grad=True)
+        >>> classes = torch.randint(0, 3, (2, 64, 64))
+        >>> dice_loss(logits, classes, activation="softmax").backward()
+    """
+    options = (per, power, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
+    return _region_loss(logits, targets, class_weight, avg_factor, activation, *options, kind="dice")
+
+
+def generalized_dice_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    smooth_numerator: float = 1e-5,
+    smooth_denominator: float = 1e-5,
+    activation: str | None = "softmax",
+    per: str = "image",
+    class_weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Generalized Dice loss: ``1 - (2 * sum(w * I) + a) / (sum(w * S) + b)``, sums over the classes.
+
+    ``I = sum(p * g)`` and ``S = sum(p) + sum(g)`` of a class over its pixels, ``w = 1 / sum(g)**2``: classes count
+    alike, however large they are. A class without target (``sum(g)`` below 1e-15) takes the largest weight of the
+    others, as in MONAI; where no class has any, all weights are 0, and so are loss (with equal smoothing) and gradient.
+
+    Args:
+        per: ``"image"`` gives each image a value (MONAI's default), with weights of its own; ``"batch"`` all together.
+        class_weight: a floating tensor ``[C]`` that multiplies ``w``.
+
+    The other arguments, the result, errors and kinks are those of :func:`dice_loss`; the defaults of the smoothing
+    are MONAI's. The weights are constants of the gradient by ``logits``.
+
+    Paper: Sudre et al., *Generalised Dice overlap as a deep learning loss function for highly unbalanced
+    segmentations*, arXiv:1707.03237.
+    """
+    options = (per, 1, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
+    return _region_loss(logits, targets, class_weight, avg_factor, activation, *options, kind="generalized_dice")
+
+
+def tversky_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    smooth_numerator: float = 1e-5,
+    smooth_denominator: float = 1e-5,
+    activation: str | None = "sigmoid",
+    per: str = "image_class",
+    class_weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Tversky loss: ``1 - (TP + a) / (TP + alpha * FP + beta * FN + b)``.
+
+    ``TP = sum(p * g)``, ``FP = sum(p * (1 - g))`` and ``FN = sum((1 - p) * g)`` over the pixels of a region.
+
+    Args:
+        alpha: the weight of false positives, a finite number >= 0. The defaults are those of MONAI and
+            segmentation_models, and of Dice; the paper recommends ``alpha=0.3, beta=0.7``.
+        beta: the weight of false negatives, a finite number >= 0.
+
+    The other arguments, the result, errors and kinks are those of :func:`dice_loss`; the defaults of the smoothing
+    are MONAI's.
+
+    Paper: Salehi et al., *Tversky loss function for image segmentation using 3D fully convolutional deep networks*,
+    arXiv:1706.05721.
+    """
+    options = (per, 1, alpha, beta, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
+    return _region_loss(logits, targets, class_weight, avg_factor, activation, *options, kind="tversky")
+
+
+def focal_tversky_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    gamma: float = 4 / 3,
+    smooth_numerator: float = 1e-5,
+    smooth_denominator: float = 1e-5,
+    activation: str | None = "sigmoid",
+    per: str = "image_class",
+    class_weight: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    ignore_index: int = -100,
+) -> Tensor:
+    """Focal Tversky loss: the :func:`tversky_loss` of each region to the power of ``1 / gamma``.
+
+    Args:
+        alpha: the weight of false positives, as in :func:`tversky_loss`. The paper has the letters the other way
+            round: its alpha = 0.7 is for false negatives. The default is its choice.
+        beta: the weight of false negatives.
+        gamma: a finite number > 0. Above 1 the exponent is below 1, as in the paper. segmentation_models takes the
+            exponent itself for its ``gamma``, and of the mean over the classes: ``gamma=0.75`` there is 4/3 here.
+
+    At a Tversky loss of 0 a root has an infinite derivative; the gradient there is 0, as it is for every other
+    ``gamma`` but 1. A Tversky loss below 0, which takes a ``smooth_numerator`` above ``smooth_denominator``, counts
+    as 0. The other arguments, the result, errors and kinks are those of :func:`dice_loss`; the defaults of the
+    smoothing are MONAI's.
+
+    Paper: Abraham and Khan, *A novel focal Tversky loss function with improved attention U-Net for lesion
+    segmentation*, arXiv:1810.07842.
+    """
+    options = (per, 1, alpha, beta, gamma, smooth_numerator, smooth_denominator, ignore_index, reduction)
+    return _region_loss(logits, targets, class_weight, avg_factor, activation, *options, kind="tversky")
