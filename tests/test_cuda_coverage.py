@@ -48,7 +48,7 @@ def test_a_run_of_one_kernel_leaves_out_the_others(tmp_path: Path, capsys: pytes
     found = dict(line.split(": ", 1) for line in lines)
     # One reduced call over float32 boxes, that wanted no gradient: of the loads by vectors, those of a call that has
     # nothing special were made, those of any other and those of half precision were not.
-    assert found["box_backward<LinearIoU, float>"] == "never launched"
-    assert "ld.global.nc.v2.u32" in found["box_forward<LinearIoU, float>"]
-    assert "2 ld.global.nc.v4.f32" in found["box_forward<LinearIoU, float>"]
+    assert found["box_gradient<LinearIoU, float>"] == "never launched"
+    assert "ld.global.nc.v2.u32" in found["box_losses<LinearIoU, float>"]
+    assert "2 ld.global.nc.v4.f32" in found["box_losses<LinearIoU, float>"]
     assert len(found) == int(count.split()[0]) == sum("never launched" in what for what in found.values()) + 1

@@ -88,12 +88,13 @@ def check_logit_loss(
     if dense and targets.dtype not in FLOATING:
         raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating dtype (dense) or int64 (class indices)")
     _check_floating(weight=weight, scores=scores)
-    per_class = {
-        name: option
+    per_class = [
+        (name, option)
         for name, option in zip(("alpha", "alpha", "gamma"), parameters, strict=False)
         if isinstance(option, Tensor)
-    }
-    _check_floating(**per_class)
+    ]
+    for name, option in per_class:
+        _check_floating(**{name: option})
     if logits.ndim == 0 and not (dense and not per_class):
         raise ValueError("logits: got shape [], wants [..., C]")
     rows = logits.shape[:-1]
@@ -105,10 +106,10 @@ def check_logit_loss(
         _check_shape("targets", targets, rows)
         _check_shape("scores", scores, rows)
     _check_weight(weight, logits)
-    for name, option in per_class.items():
+    for name, option in per_class:
         _check_shape(name, option, logits.shape[-1:])
-    others = {"targets": targets, "scores": scores, "weight": weight, **per_class, "avg_factor": avg_factor}
-    _check_devices("logits", logits, **others)
+        _check_devices("logits", logits, **{name: option})
+    _check_devices("logits", logits, targets=targets, scores=scores, weight=weight, avg_factor=avg_factor)
     _check_avg_factor(avg_factor, reduction)
 
 
