@@ -39,10 +39,12 @@ BUILT := $(VENV)/.built-$(BUILD)
 # The tests of every backend.
 LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py regions*.py)) \
 	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py)
+BOX_TESTS := $(filter tests/test_boxes% tests/test_mask% tests/test_autograd% tests/test_compile%,$(LOSS_TESTS))
+OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
 # What they leave out of the CUDA kernels.
-COVERAGE := $(VENV)/cuda_coverage.json
+COVERAGE := $(VENV)/cuda_coverage
 
-.PHONY: train test emulate mutate gpu bench bench-quick accuracy lint format wheel clean
+.PHONY: train test emulate emulate-boxes emulate-others mutate gpu bench bench-quick accuracy lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -71,8 +73,8 @@ train: $(BUILT) $(VENV)/.train
 	$(IN_VENV) examples/train_detector.py $(ARGS)
 
 test: $(BUILT) $(VENV)/.test
-	$(IN_VENV) -m pytest
-	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(LOSS_TESTS) tests/test_torchvision_parity.py tests/test_package.py
+	$(IN_VENV) -m pytest --numprocesses=auto
+	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q --numprocesses=auto $(LOSS_TESTS) tests/test_torchvision_parity.py tests/test_package.py
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate
 endif
@@ -81,9 +83,15 @@ endif
 # at the end whether it tried every kernel out.
 emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
-	$(EMULATED) --coverage $(COVERAGE) $(IN_VENV) -m pytest -q $(LOSS_TESTS)
+	$(MAKE) --jobs=2 --output-sync BUILD=$(BUILD) emulate-boxes emulate-others
 	$(EMULATED) $(IN_VENV) -m pytest -q tests/test_gpu_counts.py
-	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)
+	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)-boxes.json $(COVERAGE)-others.json
+
+emulate-boxes: $(BUILT)
+	$(EMULATED) --coverage $(COVERAGE)-boxes.json $(IN_VENV) -m pytest -q $(BOX_TESTS)
+
+emulate-others: $(BUILT)
+	$(EMULATED) --coverage $(COVERAGE)-others.json $(IN_VENV) -m pytest -q $(OTHER_TESTS)
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.
 mutate: $(BUILT) $(VENV)/.test

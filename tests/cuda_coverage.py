@@ -2,7 +2,7 @@
 its ways to memory.
 
     python -m emulated_cuda --coverage coverage.json python -m pytest ...
-    python tests/cuda_coverage.py coverage.json
+    python tests/cuda_coverage.py coverage.json [of another run, ...]
 
 A kernel is compiled for a formula and a number type; dtypes, strides, weights and what else comes in as an argument are
 branches in it. Each branch ends in loads or stores of its own, so this fails, naming what it misses, for a kernel that
@@ -42,16 +42,25 @@ def missed(kernels: Iterable[str], never_executed: Mapping[str, Iterable[str]]) 
     return found
 
 
+def together(reports: Iterable[Mapping[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """What none of several runs has executed."""
+    found: dict[str, Counter[str]] = {}
+    for report in reports:
+        for kernel, never in report.items():
+            found[kernel] = found[kernel] & Counter(never) if kernel in found else Counter(never)
+    return {kernel: list(never.elements()) for kernel, never in found.items()}
+
+
 def readable(kernel: str) -> str:
     name, formula, number = short_name(run("c++filt", kernel).stdout.strip())
     return f"{name}<{formula}, {number}>"
 
 
-def main(report: str) -> int:
+def main(*reports: str) -> int:
     from iouloss import _backend
 
     kernels = kernels_in(_backend.extension.__file__)
-    found = missed(kernels, json.loads(Path(report).read_text()))
+    found = missed(kernels, together(json.loads(Path(report).read_text()) for report in reports))
     for kernel, what in found.items():
         print(f"{readable(kernel)}: {'; '.join(what)}")
     print(

@@ -35,6 +35,12 @@ def test_gaps_are_named() -> None:
     }
 
 
+def test_several_runs_count_together() -> None:
+    first = {"a": ["ld.global.u8", "ld.global.u8", "st.global.u8"], "b": ["bra"]}
+    second = {"a": ["ld.global.u8", "atom.global"], "c": []}
+    assert cuda_coverage.together([first, second]) == {"a": ["ld.global.u8"], "b": ["bra"], "c": []}
+
+
 @pytest.mark.skipif(not _backend.has_cuda, reason="the extension is built without CUDA")
 def test_a_run_of_one_kernel_leaves_out_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if not cuda_coverage.kernels_in(_backend.extension.__file__):
