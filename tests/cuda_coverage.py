@@ -6,7 +6,8 @@ its ways to memory.
 
 A kernel is compiled for a formula and a number type; dtypes, strides, weights and what else comes in as an argument are
 branches in it. Each branch ends in loads or stores of its own, so this fails, naming what it misses, for a kernel that
-was never launched and for an access to global memory, in any kernel, that no thread has made.
+was never launched and for an access to global memory, in any kernel, that no thread has made. What cuda_untried.txt
+names is excused from the latter.
 """
 
 import json
@@ -19,6 +20,9 @@ from pathlib import Path
 from cuda_static import run, short_name
 
 sys.path.append(str(Path(__file__).parent / "emulated_cuda"))
+
+EXCUSED = Path(__file__).parent / "cuda_untried.txt"
+NEVER = "never launched"
 
 ACCESS = re.compile(r"(?:@!?%\w+ )?((?:ld|st|atom|red)\.\S*global\S*)")
 
@@ -34,7 +38,7 @@ def missed(kernels: Iterable[str], never_executed: Mapping[str, Iterable[str]]) 
     found = {}
     for kernel in kernels:
         if kernel not in never_executed:
-            found[kernel] = ["never launched"]
+            found[kernel] = [NEVER]
             continue
         accesses = Counter(match[1] for text in never_executed[kernel] if (match := ACCESS.match(text)))
         if accesses:
@@ -56,17 +60,27 @@ def readable(kernel: str) -> str:
     return f"{name}<{formula}, {number}>"
 
 
+def excuses() -> list[str]:
+    """How the names begin of the kernels in cuda_untried.txt."""
+    lines = EXCUSED.read_text().split("\n\n", 1)[1].splitlines()
+    return [line.split(": ")[0] for line in lines if line and not line.startswith(" ")]
+
+
 def main(*reports: str) -> int:
     from iouloss import _backend
 
     kernels = kernels_in(_backend.extension.__file__)
     found = missed(kernels, together(json.loads(Path(report).read_text()) for report in reports))
-    for kernel, what in found.items():
-        print(f"{readable(kernel)}: {'; '.join(what)}")
-    print(
-        f"{len(kernels)} CUDA kernels, {len(found)} of them not tried out" if found else f"all {len(kernels)} covered"
-    )
-    return 1 if found or not kernels else 0
+    named = {readable(kernel): what for kernel, what in found.items()}
+    excused = {name: what for name, what in named.items() if name.startswith(tuple(excuses())) and what != [NEVER]}
+    for name, what in named.items():
+        print(f"{name}: {'; '.join(what)}{' (excused)' if name in excused else ''}")
+    bad = len(named) - len(excused)
+    if bad or not kernels:
+        print(f"{len(kernels)} CUDA kernels, {bad} of them not tried out")
+        return 1
+    print(f"all {len(kernels)} launched, {len(excused)} of them not in every way: {EXCUSED.name}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -58,3 +58,5 @@ def test_a_run_of_one_kernel_leaves_out_the_others(tmp_path: Path, capsys: pytes
     assert "ld.global.nc.v2.u32" in found["box_losses<LinearIoU, float>"]
     assert "2 ld.global.nc.v4.f32" in found["box_losses<LinearIoU, float>"]
     assert len(found) == int(count.split()[0]) == sum("never launched" in what for what in found.values()) + 1
+    # No excuse is for a kernel that was not launched.
+    assert not any("excused" in what for what in found.values()) and f"{len(found)} of them" in count

@@ -45,7 +45,7 @@ class Call:
     targets: Tensor
     scores: Tensor | None
     weight: Tensor | None
-    per_class: tuple[Tensor | None, Tensor | None, Tensor | None]
+    per_class: tuple[Tensor | None, ...]  # three
     avg_factor: Tensor | None
     reduction: str
 
@@ -79,28 +79,29 @@ class Call:
 
 
 def calls(formula: str, backend: Backend) -> Iterator[Call]:
-    """Every pair of a dtype of the logits and one of the rest, each with four sets of arguments."""
-    for number, (kind, other) in enumerate(itertools.product(DTYPES, DTYPES)):
-        place = misaligned if number % 3 == 1 else lambda tensor: tensor
-        for rows, columns, dense, scored, weighted, by_class in (
-            (3, 7, True, False, "each", True),
-            (3, 7, False, True, "row", True),
-            (4, 9, False, number % 2 == 0, "none", False),
-            (5, 4, True, False, "none", False),
+    """Every pair of a dtype of the logits and one of the rest, in both alignments, each with four sets of arguments."""
+    hard = formula in ("focal", "square_focal")  # whose classes have no scores
+    for number, (kind, other, place) in enumerate(itertools.product(DTYPES, DTYPES, (torch.clone, misaligned))):
+        for columns, dense, scored, weighted, by_class in (
+            (7, True, False, "each", True),
+            (7, False, True, "row", True),
+            (9, False, True, "none", False),
+            (7, True, False, "none", False),
         ):
-            x = place((8 * uniform(rows, columns, seed=number) - 4).to(backend.device, kind))
-            targets = place(uniform(rows, columns, seed=number + 1).to(backend.device, other))
-            classes = ((torch.arange(rows) + number) % (columns + 1)).to(backend.device)
-            weight = uniform(*((rows, columns) if weighted == "each" else (rows,)), seed=3).to(backend.device, other)
+            # An odd number of rows, so that the last thread has three logits; each place of four has a class somewhere.
+            classes = ((2 * torch.arange(9) + number) % (columns + 1)).to(backend.device)
+            x = place((8 * uniform(9, columns, seed=number) - 4).to(backend.device, kind))
+            targets = place(uniform(9, columns, seed=number + 1).to(backend.device, other))
+            weight = uniform(*((9, columns) if weighted == "each" else (9,)), seed=3).to(backend.device, other)
             alphas = [uniform(columns, seed=seed).to(backend.device, other) for seed in (4, 5)]
-            gamma = (1 + uniform(columns, seed=6)).to(backend.device, other) if formula == "focal" else None
+            gamma = None if formula == "square_focal" else 1 + uniform(columns, seed=6)
+            if formula in regression.FORMULAS:  # they have one for all
+                gamma = torch.full((columns,), PARAMETERS[formula][0])
             yield Call(
                 *(formula, x, targets if dense else classes),
-                uniform(rows, seed=7).to(backend.device, other)
-                if scored and formula not in ("focal", "square_focal")
-                else None,
+                uniform(9, seed=7).to(backend.device, other) if scored and not hard else None,
                 None if weighted == "none" else weight,
-                (alphas[0], alphas[1], gamma) if by_class else (None, None, None),
+                (*alphas, None if gamma is None else gamma.to(backend.device, other)) if by_class else (None,) * 3,
                 *(None, "none"),
             )
 

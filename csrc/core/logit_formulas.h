@@ -199,6 +199,12 @@ struct BinaryEntropy {
   }
 };
 
+// Whether a loss looks at targets; where it does not, they are not loaded.
+template <class Formula>
+inline constexpr bool has_targets = true;
+template <>
+inline constexpr bool has_targets<BinaryEntropy> = false;
+
 }  // namespace IOULOSS_ARCH
 
 // The table of losses on one number and its target: its name outside, its formula.

@@ -42,7 +42,8 @@ struct Quad {
       for (int k = 0; k < per_thread; ++k)
         if (k >= count) alpha1[k] = alpha0[k] = T(0);  // what does not exist has no loss
     }
-    if (a.targets.data) load_values(l, a.targets, targets);
+    if constexpr (has_targets<Formula>)
+      if (a.targets.data) load_values(l, a.targets, targets);
     if (a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data) load_what_varies(l);
   }
 
