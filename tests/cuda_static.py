@@ -27,8 +27,9 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "csrc/cuda").glob("*.cu"), reverse=True)  # the longest to compile is not the last
 
-# Registers of a thread. A block has 256 threads and a multiprocessor 64 K registers: 64 let four blocks stay on it,
-# which is every thread that the smallest one (sm_75) holds; 128 let two.
+# Registers of a thread. A block has 256 threads and a multiprocessor 64 K registers: 64 let four blocks stay on it, 80
+# three, which is what csrc/cuda/policy.cuh asks for the kernels on logits, and 128 two.
+LOGITS_BUDGET = 80
 BUDGET = {"float": 64, "double": 128}
 COMPILERS = 2  # at a time
 FEW_NUMBERS = {"region_values"}  # kernels that read no tensor of logits or boxes
@@ -72,8 +73,9 @@ class Kernel:
             found.append(f"spills {self.spilled} bytes of registers")
         if self.stack:
             found.append(f"has a stack frame of {self.stack} bytes")
-        if self.registers > BUDGET[self.number]:
-            found.append(f"takes {self.registers} registers, more than {BUDGET[self.number]}")
+        budget = BUDGET[self.number] if self.number == "double" or "logit_" not in self.name else LOGITS_BUDGET
+        if self.registers > budget:
+            found.append(f"takes {self.registers} registers, more than {budget}")
         streams = self.name not in FEW_NUMBERS
         if streams and not VECTOR_LOAD_PTX.search(self.ptx):
             found.append("has no 16-byte loads in PTX")

@@ -157,7 +157,7 @@ __device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>&
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_logit_blocks<T>)
     logit_losses(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
@@ -191,7 +191,7 @@ __device__ __forceinline__ void multiply_by_upstream(const Values& upstream, con
 
 // The gradient by the logits, and the sum of the losses if it is wanted.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_logit_blocks<T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (grad.left && is_settled<T>(grad, l.a.n)) return;
   T sum = 0;

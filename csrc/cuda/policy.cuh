@@ -42,6 +42,10 @@ inline constexpr Policy policy = policy_of(__CUDA_ARCH__ / 10);
 inline constexpr Policy policy = policies[0];  // for the host's copy of a kernel's declaration
 #endif
 
+// Logits of the formulas with the most parameters want some 70 registers in float32, too.
+template <class T>
+inline constexpr int resident_logit_blocks = sizeof(T) == 8 ? policy.float64_blocks : 3;
+
 template <class T>
 inline constexpr int resident_blocks = sizeof(T) == 8 ? policy.float64_blocks : policy.float32_blocks;
 
