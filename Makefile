@@ -44,7 +44,7 @@ OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
 # What they leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage
 
-.PHONY: train test emulate emulate-boxes emulate-others mutate gpu bench bench-quick accuracy lint format wheel clean
+.PHONY: train test emulate emulate-boxes emulate-others emulate-counts mutate gpu bench bench-quick accuracy lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -83,8 +83,7 @@ endif
 # at the end whether it tried every kernel out.
 emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
-	$(MAKE) --jobs=2 --output-sync BUILD=$(BUILD) emulate-boxes emulate-others
-	$(EMULATED) $(IN_VENV) -m pytest -q tests/test_gpu_counts.py
+	$(MAKE) --jobs=2 --output-sync BUILD=$(BUILD) emulate-others emulate-boxes emulate-counts
 	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)-boxes.json $(COVERAGE)-others.json
 
 emulate-boxes: $(BUILT)
@@ -92,6 +91,9 @@ emulate-boxes: $(BUILT)
 
 emulate-others: $(BUILT)
 	$(EMULATED) --coverage $(COVERAGE)-others.json $(IN_VENV) -m pytest -q $(OTHER_TESTS)
+
+emulate-counts: $(BUILT)
+	$(EMULATED) $(IN_VENV) -m pytest -q tests/test_gpu_counts.py
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.
 mutate: $(BUILT) $(VENV)/.test

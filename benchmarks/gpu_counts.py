@@ -42,6 +42,7 @@ WAYS = (
     (torch.float32, ONE),
     (torch.float32, OTHER),
     (torch.float32, AGAIN),
+    (torch.float16, ONE),
     (torch.float16, AGAIN),
     (torch.bfloat16, ONE),
 )

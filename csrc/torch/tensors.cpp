@@ -1,6 +1,7 @@
 #include "tensors.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <c10/core/DispatchKeySet.h>
 #include <c10/util/SmallVector.h>
 
