@@ -59,9 +59,10 @@ bool is_plain(const at::Tensor& tensor) {
 }
 
 bool leaves_gradient(const at::Tensor& input, std::string_view reduction) {
-  // On a GPU a float16 is trained with a gradient scaler: the gradient for an upstream gradient of 1 would be of no
-  // use.
-  return reduction != "none" && is_plain(input) && !(input.is_cuda() && input.scalar_type() == at::kHalf);
+  if (reduction == "none" || !is_plain(input)) return false;
+  // Where autocast makes a GPU's float16, a gradient scaler makes the upstream gradient anything but 1: what would be
+  // left for that, rounded to a half, would be of no use.
+  return !(input.is_cuda() && input.scalar_type() == at::kHalf && at::autocast::is_autocast_enabled(at::kCUDA));
 }
 
 at::Tensor scaled_on_cpu(at::Tensor left, const at::Tensor& grad_output) {
