@@ -16,6 +16,7 @@ from . import _backend, reference
 from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters, kept_elements
+from .reference.region_checks import check_region_loss
 from .reference.row_checks import check_row_loss
 from .reference.rows import kept_weight
 
@@ -103,21 +104,23 @@ def box_loss(
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
     loss: Tensor
-    given = (pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
-    if mask is not None or eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
-        check_box_loss(*given, eps_mode, mask)
+    if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
+        options = (formula, parameter, reduction, fmt, eps, eps_mode, mask)
+        return reference.box_loss(pred, target, weight, avg_factor, *options)
+    if mask is not None:
+        check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
         mask, avg_factor = kept_boxes(pred, mask, avg_factor, reduction)
-        if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
-            return reference.box_loss(pred, target, weight, avg_factor, *given[4:], eps_mode, mask)
     if _is_compiling():
-        options = (None, formula, parameter, fmt, eps, reduction)
-        loss = torch.ops.iouloss.box_loss(pred, target, weight, mask, _traced(avg_factor, pred.device), *options)
+        by = _traced(avg_factor, pred.device)
+        loss = torch.ops.iouloss.box_loss(
+            *(pred, target, weight, mask, by, None, formula, parameter, fmt, eps, reduction)
+        )
         return loss
     by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
     try:
         loss = _extension.box_loss(pred, target, weight, mask, by, divisor, formula, parameter, fmt, eps, reduction)
     except TypeError as error:
-        _explain(error, check_box_loss, *given)
+        _explain(error, check_box_loss, pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
         raise
     return loss
 
@@ -229,3 +232,24 @@ def _divisor_by_class(logits: Any, targets: Any, class_weight: Any, ignore_index
     if class_weight is not None and getattr(class_weight, "shape", None) != (logits.shape[class_dim],):
         return None
     return kept_weight(logits, targets, class_weight, ignore_index, class_dim)
+
+
+def region_loss(
+    kind: str,
+    logits: Tensor,
+    targets: Tensor,
+    class_weight: Tensor | None,
+    avg_factor: Tensor | float | None,
+    activation: str | None,
+    *options: Any,
+) -> Tensor:
+    """A loss of regions; the functions of ``iouloss.functional.regions`` document them."""
+    named = (kind, "none" if activation is None else activation, *options)
+    given = (logits, targets, class_weight, avg_factor, *named)
+    return dispatch(
+        "region_loss",
+        (logits, targets, class_weight, *divisors(avg_factor, logits), *named),
+        constants=(targets, class_weight, avg_factor),
+        pure=lambda: reference.region_loss(*given),
+        check=lambda: check_region_loss(*given),
+    )

@@ -68,8 +68,8 @@ def test_box_modules(backend: Backend, module: type) -> None:
 
 def test_box_loss_module() -> None:
     assert repr(iouloss.BoxLoss("cdiou", base="iou", lambda_=2.0)) == (
-        "BoxLoss(kind='cdiou', base='iou', lambda_=2.0, "
-        "reduction='mean', fmt='xyxy', eps=1e-07, eps_mode='torchvision')"
+        "BoxLoss(kind='cdiou', reduction='mean', fmt='xyxy', eps=1e-07, eps_mode='torchvision', "
+        "base='iou', lambda_=2.0)"
     )
 
 

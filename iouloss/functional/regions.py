@@ -1,31 +1,8 @@
 """The losses of regions: sums over many pixels make one value."""
 
-from typing import Any
-
 from torch import Tensor
 
-from .. import _ops, reference
-from ..reference.region_checks import check_region_loss
-
-
-def _region_loss(
-    logits: Tensor,
-    targets: Tensor,
-    class_weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    activation: str | None,
-    *options: Any,
-    kind: str,
-) -> Tensor:
-    named = (kind, "none" if activation is None else activation, *options)
-    given = (logits, targets, class_weight, avg_factor, *named)
-    return _ops.dispatch(
-        "region_loss",
-        (logits, targets, class_weight, *_ops.divisors(avg_factor, logits), *named),
-        constants=(targets, class_weight, avg_factor),
-        pure=lambda: reference.region_loss(*given),
-        check=lambda: check_region_loss(*given),
-    )
+from .. import _ops
 
 
 def dice_loss(
@@ -93,7 +70,7 @@ def dice_loss(
         >>> dice_loss(logits, classes, activation="softmax").backward()
     """
     options = (per, power, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
-    return _region_loss(logits, targets, class_weight, avg_factor, activation, *options, kind="dice")
+    return _ops.region_loss("dice", logits, targets, class_weight, avg_factor, activation, *options)
 
 
 def generalized_dice_loss(
@@ -126,7 +103,7 @@ def generalized_dice_loss(
     segmentations*, arXiv:1707.03237.
     """
     options = (per, 1, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
-    return _region_loss(logits, targets, class_weight, avg_factor, activation, *options, kind="generalized_dice")
+    return _ops.region_loss("generalized_dice", logits, targets, class_weight, avg_factor, activation, *options)
 
 
 def tversky_loss(
@@ -160,7 +137,7 @@ def tversky_loss(
     arXiv:1706.05721.
     """
     options = (per, 1, alpha, beta, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
-    return _region_loss(logits, targets, class_weight, avg_factor, activation, *options, kind="tversky")
+    return _ops.region_loss("tversky", logits, targets, class_weight, avg_factor, activation, *options)
 
 
 def focal_tversky_loss(
@@ -197,4 +174,4 @@ def focal_tversky_loss(
     segmentation*, arXiv:1810.07842.
     """
     options = (per, 1, alpha, beta, gamma, smooth_numerator, smooth_denominator, ignore_index, reduction)
-    return _region_loss(logits, targets, class_weight, avg_factor, activation, *options, kind="tversky")
+    return _ops.region_loss("tversky", logits, targets, class_weight, avg_factor, activation, *options)

@@ -3,10 +3,10 @@
 from torch import Tensor
 
 from .. import functional
-from .base import WithOptionsOfFunction
+from .base import Loss
 
 
-class _OfLogits(WithOptionsOfFunction):
+class _OfLogits(Loss):
     tensors = frozenset(("logits", "targets", "scores", "balance", "weight", "avg_factor"))
 
     def forward(
@@ -75,7 +75,7 @@ class EqualizedFocalLoss(_OfLogits):
     function = staticmethod(functional.equalized_focal_loss)
 
 
-class BinaryEntropyLoss(WithOptionsOfFunction):
+class BinaryEntropyLoss(Loss):
     """:func:`iouloss.functional.binary_entropy_loss` as a module."""
 
     function = staticmethod(functional.binary_entropy_loss)

@@ -3,10 +3,10 @@
 from torch import Tensor
 
 from .. import functional
-from .base import WithOptionsOfFunction
+from .base import Loss
 
 
-class _OfDifference(WithOptionsOfFunction):
+class _OfDifference(Loss):
     tensors = frozenset(("pred", "target", "weight", "avg_factor"))
 
     def forward(

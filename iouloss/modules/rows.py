@@ -1,25 +1,13 @@
 """The losses on rows of logits as modules."""
 
-from typing import Any
-
 from torch import Tensor
 
 from .. import functional
 from .base import Loss
 
 
-class _Rows(Loss):
-    """The options and the arguments that these losses have. An option that is a tensor becomes a buffer."""
-
-    def __init__(self, *, reduction: str = "mean", class_dim: int = -1, **options: Any) -> None:
-        super().__init__()
-        self._keep(reduction=reduction, class_dim=class_dim)
-        for name, value in reversed(options.items()):
-            if isinstance(value, Tensor):
-                self.register_buffer(name, value)
-                self._names = (name, *self._names)
-            else:
-                self._keep(**{name: value})
+class _OfRows(Loss):
+    tensors = frozenset(("logits", "targets", "weight", "avg_factor"))
 
     def forward(
         self,
@@ -31,71 +19,35 @@ class _Rows(Loss):
         return type(self).function(logits, targets, weight=weight, avg_factor=avg_factor, **self._options())
 
 
-class SoftmaxFocalLoss(_Rows):
-    """:func:`iouloss.functional.softmax_focal_loss` as a module. A tensor ``alpha`` becomes a buffer."""
+class SoftmaxFocalLoss(_OfRows):
+    """:func:`iouloss.functional.softmax_focal_loss` as a module."""
 
     function = staticmethod(functional.softmax_focal_loss)
 
-    def __init__(
-        self,
-        alpha: Tensor | float | None = 0.25,
-        gamma: float = 2.0,
-        *,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-        label_smoothing: float = 0.0,
-        class_dim: int = -1,
-    ) -> None:
-        options = {"alpha": alpha, "gamma": gamma, "label_smoothing": label_smoothing, "ignore_index": ignore_index}
-        super().__init__(reduction=reduction, class_dim=class_dim, **options)
 
-
-class CrossEntropyLoss(_Rows):
-    """:func:`iouloss.functional.cross_entropy_loss` as a module. ``class_weight`` becomes a buffer."""
+class CrossEntropyLoss(_OfRows):
+    """:func:`iouloss.functional.cross_entropy_loss` as a module."""
 
     function = staticmethod(functional.cross_entropy_loss)
 
-    def __init__(
-        self,
-        *,
-        class_weight: Tensor | None = None,
-        label_smoothing: float = 0.0,
-        poly_epsilon: float = 0.0,
-        reduction: str = "mean",
-        ignore_index: int = -100,
-        class_dim: int = -1,
-    ) -> None:
-        options = {"class_weight": class_weight, "label_smoothing": label_smoothing, "poly_epsilon": poly_epsilon}
-        super().__init__(reduction=reduction, class_dim=class_dim, **options, ignore_index=ignore_index)
 
-
-class DistributionFocalLoss(_Rows):
+class DistributionFocalLoss(_OfRows):
     """:func:`iouloss.functional.distribution_focal_loss` as a module."""
 
     function = staticmethod(functional.distribution_focal_loss)
 
-    def __init__(self, *, reduction: str = "mean", class_dim: int = -1) -> None:
-        super().__init__(reduction=reduction, class_dim=class_dim)
 
-
-class KLDivLoss(_Rows):
+class KLDivLoss(_OfRows):
     """:func:`iouloss.functional.kl_div_loss` as a module."""
 
     function = staticmethod(functional.kl_div_loss)
 
-    def __init__(self, *, temperature: float = 1.0, reduction: str = "mean", class_dim: int = -1) -> None:
-        super().__init__(reduction=reduction, class_dim=class_dim, temperature=temperature)
 
-
-class EntropyLoss(_Rows):
+class EntropyLoss(Loss):
     """:func:`iouloss.functional.entropy_loss` as a module."""
 
     function = staticmethod(functional.entropy_loss)
+    tensors = _OfRows.tensors
 
-    def __init__(self, *, reduction: str = "mean", class_dim: int = -1) -> None:
-        super().__init__(reduction=reduction, class_dim=class_dim)
-
-    def forward(  # type: ignore[override]
-        self, logits: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
-    ) -> Tensor:
-        return functional.entropy_loss(logits, weight=weight, avg_factor=avg_factor, **self._options())
+    def forward(self, logits: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None) -> Tensor:
+        return type(self).function(logits, weight=weight, avg_factor=avg_factor, **self._options())

@@ -48,24 +48,22 @@ def check_box_loss(
     mask: Any = None,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of ``box_loss`` deserve, if any."""
-    _check_tensors(pred=pred, target=target, weight=weight)
+    check_tensors(pred=pred, target=target, weight=weight)
     check_choice("formula", formula, FORMULAS)
-    _check_reduction(reduction)
+    check_reduction(reduction)
     if fmt not in FORMATS:
         raise ValueError(f"fmt: got {fmt!r}, wants 'xyxy', 'xywh' or 'cxcywh'")
     check_not_negative("eps", eps)
     _check_eps_mode(eps_mode, formula)
     _check_parameter(formula, parameter)
-    _check_floating(pred=pred, target=target, weight=weight)
+    check_floating(pred=pred, target=target, weight=weight)
     if pred.ndim == 0 or pred.shape[-1] != 4:
-        raise ValueError(f"pred: got shape {_shape(pred)}, wants [..., 4]")
-    if target.shape != pred.shape:
-        raise ValueError(f"target: got shape {_shape(target)}, wants pred's shape {_shape(pred)}")
-    if weight is not None and weight.shape != pred.shape[:-1]:
-        raise ValueError(f"weight: got shape {_shape(weight)}, wants {list(pred.shape[:-1])}")
+        raise ValueError(f"pred: got shape {shape_of(pred)}, wants [..., 4]")
+    check_shape("target", target, pred.shape, "pred's shape ")
+    check_shape("weight", weight, pred.shape[:-1])
     _check_mask(mask, pred)
-    _check_devices("pred", pred, target=target, weight=weight, mask=mask, avg_factor=avg_factor)
-    _check_avg_factor(avg_factor, reduction)
+    check_devices("pred", pred, target=target, weight=weight, mask=mask, avg_factor=avg_factor)
+    check_avg_factor(avg_factor, reduction)
 
 
 def check_logit_loss(
@@ -79,56 +77,53 @@ def check_logit_loss(
     reduction: Any,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of a loss of logits deserve, if any."""
-    _check_tensors(logits=logits, targets=targets, weight=weight)
-    _check_reduction(reduction)
-    if not isinstance(ignore_index, int):
-        raise TypeError(f"ignore_index: got {_kind(ignore_index)}, wants an int")
-    _check_floating(logits=logits)
-    dense = targets.dtype != torch.int64
-    if dense and targets.dtype not in FLOATING:
-        raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating dtype (dense) or int64 (class indices)")
-    _check_floating(weight=weight, scores=scores)
+    check_tensors(logits=logits, targets=targets, weight=weight)
+    check_reduction(reduction)
+    check_int("ignore_index", ignore_index)
+    check_floating(logits=logits)
+    dense = are_dense(targets)
+    check_floating(weight=weight, scores=scores)
     per_class = [
         (name, option)
         for name, option in zip(("alpha", "alpha", "gamma"), parameters, strict=False)
         if isinstance(option, Tensor)
     ]
     for name, option in per_class:
-        _check_floating(**{name: option})
+        check_floating(**{name: option})
     if logits.ndim == 0 and not (dense and not per_class):
         raise ValueError("logits: got shape [], wants [..., C]")
     rows = logits.shape[:-1]
     if dense:
-        _check_shape("targets", targets, logits.shape, "the logits' shape ")
+        check_shape("targets", targets, logits.shape, "the logits' shape ")
         if scores is not None:
             raise ValueError("scores: got dense targets, wants class indices")
     else:
-        _check_shape("targets", targets, rows)
-        _check_shape("scores", scores, rows)
-    _check_weight(weight, logits)
+        check_shape("targets", targets, rows)
+        check_shape("scores", scores, rows)
+    check_weight(weight, logits)
     for name, option in per_class:
-        _check_shape(name, option, logits.shape[-1:])
-        _check_devices("logits", logits, **{name: option})
-    _check_devices("logits", logits, targets=targets, scores=scores, weight=weight, avg_factor=avg_factor)
-    _check_avg_factor(avg_factor, reduction)
+        check_shape(name, option, logits.shape[-1:])
+        check_devices("logits", logits, **{name: option})
+    check_devices("logits", logits, targets=targets, scores=scores, weight=weight, avg_factor=avg_factor)
+    check_avg_factor(avg_factor, reduction)
 
 
 def check_regression_loss(pred: Any, target: Any, weight: Any, avg_factor: Any, reduction: Any) -> None:
     """Raise the ValueError or TypeError that the arguments of a loss of differences deserve, if any."""
-    _check_tensors(pred=pred, target=target, weight=weight)
-    _check_reduction(reduction)
-    _check_floating(pred=pred, target=target, weight=weight)
-    _check_shape("target", target, pred.shape, "pred's shape ")
-    _check_weight(weight, pred)
-    _check_devices("pred", pred, target=target, weight=weight, avg_factor=avg_factor)
-    _check_avg_factor(avg_factor, reduction)
+    check_tensors(pred=pred, target=target, weight=weight)
+    check_reduction(reduction)
+    check_floating(pred=pred, target=target, weight=weight)
+    check_shape("target", target, pred.shape, "pred's shape ")
+    check_weight(weight, pred)
+    check_devices("pred", pred, target=target, weight=weight, avg_factor=avg_factor)
+    check_avg_factor(avg_factor, reduction)
 
 
 def check_fraction(name: str, value: Any, otherwise: str = "") -> None:
     """Raise unless ``value`` is a number in [0, 1]; ``otherwise`` says what else the argument may be."""
     wants = f"a number in [0, 1]{otherwise}"
     if not isinstance(value, (int, float, Real)):
-        raise TypeError(f"{name}: got {_kind(value)}, wants {wants}")
+        raise TypeError(f"{name}: got {kind_of(value)}, wants {wants}")
     if not 0 <= float(value) <= 1:
         raise ValueError(f"{name}: got {float(value)}, wants {wants}")
 
@@ -146,13 +141,15 @@ def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
         raise ValueError(f"{name}: got {value!r}, wants one of {', '.join(map(repr, choices))}")
 
 
-def _check_tensors(**tensors: Any) -> None:
+def check_tensors(**tensors: Any) -> None:
+    """Raise unless each is a tensor; ``weight`` may be None."""
     for name, value in tensors.items():
         if not isinstance(value, Tensor) and not (name == "weight" and value is None):
-            raise TypeError(f"{name}: got {_kind(value)}, wants a torch.Tensor")
+            raise TypeError(f"{name}: got {kind_of(value)}, wants a torch.Tensor")
 
 
-def _check_reduction(reduction: Any) -> None:
+def check_reduction(reduction: Any) -> None:
+    """Raise unless it is a reduction."""
     if reduction not in REDUCTIONS:
         raise ValueError(f"reduction: got {reduction!r}, wants 'mean', 'sum' or 'none'")
 
@@ -160,7 +157,7 @@ def _check_reduction(reduction: Any) -> None:
 def check_number(name: str, value: Any, wants: str) -> None:
     """Raise unless ``value`` is a finite number."""
     if not isinstance(value, (int, float, Real)):
-        raise TypeError(f"{name}: got {_kind(value)}, wants {wants}")
+        raise TypeError(f"{name}: got {kind_of(value)}, wants {wants}")
     if not -math.inf < float(value) < math.inf:  # not math.isfinite, which a traced number does not know
         raise ValueError(f"{name}: got {float(value)}, wants {wants}")
 
@@ -188,61 +185,77 @@ def _check_parameter(formula: str, parameter: Any) -> None:
 
 
 def _check_mask(mask: Any, pred: Tensor) -> None:
-    boxes = list(pred.shape[:-1])
     if mask is None:
         return
     if not isinstance(mask, Tensor):
-        raise TypeError(f"mask: got {_kind(mask)}, wants a torch.Tensor")
+        raise TypeError(f"mask: got {kind_of(mask)}, wants a torch.Tensor")
     if mask.dtype not in (torch.bool, torch.int64):
         raise TypeError(f"mask: got dtype {mask.dtype}, wants torch.bool (a mask) or torch.int64 (indices)")
-    if mask.dtype == torch.bool and list(mask.shape) != boxes:
-        raise ValueError(f"mask: got shape {_shape(mask)}, wants {boxes}")
+    if mask.dtype == torch.bool:
+        check_shape("mask", mask, pred.shape[:-1])
     if mask.dtype == torch.int64 and mask.ndim != 1:
-        raise ValueError(f"mask: got indices of shape {_shape(mask)}, wants [K]")
+        raise ValueError(f"mask: got indices of shape {shape_of(mask)}, wants [K]")
 
 
-def _check_floating(**tensors: Tensor | None) -> None:
+def check_int(name: str, value: Any) -> None:
+    """Raise unless ``value`` is an int."""
+    if not isinstance(value, int):
+        raise TypeError(f"{name}: got {kind_of(value)}, wants an int")
+
+
+def are_dense(targets: Tensor) -> bool:
+    """Whether targets are dense; they are class indices otherwise. Raise if they are neither."""
+    if targets.dtype not in (*FLOATING, torch.int64):
+        raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating dtype (dense) or int64 (class indices)")
+    return targets.dtype != torch.int64
+
+
+def check_floating(**tensors: Tensor | None) -> None:
+    """Raise unless each tensor has one of the four dtypes."""
     for name, tensor in tensors.items():
         if tensor is not None and tensor.dtype not in FLOATING:
             raise TypeError(f"{name}: got dtype {tensor.dtype}, wants float64, float32, float16 or bfloat16")
 
 
-def _check_shape(name: str, tensor: Tensor | None, shape: Iterable[int], owner: str = "") -> None:
+def check_shape(name: str, tensor: Tensor | None, shape: Iterable[int], owner: str = "") -> None:
+    """Raise unless the tensor, if any, has ``shape``; ``owner`` says whose that is."""
     if tensor is not None and list(tensor.shape) != list(shape):
-        raise ValueError(f"{name}: got shape {_shape(tensor)}, wants {owner}{list(shape)}")
+        raise ValueError(f"{name}: got shape {shape_of(tensor)}, wants {owner}{list(shape)}")
 
 
-def _check_weight(weight: Tensor | None, tensor: Tensor) -> None:
-    """One for each number, or one for each row of them."""
+def check_weight(weight: Tensor | None, tensor: Tensor) -> None:
+    """Raise unless there is one weight for each number, or one for each row of them."""
     rows = tensor.shape[:-1]
     if weight is not None and weight.shape != tensor.shape and (tensor.ndim == 0 or weight.shape != rows):
-        raise ValueError(f"weight: got shape {_shape(weight)}, wants {_shape(tensor)} or {list(rows)}")
+        raise ValueError(f"weight: got shape {shape_of(weight)}, wants {shape_of(tensor)} or {list(rows)}")
 
 
-def _check_devices(first: str, tensor: Tensor, **others: Any) -> None:
+def check_devices(first: str, tensor: Tensor, **others: Any) -> None:
+    """Raise unless the others that are tensors are on the device of ``tensor``, whose name is ``first``."""
     for name, other in others.items():
         if isinstance(other, Tensor) and other.device != tensor.device:
             raise ValueError(f"{name}: got device {other.device}, wants {first}'s device {tensor.device}")
 
 
-def _check_avg_factor(avg_factor: Any, reduction: str) -> None:
+def check_avg_factor(avg_factor: Any, reduction: str) -> None:
+    """Raise unless ``avg_factor`` is None, or a number or a tensor of one and the reduction a mean."""
     if avg_factor is None:
         return
     if reduction != "mean":
         raise ValueError(f"avg_factor: got reduction {reduction!r}, wants 'mean'")
     if not isinstance(avg_factor, Tensor):
         if not isinstance(avg_factor, (int, float, Real)):
-            raise TypeError(f"avg_factor: got {_kind(avg_factor)}, wants a number or a tensor of one element")
+            raise TypeError(f"avg_factor: got {kind_of(avg_factor)}, wants a number or a tensor of one element")
         return
     if avg_factor.numel() != 1:
-        raise ValueError(f"avg_factor: got shape {_shape(avg_factor)}, wants a tensor of one element")
+        raise ValueError(f"avg_factor: got shape {shape_of(avg_factor)}, wants a tensor of one element")
     if avg_factor.dtype == torch.bool or avg_factor.is_complex():
         raise TypeError(f"avg_factor: got dtype {avg_factor.dtype}, wants an integer or floating dtype")
 
 
-def _shape(tensor: Tensor) -> list[int]:
+def shape_of(tensor: Tensor) -> list[int]:
     return list(tensor.shape)
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     return type(value).__name__

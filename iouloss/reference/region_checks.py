@@ -2,22 +2,24 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .checks import (
-    FLOATING,
-    _check_avg_factor,
-    _check_devices,
-    _check_floating,
-    _check_reduction,
-    _check_tensors,
-    _kind,
-    _shape,
+    are_dense,
+    check_avg_factor,
+    check_devices,
+    check_floating,
+    check_int,
     check_not_negative,
-    check_number,
+    check_positive,
+    check_reduction,
+    check_shape,
+    check_tensors,
+    kind_of,
+    shape_of,
 )
 
+KINDS = ("dice", "generalized_dice", "tversky")
 PER = ("image_class", "class", "image", "batch")
 
 
@@ -39,33 +41,30 @@ def check_region_loss(
     reduction: Any,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of ``region_loss`` deserve, if any."""
-    _check_tensors(logits=logits, targets=targets)
+    check_tensors(logits=logits, targets=targets)
     if class_weight is not None:
-        _check_tensors(class_weight=class_weight)
-    _check_reduction(reduction)
-    if kind not in ("dice", "generalized_dice", "tversky"):
+        check_tensors(class_weight=class_weight)
+    check_reduction(reduction)
+    if kind not in KINDS:
         raise ValueError(f"kind: got {kind!r}, wants 'dice', 'generalized_dice' or 'tversky'")
     if activation not in ("sigmoid", "softmax", "none"):
         raise ValueError(f"activation: got {activation!r}, wants 'sigmoid', 'softmax' or None")
     _check_per(per, kind)
     if not isinstance(power, int):
-        raise TypeError(f"power: got {_kind(power)}, wants 1 or 2")
+        raise TypeError(f"power: got {kind_of(power)}, wants 1 or 2")
     if power not in (1, 2):
         raise ValueError(f"power: got {power}, wants 1 or 2")
     check_not_negative("alpha", alpha)
     check_not_negative("beta", beta)
-    _check_positive("gamma", gamma)
+    check_positive("gamma", gamma)
     check_not_negative("smooth_numerator", smooth_numerator)
     check_not_negative("smooth_denominator", smooth_denominator)
-    if not isinstance(ignore_index, int):
-        raise TypeError(f"ignore_index: got {_kind(ignore_index)}, wants an int")
-    _check_floating(logits=logits)
-    if targets.dtype not in (*FLOATING, torch.int64):
-        raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating dtype (dense) or int64 (class indices)")
-    _check_floating(class_weight=class_weight)
+    check_int("ignore_index", ignore_index)
+    check_floating(logits=logits)
+    check_floating(class_weight=class_weight)
     _check_shapes(logits, targets, class_weight)
-    _check_devices("logits", logits, targets=targets, class_weight=class_weight, avg_factor=avg_factor)
-    _check_avg_factor(avg_factor, reduction)
+    check_devices("logits", logits, targets=targets, class_weight=class_weight, avg_factor=avg_factor)
+    check_avg_factor(avg_factor, reduction)
 
 
 def _check_per(per: Any, kind: str) -> None:
@@ -76,21 +75,11 @@ def _check_per(per: Any, kind: str) -> None:
         raise ValueError(f"per: got {per!r}, wants 'image_class', 'class', 'image' or 'batch'")
 
 
-def _check_positive(name: str, value: Any) -> None:
-    wants = "a finite number > 0"
-    check_number(name, value, wants)
-    if value <= 0:
-        raise ValueError(f"{name}: got {float(value)}, wants {wants}")
-
-
 def _check_shapes(logits: Tensor, targets: Tensor, class_weight: Tensor | None) -> None:
     if logits.ndim < 2:
-        raise ValueError(f"logits: got shape {_shape(logits)}, wants [N, C, ...]")
-    pixels = [logits.shape[0], *logits.shape[2:]]
-    if targets.dtype == torch.int64:
-        if list(targets.shape) != pixels:
-            raise ValueError(f"targets: got shape {_shape(targets)}, wants {pixels}")
-    elif targets.shape != logits.shape:
-        raise ValueError(f"targets: got shape {_shape(targets)}, wants the logits' shape {_shape(logits)}")
-    if class_weight is not None and class_weight.shape != logits.shape[1:2]:
-        raise ValueError(f"class_weight: got shape {_shape(class_weight)}, wants {list(logits.shape[1:2])}")
+        raise ValueError(f"logits: got shape {shape_of(logits)}, wants [N, C, ...]")
+    if are_dense(targets):
+        check_shape("targets", targets, logits.shape, "the logits' shape ")
+    else:
+        check_shape("targets", targets, (logits.shape[0], *logits.shape[2:]))
+    check_shape("class_weight", class_weight, logits.shape[1:2])
