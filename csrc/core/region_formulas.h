@@ -14,6 +14,12 @@ struct RegionTerms {
   V overlap, extra, missed;
 };
 
+// The slopes of a cell: what RegionLoss calls so, each with all that multiplies the loss.
+template <class T>
+struct Slopes {
+  T of_error, of_target;
+};
+
 // The slope of a term: `of_error` and `of_target` are the derivatives of the region's loss, see RegionLoss.
 struct LinearTerms {
   template <class V>

@@ -274,12 +274,6 @@ void add_region_sums(const RegionArguments& a, RegionSums* sums, int64_t begin, 
   });
 }
 
-// The slopes of a cell: `of_error` and `of_target`, each with all that multiplies the loss.
-template <class T>
-struct Slopes {
-  T of_error, of_target;
-};
-
 template <class Of, class Target, class Terms, class T>
 void write_separate_gradient(const RegionArguments& a, const Slopes<T>* slopes, const Output& grad, int64_t begin,
                              int64_t end) {

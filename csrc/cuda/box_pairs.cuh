@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<T>)
     box_gradient(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
-  if (grad.left && is_settled<T>(grad, 4 * l.a.n)) return;
+  if (settle<T>(grad, 4 * l.a.n)) return;
   T sum = 0;
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
     if (!is_kept(l, i)) [[unlikely]] {

@@ -37,27 +37,16 @@ struct Quad {
       alpha1[k] = l.parameters.alpha1;
       alpha0[k] = l.parameters.alpha0;
     }
-    if (!load_values(l, a.logits, logits)) {
+    const bool vector = l.vectors && count == per_thread;
+    load_values(a.logits.data, a.logits.dtype, 0, 1, first, count, vector, logits);
+    if (!vector) [[unlikely]] {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k)
         if (k >= count) alpha1[k] = alpha0[k] = T(0);  // what does not exist has no loss
     }
     if constexpr (has_targets<Formula>)
-      if (a.targets.data) load_values(l, a.targets, targets);
+      if (a.targets.data) load_values(a.targets.data, a.targets.dtype, 0, 1, first, count, vector, targets);
     if (a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data) load_what_varies(l);
-  }
-
-  // Whether they came as a vector, so that there are four.
-  __device__ __forceinline__ bool load_values(const LogitLaunch<T>& l, const Values& values,
-                                              T (&out)[per_thread]) const {
-    if (l.vectors && count == per_thread) [[likely]] {
-      const Row4<T> v = load4<T>(values.data, values.dtype, first);
-      out[0] = v.c0, out[1] = v.c1, out[2] = v.c2, out[3] = v.c3;
-      return true;
-    }
-#pragma unroll
-    for (int k = 0; k < per_thread; ++k) out[k] = k < count ? load<T>(values.data, values.dtype, first + k) : T(0);
-    return false;
   }
 
   static __device__ __forceinline__ int64_t row_of(const LogitLaunch<T>& l, int64_t i) {
@@ -137,23 +126,13 @@ struct Quad {
 };
 
 template <class T>
-__device__ __forceinline__ void store_some(const Output& out, int64_t first, int count, const T (&values)[per_thread]) {
-#pragma unroll
-  for (int k = 0; k < per_thread - 1; ++k)  // of all four there is a vector
-    if (k < count) store(out, first + k, values[k]);
-}
-
-template <class T>
 __device__ __forceinline__ T sum_of(const T (&losses)[per_thread]) {
   return (losses[0] + losses[1]) + (losses[2] + losses[3]);
 }
 
 template <class Formula, class T>
 __device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>& quad, const T (&values)[per_thread]) {
-  if (quad.count == per_thread) [[likely]]
-    store4<T>(out, quad.first, {values[0], values[1], values[2], values[3]});
-  else
-    store_some(out, quad.first, quad.count, values);
+  store_values(out, 0, 1, quad.first, quad.count, quad.count == per_thread, values);
 }
 
 template <class Formula, class T>
@@ -193,7 +172,7 @@ __device__ __forceinline__ void multiply_by_upstream(const Values& upstream, con
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_logit_blocks<T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
-  if (grad.left && is_settled<T>(grad, l.a.n)) return;
+  if (settle<T>(grad, l.a.n)) return;
   T sum = 0;
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
   for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {

@@ -6,6 +6,7 @@
 #include <cuda_fp16.h>
 
 #include "../core/arguments.h"
+#include "policy.cuh"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -125,6 +126,30 @@ __device__ __forceinline__ void store4(const Output& out, int64_t i, const Row4<
   }
   *reinterpret_cast<uint2*>(static_cast<unsigned short*>(out.data) + i) =
       out.dtype == Dtype::bfloat16 ? narrowed(v, Dtype::bfloat16) : narrowed(v, Dtype::float16);
+}
+
+// The values of a thread: from the value `first` on, `count` of those that lie `step` apart from index `begin` on; 0
+// beyond. As a vector where that is allowed, which takes a step of 1 and a count of four.
+template <class T>
+__device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64_t begin, int64_t step, int64_t first,
+                                            int count, bool vector, T (&x)[per_thread]) {
+  if (vector) [[likely]] {
+    const Row4<T> v = load4<T>(data, dtype, begin + first);
+    x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
+    return;
+  }
+#pragma unroll
+  for (int k = 0; k < per_thread; ++k) x[k] = k < count ? load<T>(data, dtype, begin + (first + k) * step) : T(0);
+}
+
+template <class T>
+__device__ __forceinline__ void store_values(const Output& out, int64_t begin, int64_t step, int64_t first, int count,
+                                             bool vector, const T (&x)[per_thread]) {
+  if (vector) [[likely]]
+    return store4<T>(out, begin + first, {x[0], x[1], x[2], x[3]});
+#pragma unroll
+  for (int k = 0; k < per_thread; ++k)
+    if (k < count) store(out, begin + (first + k) * step, x[k]);
 }
 
 }  // namespace IOULOSS_ARCH

@@ -8,7 +8,8 @@ inline namespace IOULOSS_ARCH {
 // the smallest supported multiprocessor (1024 threads, 64 K registers) leaves to a thread.
 inline constexpr int threads = 256;
 
-// Logits of a thread: as many as one load of 16 bytes brings in float32, the widest there is on all of them.
+// Consecutive values of a thread, but for boxes, where a thread has one box: as many as one load of 16 bytes brings in
+// float32, the widest there is on all of them.
 inline constexpr int per_thread = 4;
 
 struct Policy {
@@ -42,12 +43,17 @@ inline constexpr Policy policy = policy_of(__CUDA_ARCH__ / 10);
 inline constexpr Policy policy = policies[0];  // for the host's copy of a kernel's declaration
 #endif
 
+template <class T>
+inline constexpr int resident_blocks = sizeof(T) == 8 ? policy.float64_blocks : policy.float32_blocks;
+
 // Logits of the formulas with the most parameters want some 70 registers in float32, too.
 template <class T>
 inline constexpr int resident_logit_blocks = sizeof(T) == 8 ? policy.float64_blocks : 3;
 
+// What lives through several passes takes more registers than other kernels have, on every GPU: a row's results until
+// its gradient is written, what four pixels keep of all their classes.
 template <class T>
-inline constexpr int resident_blocks = sizeof(T) == 8 ? policy.float64_blocks : policy.float32_blocks;
+inline constexpr int resident_pass_blocks = sizeof(T) == 8 ? 2 : 4;
 
 }  // namespace IOULOSS_ARCH
 }  // namespace iouloss

@@ -11,11 +11,18 @@ inline namespace IOULOSS_ARCH {
 // What precedes the partial sums in the scratch memory.
 inline constexpr int64_t counter_bytes = 8;
 
+// In the first lane; every thread of the warp must call it.
+template <class T>
+__device__ __forceinline__ T warp_sum(T x) {
+  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
+  return x;
+}
+
 // In thread 0; every thread of the block must call it.
 template <class T>
 __device__ __forceinline__ T block_sum(T x) {
   __shared__ T of_warp[threads / 32];
-  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
+  x = warp_sum(x);
   __syncthreads();  // of_warp may still be read from the sum before
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
   __syncthreads();

@@ -19,12 +19,6 @@ struct RegionTotals {
   T overlap, extra, missed;
 };
 
-// The slopes of a cell: `of_error` and `of_target`, each with all that multiplies the loss.
-template <class T>
-struct Slopes {
-  T of_error, of_target;
-};
-
 template <class T>
 struct RegionLaunch {
   RegionArguments a;
@@ -36,21 +30,6 @@ struct RegionLaunch {
   double* weights;           // of each class of each image, or of the batch, where a region has several
   Slopes<T>* slopes;         // [cells]
 };
-
-// A gradient to be settled: autograd gives the upstream gradient the dtype of the loss.
-template <class T>
-__device__ __forceinline__ Gradient left_over(Gradient grad) {
-  grad.upstream.dtype = dtype_of<T>;
-  return grad;
-}
-
-// Whether there is nothing to compute, as the gradient that is there will do or can be scaled; see is_settled().
-template <class T>
-__device__ __forceinline__ bool can_be_settled(const Gradient& grad) {
-  if (!grad.left) return false;
-  const T upstream = load<T>(left_over<T>(grad).upstream, 0);
-  return upstream == T(1) || (grad.out.dtype == dtype_of<T> && absolute(upstream) <= T(Limits<T>::largest));
-}
 
 // Up to four pixels of an image, from pixel first on.
 template <class T>
@@ -89,20 +68,14 @@ struct Pixels {
   }
 
   __device__ __forceinline__ bool counts(int k) const { return !(dropped >> k & 1); }
+  __device__ __forceinline__ bool is_vector(const RegionLaunch<T>& l) const { return l.vectors && count == per_thread; }
   __device__ __forceinline__ int64_t at(const RegionLaunch<T>& l, int of_class) const {
     return (image * l.a.classes + of_class) * l.a.pixels + first;
   }
 
   __device__ __forceinline__ void load_row(const RegionLaunch<T>& l, const Values& values, int of_class,
                                            T (&out)[per_thread]) const {
-    const int64_t from = opaque(at(l, of_class));
-    if (l.vectors && count == per_thread) [[likely]] {
-      const Row4<T> v = load4<T>(values.data, values.dtype, from);
-      out[0] = v.c0, out[1] = v.c1, out[2] = v.c2, out[3] = v.c3;
-      return;
-    }
-#pragma unroll
-    for (int k = 0; k < per_thread; ++k) out[k] = k < count ? load<T>(values.data, values.dtype, from + k) : T(0);
+    load_values(values.data, values.dtype, opaque(at(l, of_class)), 1, 0, count, is_vector(l), out);
   }
 
   // 0 where a pixel does not count.
@@ -117,12 +90,7 @@ struct Pixels {
 
   __device__ __forceinline__ void store(const RegionLaunch<T>& l, const Output& out, int of_class,
                                         const T (&values)[per_thread]) const {
-    const int64_t from = at(l, of_class);
-    if (l.vectors && count == per_thread) [[likely]]
-      return store4<T>(out, from, {values[0], values[1], values[2], values[3]});
-#pragma unroll
-    for (int k = 0; k < per_thread; ++k)
-      if (k < count) iouloss::store(out, from + k, values[k]);
+    store_values(out, at(l, of_class), 1, 0, count, is_vector(l), values);
   }
 };
 

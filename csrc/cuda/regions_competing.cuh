@@ -7,16 +7,6 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// What four pixels keep of all their classes takes registers: 128 in float64.
-template <class T>
-inline constexpr int resident_softmax_blocks = sizeof(T) == 8 ? 2 : 4;
-
-template <class T>
-__device__ __forceinline__ T warp_sum(T x) {
-  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
-  return x;
-}
-
 // The likeliest class of each pixel, and what makes probabilities of logits. What is wanted of that
 // class alone is in shared memory, where each thread has places of its own: there are no registers left for it.
 template <class T>
@@ -73,7 +63,7 @@ __device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
 }
 
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_softmax_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
     softmax_region_sums(const RegionLaunch<T> l, const Gradient grad) {
   if (can_be_settled<T>(grad)) return;
   each_of_warp(l, [&](int64_t chunk, const Pixels<T>& pixels) {
@@ -98,9 +88,9 @@ __global__ void __launch_bounds__(threads, resident_softmax_blocks<T>)
 // dL/dx_c = p_c (h_c - sum of p_k h_k), where h are the derivatives by the probabilities. These count from that of the
 // likeliest class, so that nothing of a confident pixel's gradient cancels.
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_softmax_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
     softmax_region_gradient(const RegionLaunch<T> l, const Gradient grad) {
-  if (grad.left && is_settled<T>(left_over<T>(grad), l.a.cells() * l.a.pixels)) return;
+  if (settle<T>(grad, l.a.cells() * l.a.pixels)) return;
   each_of_warp(l, [&](int64_t, const Pixels<T>& pixels) {
     if (pixels.count <= 0) return;
     const Softmax<T> softmax(l, pixels);

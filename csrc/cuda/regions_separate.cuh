@@ -68,7 +68,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
 template <class Terms, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<T>)
     region_gradient(const RegionLaunch<T> l, const Gradient grad) {
-  if (grad.left && is_settled<T>(left_over<T>(grad), l.a.cells() * l.a.pixels)) return;
+  if (settle<T>(grad, l.a.cells() * l.a.pixels)) return;
   for (int64_t i = blockIdx.x; i < l.a.cells() * l.chunks; i += gridDim.x) {
     const Stretch s(l, i);
     const Slopes<T> slopes = l.slopes[s.image * l.a.classes + s.of_class];

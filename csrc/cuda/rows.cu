@@ -11,12 +11,6 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-constexpr int quad = 4;
-
-// More registers than other kernels have: a row's results live through the pass that writes its gradient.
-template <class T>
-inline constexpr int resident_row_blocks = sizeof(T) == 8 ? 2 : 4;
-
 template <class T>
 struct RowLaunch {
   RowArguments a;
@@ -79,20 +73,13 @@ struct Row {
   template <class F>
   __device__ __forceinline__ void each_quad(F f) const {
     const int64_t classes = l.a.classes;
-    for (int64_t c = (threadIdx.x % l.width) * quad; c < classes; c += l.width * quad)
-      f(c, classes - c < quad ? int(classes - c) : quad);
+    for (int64_t c = (threadIdx.x % l.width) * per_thread; c < classes; c += l.width * per_thread)
+      f(c, classes - c < per_thread ? int(classes - c) : per_thread);
   }
 
   __device__ __forceinline__ void load_quad(const ClassRows& from, int64_t at, int64_t c, int count,
-                                            T (&x)[quad]) const {
-    if (l.vectors) [[likely]] {
-      const Row4<T> v = load4<T>(from.data, from.dtype, at + c);
-      x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
-      return;
-    }
-#pragma unroll
-    for (int k = 0; k < quad; ++k)
-      x[k] = k < count ? load<T>(from.data, from.dtype, at + (c + k) * from.class_stride) : T(0);
+                                            T (&x)[per_thread]) const {
+    load_values(from.data, from.dtype, at, from.class_stride, c, count, l.vectors, x);
   }
 
   __device__ __forceinline__ T logit(int64_t c) const {
@@ -104,12 +91,12 @@ struct Row {
   }
 
   // What the formula is told of four classes beside their logits.
-  __device__ __forceinline__ void load_extra(int64_t c, int count, T (&extra)[quad]) const {
+  __device__ __forceinline__ void load_extra(int64_t c, int count, T (&extra)[per_thread]) const {
     if constexpr (Formula::dense) {
       load_quad(l.a.targets, targets, c, count, extra);
     } else if constexpr (Formula::by_class_weight) {
 #pragma unroll
-      for (int k = 0; k < quad; ++k) extra[k] = k < count ? l.share * weight_of(c + k) : T(0);
+      for (int k = 0; k < per_thread; ++k) extra[k] = k < count ? l.share * weight_of(c + k) : T(0);
     }
   }
 
@@ -117,20 +104,20 @@ struct Row {
   __device__ __forceinline__ RowResult<T> evaluate(T& largest) const {
     largest = T(-Limits<T>::largest);
     each_quad([&](int64_t c, int count) {
-      T x[quad];
+      T x[per_thread];
       load_quad(l.a.logits, logits, c, count, x);
 #pragma unroll
-      for (int k = 0; k < quad; ++k)
+      for (int k = 0; k < per_thread; ++k)
         if (k < count && c + k != target) largest = x[k] > largest ? x[k] : largest;
     });
     largest = fold_row(largest, l.width, [](T a, T b) { return a > b ? a : b; });
     T sum[Formula::sums] = {};
     each_quad([&](int64_t c, int count) {
-      T x[quad], extra[quad] = {};
+      T x[per_thread], extra[per_thread] = {};
       load_quad(l.a.logits, logits, c, count, x);
       load_extra(c, count, extra);
 #pragma unroll
-      for (int k = 0; k < quad; ++k) {
+      for (int k = 0; k < per_thread; ++k) {
         const T below = Formula::below(largest, c + k == target ? largest : x[k], l.parameters);
         if (k < count) Formula::add(sum, below, exponential(-below), extra[k]);
       }
@@ -152,21 +139,18 @@ struct Row {
     const ClassRows to = gradient_rows(l.a);
     const int64_t begin = place_of(to);
     each_quad([&](int64_t c, int count) {
-      T x[quad], extra[quad] = {}, g[quad];
+      T x[per_thread], extra[per_thread] = {}, g[per_thread];
       load_quad(l.a.logits, logits, c, count, x);
       load_extra(c, count, extra);
 #pragma unroll
-      for (int k = 0; k < quad; ++k) {
+      for (int k = 0; k < per_thread; ++k) {
         const T below = Formula::below(largest, x[k], l.parameters);
         g[k] = Formula::gradient(below, exponential(-below), extra[k], result);
         if (c + k == target) g[k] = result.target;
         if (Formula::by_two && c + k == other) g[k] += result.other;
         g[k] = counts ? g[k] * slope : T(0);  // whatever is in the row, and upstream
       }
-      if (l.vectors) return store4<T>(out, begin + c, {g[0], g[1], g[2], g[3]});
-#pragma unroll
-      for (int k = 0; k < quad; ++k)
-        if (k < count) store(out, begin + (c + k) * to.class_stride, g[k]);
+      store_values(out, begin, to.class_stride, c, count, l.vectors, g);
     });
   }
 
@@ -184,7 +168,7 @@ __device__ __forceinline__ void each_row(const RowLaunch<T>& l, F f) {
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_row_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
     row_losses(const RowLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   each_row(l, [&](int64_t i) {
@@ -203,9 +187,9 @@ __global__ void __launch_bounds__(threads, resident_row_blocks<T>)
 
 // The gradient by the logits, and the sum of the losses if it is wanted.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_row_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
-  if (grad.left && is_settled<T>(grad, l.a.n * l.a.classes)) return;
+  if (settle<T>(grad, l.a.n * l.a.classes)) return;
   T sum = 0;
   each_row(l, [&](int64_t i) {
     const Row<Formula, T> row(l, i);
@@ -226,7 +210,7 @@ __global__ void __launch_bounds__(threads, resident_row_blocks<T>)
 // Three quads a thread, so long as a row has no more than a warp: as many as keep the loads of a row in flight.
 static int width_of(const RowArguments& a) {
   if (a.inner > 1 || a.logits.class_stride != 1) return 1;
-  const int64_t wanted = (a.classes + 3 * quad - 1) / (3 * quad);
+  const int64_t wanted = (a.classes + 3 * per_thread - 1) / (3 * per_thread);
   if (wanted > 4 * 32) return threads;
   int width = 1;
   while (width < wanted && width < 32) width *= 2;
@@ -239,7 +223,7 @@ static bool is_vectorizable(const ClassRows& rows) {
 
 template <class T>
 static RowLaunch<T> launch_of(const RowArguments& a) {
-  const bool vectors = a.inner == 1 && a.classes % quad == 0 && is_vectorizable(a.logits) &&
+  const bool vectors = a.inner == 1 && a.classes % per_thread == 0 && is_vectorizable(a.logits) &&
                        (a.formula != RowFormula::kl_div || is_vectorizable(a.targets));
   return {a, row_parameters<T>(a), share_of_smoothing<T>(a), width_of(a), vectors};
 }
