@@ -104,16 +104,20 @@ def _region_loss(
     return reference.region_loss(logits, targets, class_weight, by, *options)
 
 
-def _register(loss: Callable[..., Tensor]) -> None:
-    """Register the derivative of ``loss``, an operator's function in PyTorch, by its first argument."""
+def _register(loss: Callable[..., Tensor], left: int = 0) -> None:
+    """Register the derivative of ``loss``, an operator's function in PyTorch, by its first argument.
+
+    ``left``: how many tensors the backward takes that the forward pass left, before the arguments of the loss.
+    """
     name = loss.__name__.removeprefix("_") + "_backward"
 
-    def backward(grad_output: Tensor, first: Tensor, second: Tensor | None, *others: Any) -> Tensor:
+    def backward(grad_output: Tensor, *arguments: Any) -> Tensor:
+        first, second, *others = arguments[left:]
         if not (
             torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (grad_output, first, second))
         ):
             with torch._C._AutoDispatchBelowAutograd():
-                gradient: Tensor = getattr(torch.ops.iouloss, name)(grad_output, first, second, *others)
+                gradient: Tensor = getattr(torch.ops.iouloss, name)(grad_output, *arguments)
             return gradient
         # A view, so that one tensor given as both arguments still gets two gradients; a leaf where only grad_output is
         # to be differentiated.
@@ -123,5 +127,6 @@ def _register(loss: Callable[..., Tensor]) -> None:
     _library.impl(name, backward)  # type: ignore[no-untyped-call]
 
 
-for _loss in (_box_loss, _logit_loss, _regression_loss, _row_loss, _region_loss):
+for _loss in (_box_loss, _logit_loss, _regression_loss, _row_loss):
     _register(_loss)
+_register(_region_loss, left=1)

@@ -299,13 +299,14 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype,
         pytest.skip("the reference has no such operator")
     logits, targets = logits_for("sigmoid", 2, 3, 9, dtype=dtype), targets_for("index", 2, 3, 9)
     logits, targets, weight = backend.put(logits, targets, uniform(3, seed=5))
-    backward = torch.ops.iouloss.region_loss_backward
+    ops = torch.ops.iouloss
     for weight_dtype, other in itertools.product(DTYPES, DTYPES):
         arguments = (logits, targets, weight.to(weight_dtype), None, None, *case.arguments(per=per, reduction="none"))
         shape = (2,) if per == "image" else (2, 3)
         upstream = uniform(*shape, seed=12, dtype=torch.bfloat16).to(backend.device)
-        expected = backward(upstream.to(dtype), *arguments)
-        close([backward(upstream.to(other), *arguments)], [expected], 1e-6 if other != torch.float16 else 1e-3)
+        slopes = ops.region_loss_and_slopes(*arguments)[1]
+        expected, got = (ops.region_loss_backward(upstream.to(each), slopes, *arguments) for each in (dtype, other))
+        close([got], [expected], 1e-6 if other != torch.float16 else 1e-3)
 
 
 @every_activation
@@ -313,10 +314,9 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype,
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("pixels", [13, 16])
 @pytest.mark.parametrize("target", ["soft", "index"])
-def test_a_gradient_that_was_left(
+def test_an_upstream_gradient_of_any_size(
     backend: Backend, activation: str | None, case: Case, dtype: torch.dtype, pixels: int, target: str
 ) -> None:
-    """Scaled where that is as good as computing it; computed again where not."""
     shape = (1, 3, pixels)
     logits, targets = logits_for(activation, *shape, dtype=dtype), targets_for(target, *shape, dtype=dtype)
     compute = torch.float64 if dtype == torch.float64 else torch.float32

@@ -37,8 +37,10 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
         (slope,) = torch.autograd.grad(want, exact, upstream.double())
 
         moved = [None if tensor is None else tensor.to(backend.device) for tensor in (x, targets, weight, by)]
-        loss = torch.ops.iouloss.region_loss(*moved, None, *options)
-        gradient = torch.ops.iouloss.region_loss_backward(upstream.to(backend.device), *moved, None, *options)
+        ops, upstream = torch.ops.iouloss, upstream.to(backend.device)
+        loss, slopes = ops.region_loss_and_slopes(*moved, None, *options)
+        assert torch.equal(ops.region_loss(*moved, None, *options), loss)
+        gradient = ops.region_loss_backward(upstream, slopes, *moved, None, *options)
         torch.testing.assert_close(loss.cpu().double(), want.detach(), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(gradient.cpu().double(), slope, rtol=1e-4, atol=1e-7)
 

@@ -241,8 +241,10 @@ def test_opcheck_of_the_other_operators(backend: Backend) -> None:
     ops, checks = torch.ops.iouloss, ("test_schema", "test_faketensor")
     logits, targets = inputs(backend, dtype=torch.float32)
     arguments = (logits, targets, None, None, None, *CASES[3].arguments(reduction="mean"))
-    torch.library.opcheck(ops.region_loss_and_gradient.default, arguments, test_utils=checks)
-    upstream = torch.ones((), device=backend.device)
-    torch.library.opcheck(ops.region_loss_backward.default, (upstream, *arguments), test_utils=checks)
-    with pytest.raises(ValueError, match="reduction: got 'none', wants 'mean' or 'sum'"):
-        ops.region_loss_and_gradient(*arguments[:-1], "none")
+    torch.library.opcheck(ops.region_loss_and_slopes.default, arguments, test_utils=checks)
+    upstream, slopes = torch.ones((), device=backend.device), ops.region_loss_and_slopes(*arguments)[1]
+    torch.library.opcheck(ops.region_loss_backward.default, (upstream, slopes, *arguments), test_utils=checks)
+    with pytest.raises(ValueError, match=r"slopes: got shape \[1, 2\], wants \[2, 3, 2\]"):
+        ops.region_loss_backward(upstream, slopes[0, :1], *arguments)
+    with pytest.raises(TypeError, match=r"slopes: got dtype torch.float64, wants that of the loss"):
+        ops.region_loss_backward(upstream, slopes.double(), *arguments)

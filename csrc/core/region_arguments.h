@@ -56,4 +56,13 @@ IOULOSS_INLINE RegionCells cells_of(const RegionArguments& a, int64_t region) {
   }
 }
 
+IOULOSS_INLINE int64_t region_of(const RegionArguments& a, int64_t image, int64_t of_class) {
+  switch (a.per) {
+    case RegionPer::image_class: return image * a.classes + of_class;
+    case RegionPer::one_class: return of_class;
+    case RegionPer::image: return image;
+    default: return 0;
+  }
+}
+
 }  // namespace iouloss

@@ -14,7 +14,7 @@ struct RegionTerms {
   V overlap, extra, missed;
 };
 
-// The slopes of a cell: what RegionLoss calls so, each with all that multiplies the loss.
+// The slopes of a cell: what RegionLoss calls so, each with all that multiplies the loss but what is upstream.
 template <class T>
 struct Slopes {
   T of_error, of_target;

@@ -41,10 +41,10 @@ inline std::vector<double> cell_weights(const RegionArguments& a, const std::vec
   return weights;
 }
 
-// Writes the losses where they are wanted, and the slopes (two a cell) times `scale` and the upstream gradient where
-// those are; returns the sum of the losses.
+// Writes the losses where they are wanted, and the slopes (two a cell) times `scale` where those are; returns the sum
+// of the losses.
 inline double write_region_values(const RegionArguments& a, const std::vector<RegionSums>& cells, void* losses,
-                                  void* slopes, const Values& upstream = {}, double scale = 1) {
+                                  void* slopes, double scale) {
   const RegionRule rule(a);
   const bool several_classes = a.per >= RegionPer::image, weighted = a.class_weight.data;
   double total = 0;
@@ -59,13 +59,24 @@ inline double write_region_values(const RegionArguments& a, const std::vector<Re
     total += loss.value * factor;
     if (losses) write_number(losses, a.float64, region, loss.value * factor);
     if (!slopes) continue;
-    factor *= scale * (upstream.data ? value_at(upstream, region) : 1);
+    factor *= scale;
     for (int64_t k = 0, cell = own.first; k < own.count; ++k, cell += own.step) {
       write_number(slopes, a.float64, 2 * cell, factor * (weight_of(cell) * loss.of_error));
       write_number(slopes, a.float64, 2 * cell + 1, factor * (weight_of(cell) * loss.of_target));
     }
   }
   return total;
+}
+
+// The slopes with what is upstream of their regions.
+inline void scale_slopes(const RegionArguments& a, const Values& upstream, const void* slopes, void* scaled) {
+  const Values from{slopes, a.float64 ? Dtype::float64 : Dtype::float32, 1};
+  for (int64_t image = 0; image < a.images; ++image)
+    for (int64_t c = 0; c < a.classes; ++c) {
+      const double factor = value_at(upstream, region_of(a, image, c));
+      const int64_t first = 2 * (image * a.classes + c);
+      for (int64_t i = first; i < first + 2; ++i) write_number(scaled, a.float64, i, factor * value_at(from, i));
+    }
 }
 
 }  // namespace iouloss

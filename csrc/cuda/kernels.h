@@ -43,8 +43,10 @@ void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, c
 void launch_gradient(const LogitArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const RowArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 
-// Regions take two kernels, and a third for the gradient where it has an out. The scratch memory is always wanted.
+// Regions take two kernels, of which the second leaves two slopes a cell (core/region_formulas.h) where they are
+// wanted, and one more for the gradient that these make. The scratch memory is always wanted.
 int64_t scratch_bytes(const RegionArguments&);
-void launch_region_loss(const RegionArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
+void launch_region_loss(const RegionArguments&, const Delivery&, const DeviceScale&, void* slopes, cudaStream_t);
+void launch_region_gradient(const RegionArguments&, void* slopes, const Gradient&, cudaStream_t);
 
 }  // namespace iouloss

@@ -65,8 +65,7 @@ __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const Re
 // From the partial sums to the losses of the regions, a block each, and to the slopes of their cells.
 template <bool generalized, class T>
 __global__ void __launch_bounds__(threads, 4)
-    region_values(const RegionLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
-  if (can_be_settled<T>(grad)) return;
+    region_values(const RegionLaunch<T> l, const Delivery to, const Scale<T> scale) {
   const RegionRule rule(l.a);
   const bool several_classes = generalized || l.a.per >= RegionPer::image;
   __shared__ RegionLoss slopes;
@@ -88,15 +87,14 @@ __global__ void __launch_bounds__(threads, 4)
       if (l.a.class_weight.data && !several_classes) factor = load<double>(l.a.class_weight, region % l.a.classes);
       const T value = T(slopes.value * factor);
       total += value;
-      if (to.out && !to.reduced) static_cast<T*>(to.out)[region] = value;
-      if (grad.out.data) factor *= double(load_scale(scale));
-      if (grad.upstream.data) factor *= load<double>(grad.upstream, region);
+      if (!to.reduced) static_cast<T*>(to.out)[region] = value;
+      if (l.slopes) factor *= double(load_scale(scale));
       slopes.of_error *= factor;
       slopes.of_target *= factor;
     }
     __syncthreads();
 #pragma unroll 1
-    for (int64_t k = threadIdx.x; grad.out.data && k < own.count; k += threads)
+    for (int64_t k = threadIdx.x; l.slopes && k < own.count; k += threads)
       l.slopes[own.first + k * own.step] = {T(slopes.of_error * weight_of(k)), T(slopes.of_target * weight_of(k))};
     __syncthreads();
   }
@@ -113,11 +111,10 @@ static int64_t chunks_of(const RegionArguments& a) {
 }
 
 // The blocks of the kernels on pixels, of which there are enough to fill any device, and of that on regions.
-static int64_t blocks_on_pixels(const RegionArguments& a, bool bounded) {
+static int64_t blocks_on_pixels(const RegionArguments& a) {
   if (a.cells() == 0) return 0;
-  constexpr int64_t warps = threads / 32;
+  constexpr int64_t warps = threads / 32, most = int64_t(1) << 30;
   const int64_t blocks = softmax(a) ? (a.images * chunks_of(a) + warps - 1) / warps : a.cells() * chunks_of(a);
-  const int64_t most = bounded ? grid_for(blocks * threads, true) : int64_t(1) << 30;
   return blocks < most ? blocks : most;
 }
 
@@ -125,21 +122,19 @@ static int64_t blocks_on_regions(const RegionArguments& a) { return grid_for(a.r
 
 // Where in the scratch memory what is; the blocks' sums come first.
 struct Places {
-  int64_t sums, weights, partial, slopes, end;
+  int64_t sums, weights, partial, end;
 
   Places(const RegionArguments& a) {
     const int64_t number = a.float64 ? 8 : 4;
     sums = (counter_bytes + blocks_on_regions(a) * 8 + 15) / 16 * 16;
     weights = sums + a.cells() * sizeof(RegionSums);
     partial = weights + (a.images ? a.cells() : a.classes) * 8;
-    slopes = partial + 3 * a.cells() * chunks_of(a) * number;
-    slopes = (slopes + 15) / 16 * 16;
-    end = slopes + 2 * a.cells() * number;
+    end = partial + 3 * a.cells() * chunks_of(a) * number;
   }
 };
 
 template <class T>
-static RegionLaunch<T> launch_of(const RegionArguments& a, void* scratch) {
+static RegionLaunch<T> launch_of(const RegionArguments& a, void* slopes, void* scratch) {
   const auto vectors = [&](const Values& v) { return is_vectorizable(v.data, v.dtype, a.pixels); };
   const bool pairs = reinterpret_cast<uintptr_t>(a.class_index) % 16 == 0 && a.pixels % 2 == 0;
   const Places places(a);
@@ -148,39 +143,50 @@ static RegionLaunch<T> launch_of(const RegionArguments& a, void* scratch) {
           vectors(a.logits) && (a.class_index || vectors(a.targets)),
           pairs,
           chunks_of(a),
+          static_cast<Slopes<T>*>(slopes),
           reinterpret_cast<RegionTotals<T>*>(base + places.partial),
           reinterpret_cast<RegionSums*>(base + places.sums),
-          reinterpret_cast<double*>(base + places.weights),
-          reinterpret_cast<Slopes<T>*>(base + places.slopes)};
+          reinterpret_cast<double*>(base + places.weights)};
 }
 
 template <class Terms, class T>
-static void launch(const RegionArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
+static void launch(const RegionArguments& a, const Delivery& to, const DeviceScale& scale, void* slopes,
                    cudaStream_t stream) {
-  const RegionLaunch<T> l = launch_of<T>(a, to.scratch);
-  const unsigned on_pixels = unsigned(blocks_on_pixels(a, grad.left));
-  const unsigned on_regions = unsigned(blocks_on_regions(a));
+  const RegionLaunch<T> l = launch_of<T>(a, slopes, to.scratch);
+  const unsigned on_pixels = unsigned(blocks_on_pixels(a)), on_regions = unsigned(blocks_on_regions(a));
   const auto sums = softmax(a) ? softmax_region_sums<Terms, T> : region_sums<Terms, T>;
   const auto values = a.generalized ? region_values<true, T> : region_values<false, T>;
-  const auto gradient = softmax(a) ? softmax_region_gradient<Terms, T> : region_gradient<Terms, T>;
-  if (on_pixels) sums<<<on_pixels, threads, 0, stream>>>(l, grad);
+  if (on_pixels) sums<<<on_pixels, threads, 0, stream>>>(l);
   reset_counter(to, on_regions, stream);
-  values<<<on_regions, threads, 0, stream>>>(l, to, scale_of<T>(scale), grad);
-  if (on_pixels && grad.out.data) gradient<<<on_pixels, threads, 0, stream>>>(l, grad);
+  values<<<on_regions, threads, 0, stream>>>(l, to, scale_of<T>(scale));
+}
+
+template <class Terms, class T>
+static void launch(const RegionArguments& a, void* slopes, const Gradient& grad, cudaStream_t stream) {
+  const unsigned on_pixels = unsigned(blocks_on_pixels(a));
+  const auto gradient = softmax(a) ? softmax_region_gradient<Terms, T> : region_gradient<Terms, T>;
+  if (on_pixels) gradient<<<on_pixels, threads, 0, stream>>>(launch_of<T>(a, slopes, nullptr), grad);
+}
+
+template <class F>
+static void with_types(const RegionArguments& a, F f) {
+  if (a.float64)
+    a.squares ? f(SquareTerms(), double()) : f(LinearTerms(), double());
+  else
+    a.squares ? f(SquareTerms(), float()) : f(LinearTerms(), float());
 }
 
 }  // namespace IOULOSS_ARCH
 
 int64_t scratch_bytes(const RegionArguments& a) { return Places(a).end; }
 
-void launch_region_loss(const RegionArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
+void launch_region_loss(const RegionArguments& a, const Delivery& to, const DeviceScale& scale, void* slopes,
                         cudaStream_t stream) {
-  if (a.float64)
-    a.squares ? launch<SquareTerms, double>(a, to, scale, grad, stream)
-              : launch<LinearTerms, double>(a, to, scale, grad, stream);
-  else
-    a.squares ? launch<SquareTerms, float>(a, to, scale, grad, stream)
-              : launch<LinearTerms, float>(a, to, scale, grad, stream);
+  with_types(a, [&]<class Terms, class T>(Terms, T) { launch<Terms, T>(a, to, scale, slopes, stream); });
+}
+
+void launch_region_gradient(const RegionArguments& a, void* slopes, const Gradient& grad, cudaStream_t stream) {
+  with_types(a, [&]<class Terms, class T>(Terms, T) { launch<Terms, T>(a, slopes, grad, stream); });
 }
 
 }  // namespace iouloss

@@ -6,7 +6,6 @@
 #include "../core/region_formulas.h"
 #include "memory.cuh"
 #include "reduce.cuh"
-#include "settle.cuh"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -25,10 +24,17 @@ struct RegionLaunch {
   bool vectors;              // logits and dense targets can be loaded four at a time
   bool index_vectors;        // class indices two at a time
   int64_t chunks;            // of the pixels of a cell, each with partial sums
+  Slopes<T>* slopes;         // [cells], where a gradient is wanted
   RegionTotals<T>* partial;  // [cells, chunks]
   RegionSums* sums;          // [cells]
   double* weights;           // of each class of each image, or of the batch, where a region has several
-  Slopes<T>* slopes;         // [cells]
+
+  // With what is upstream.
+  __device__ __forceinline__ Slopes<T> slopes_of(int64_t image, int of_class, const Values& upstream) const {
+    const T factor = load<T>(upstream, region_of(a, image, of_class));
+    const Slopes<T> s = slopes[image * a.classes + of_class];
+    return {factor * s.of_error, factor * s.of_target};
+  }
 };
 
 // Up to four pixels of an image, from pixel first on.

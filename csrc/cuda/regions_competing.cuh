@@ -63,9 +63,7 @@ __device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
 }
 
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
-    softmax_region_sums(const RegionLaunch<T> l, const Gradient grad) {
-  if (can_be_settled<T>(grad)) return;
+__global__ void __launch_bounds__(threads, resident_pass_blocks<T>) softmax_region_sums(const RegionLaunch<T> l) {
   each_of_warp(l, [&](int64_t chunk, const Pixels<T>& pixels) {
     const Softmax<T> softmax(l, pixels);
 #pragma unroll 1
@@ -90,7 +88,6 @@ __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
 template <class Terms, class T>
 __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
     softmax_region_gradient(const RegionLaunch<T> l, const Gradient grad) {
-  if (settle<T>(grad, l.a.cells() * l.a.pixels)) return;
   each_of_warp(l, [&](int64_t, const Pixels<T>& pixels) {
     if (pixels.count <= 0) return;
     const Softmax<T> softmax(l, pixels);
@@ -100,7 +97,7 @@ __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
       T x[per_thread], g[per_thread];
       pixels.load_row(l, l.a.logits, c, x);
       pixels.load_targets(l, c, g);
-      const Slopes<T> s = l.slopes[pixels.image * l.a.classes + c];
+      const Slopes<T> s = l.slopes_of(pixels.image, c, grad.upstream);
 #pragma unroll
       for (int k = 0; k < per_thread; ++k) {
         const T p = softmax.p(k, x[k]);
@@ -110,7 +107,7 @@ __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
       const int c = softmax.top(k);
-      const Slopes<T> s = l.slopes[pixels.image * l.a.classes + c];
+      const Slopes<T> s = l.slopes_of(pixels.image, c, grad.upstream);
       T g = l.a.class_index && pixels.labels[k] == c ? T(1) : T(0);
       if (!l.a.class_index && k < pixels.count) g = load<T>(l.a.targets.data, l.a.targets.dtype, pixels.at(l, c) + k);
       of_top[k] = Terms::slope(softmax.inverse[k], softmax.n_of_top(k), g, s.of_error, s.of_target);

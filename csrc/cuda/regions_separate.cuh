@@ -44,9 +44,7 @@ __device__ __forceinline__ void each_of_stretch(const RegionLaunch<T>& l, const 
 }
 
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
-    region_sums(const RegionLaunch<T> l, const Gradient grad) {
-  if (can_be_settled<T>(grad)) return;
+__global__ void __launch_bounds__(threads, resident_blocks<T>) region_sums(const RegionLaunch<T> l) {
   for (int64_t i = blockIdx.x; i < l.a.cells() * l.chunks; i += gridDim.x) {
     const Stretch s(l, i);
     RegionTotals<T> total{};
@@ -68,10 +66,9 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
 template <class Terms, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<T>)
     region_gradient(const RegionLaunch<T> l, const Gradient grad) {
-  if (settle<T>(grad, l.a.cells() * l.a.pixels)) return;
   for (int64_t i = blockIdx.x; i < l.a.cells() * l.chunks; i += gridDim.x) {
     const Stretch s(l, i);
-    const Slopes<T> slopes = l.slopes[s.image * l.a.classes + s.of_class];
+    const Slopes<T> slopes = l.slopes_of(s.image, s.of_class, grad.upstream);
     each_of_stretch(l, s, [&](const Pixels<T>& pixels) {
       T x[per_thread], g[per_thread];
       pixels.load_row(l, l.a.logits, s.of_class, x);

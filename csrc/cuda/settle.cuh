@@ -9,32 +9,15 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-template <class T>
-__device__ __forceinline__ T upstream_of(const Gradient& grad) {
-  return *static_cast<const T*>(grad.upstream.data);  // autograd gives it the dtype of the loss
-}
-
-// Not where that would round twice what was rounded to a half already, or turn what counts for nothing into NaN.
-template <class T>
-__device__ __forceinline__ bool can_be_multiplied(const Gradient& grad, T upstream) {
-  return grad.out.dtype == dtype_of<T> && absolute(upstream) <= T(Limits<T>::largest);
-}
-
-// Whether there is such a gradient and it will do, or can be multiplied: otherwise it must be computed again.
-template <class T>
-__device__ __forceinline__ bool can_be_settled(const Gradient& grad) {
-  if (!grad.left) return false;
-  const T upstream = upstream_of<T>(grad);
-  return upstream == T(1) || can_be_multiplied(grad, upstream);
-}
-
-// Where it can be, multiplies its `values` values unless the upstream gradient is 1.
+// Whether there is such a gradient and it will do: its `values` values are multiplied by the upstream gradient unless
+// that is 1. Not where that would round twice what was rounded to a half already, or turn what counts for nothing into
+// NaN: then it must be computed again.
 template <class T>
 __device__ __forceinline__ bool settle(const Gradient& grad, int64_t values) {
   if (!grad.left) return false;
-  const T upstream = upstream_of<T>(grad);
+  const T upstream = *static_cast<const T*>(grad.upstream.data);  // autograd gives it the dtype of the loss
   if (upstream == T(1)) return true;
-  if (!can_be_multiplied(grad, upstream)) return false;
+  if (grad.out.dtype != dtype_of<T> || !(absolute(upstream) <= T(Limits<T>::largest))) return false;
   constexpr int width = 16 / sizeof(T);
   struct alignas(16) Vector {
     T values[width];

@@ -16,6 +16,7 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
       "Tensor pred, Tensor target, Tensor? weight, Tensor? mask, Tensor? avg_factor, float? divisor, str formula, "
       "float parameter, str fmt, float eps, str reduction";
   static constexpr bool symmetric = true;
+  static constexpr auto left = Left::gradient;
 
   BoxCall(const Tensor& pred, const Tensor& target, const OptionalTensor& weight, const OptionalTensor& mask,
           const OptionalTensor& avg_factor, std::optional<double> by, std::string_view formula, double parameter,

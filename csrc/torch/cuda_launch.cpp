@@ -62,16 +62,20 @@ void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor* losses,
-                        at::Tensor* grad, const Upstream& upstream, bool left) {
-  const bool reduced = losses && reduction != Reduction::none;
+void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,
+                        void* slopes) {
+  const bool reduced = reduction != Reduction::none;
   if (a.regions() == 0 && !reduced) return;
-  const at::Tensor& any = losses ? *losses : *grad;
-  const c10::cuda::CUDAGuard guard(any.device());
-  const at::Tensor scratch = at::empty({scratch_bytes(a)}, any.options().dtype(at::kByte));
-  const Delivery to{losses ? losses->mutable_data_ptr() : nullptr, reduced, scratch.mutable_data_ptr()};
-  launch_region_loss(a, to, scale_of(divisor), grad ? gradient(upstream, *grad, left) : Gradient{},
-                     c10::cuda::getCurrentCUDAStream());
+  const c10::cuda::CUDAGuard guard(losses.device());
+  const at::Tensor scratch = at::empty({scratch_bytes(a)}, losses.options().dtype(at::kByte));
+  const Delivery to{losses.mutable_data_ptr(), reduced, scratch.mutable_data_ptr()};
+  launch_region_loss(a, to, scale_of(divisor), slopes, c10::cuda::getCurrentCUDAStream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+void launch_region_gradient(const RegionArguments& a, const Upstream& upstream, void* slopes, at::Tensor& grad) {
+  const c10::cuda::CUDAGuard guard(grad.device());
+  launch_region_gradient(a, slopes, gradient(upstream, grad, false), c10::cuda::getCurrentCUDAStream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 

@@ -21,8 +21,10 @@ void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor
 template <class Arguments>
 void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& left);
 
-// The losses of regions and the gradient, each where it is given; `left`: the gradient is to be settled.
-void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor* losses,
-                        at::Tensor* grad, const Upstream& upstream = {}, bool left = false);
+// The losses of regions, and where they are wanted the slopes of their cells.
+void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,
+                        void* slopes);
+
+void launch_region_gradient(const RegionArguments& a, const Upstream& upstream, void* slopes, at::Tensor& grad);
 
 }  // namespace iouloss

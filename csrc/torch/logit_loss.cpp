@@ -54,6 +54,7 @@ struct LogitCall : ElementCall {
       "Tensor? alpha0_per_class, Tensor? gamma_per_class, Tensor? avg_factor, float? divisor, str formula, "
       "float alpha1, float alpha0, float gamma, float second, float third, int ignore_index, str reduction";
   static constexpr bool symmetric = false;
+  static constexpr auto left = Left::gradient;
 
   LogitCall(const Tensor& logits, const Tensor& targets, const OptionalTensor& scores, const OptionalTensor& weight,
             const OptionalTensor& alpha1_per_class, const OptionalTensor& alpha0_per_class,
@@ -138,6 +139,7 @@ struct RegressionCall : ElementCall {
       "Tensor pred, Tensor target, Tensor? weight, Tensor? avg_factor, float? divisor, str formula, float gamma, "
       "float second, float third, str reduction";
   static constexpr bool symmetric = true;
+  static constexpr auto left = Left::gradient;
 
   RegressionCall(const Tensor& pred, const Tensor& target, const OptionalTensor& weight,
                  const OptionalTensor& avg_factor, std::optional<double> by, std::string_view formula, double gamma,

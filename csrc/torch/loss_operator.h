@@ -1,11 +1,14 @@
-// The operators of a loss, from one description of it: iouloss::NAME, NAME_backward and NAME_and_gradient on every
-// device, and their autograd.
+// The operators of a loss, from one description of it: iouloss::NAME, NAME_backward and NAME_and_gradient or
+// NAME_and_slopes on every device, and their autograd.
 //
 // The backward recomputes from the inputs, so a second backward gives the same answer. But most of a gradient is at
 // hand once the loss is computed. So where one number weighs all losses, the forward pass leaves the gradient for an
 // upstream gradient of 1 (NAME_and_gradient), and the backward pass has nothing to compute if that is what it is. It is
 // the host that looks on the CPU, the kernel on a GPU. Only for tensors that are just that: compilers and transforms
 // see two operators, each a function of its inputs.
+//
+// Where a gradient needs sums over many inputs first, the forward pass leaves what they come to, a few numbers
+// (NAME_and_slopes), and the backward pass makes the gradient of these and the inputs.
 #pragma once
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -32,9 +35,12 @@ inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::D
 inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::Meta};
 #endif
 
+enum class Left { gradient, slopes };
+
 // Call describes the loss, and is made for every call of it:
 // - Call::Loss           the operator's type. Its first argument is what the gradient is by, its last the reduction;
 // - Call::name, ::arguments  the operator's name, and its arguments as a schema has them;
+// - Call::left           what the forward pass leaves to the backward pass;
 // - Call::symmetric      whether the second argument gets a gradient too: that by the first with the two swapped;
 // - Call(arguments...)   checks them; load(arguments...) then makes the kernels' arguments of them;
 // - Call::check_constants(arguments...)  raises where a tensor that gets no gradient requires one;
@@ -46,8 +52,9 @@ template <class Call, class... Args>
 struct LossOperator<Call, at::Tensor(Args...)> {
   using Tensor = at::Tensor;
   using Loss = Tensor(Args...);
-  using LossAndGradient = std::tuple<Tensor, Tensor>(Args...);
-  using Backward = Tensor(const Tensor& grad_output, Args...);
+  using LossAndLeft = std::tuple<Tensor, Tensor>(Args...);
+  static constexpr bool leaves_slopes = Call::left == Left::slopes;
+  static constexpr auto left_suffix = leaves_slopes ? "_and_slopes" : "_and_gradient";
 
   // ---- through the dispatcher ------------------------------------------------------------------------------------
 
@@ -68,13 +75,18 @@ struct LossOperator<Call, at::Tensor(Args...)> {
             {at::Tag::pt2_compliant_tag});
     };
     define_one("", "", "Tensor");
-    define_one("_and_gradient", "", "(Tensor, Tensor)");
-    define_one("_backward", "Tensor grad_output, ", "Tensor");
+    define_one(left_suffix, "", "(Tensor, Tensor)");
+    define_one("_backward", leaves_slopes ? "Tensor grad_output, Tensor slopes, " : "Tensor grad_output, ", "Tensor");
     const std::string name = Call::name;
     for (const auto key : device_keys) {
       m.impl(name.c_str(), torch::dispatch(key, TORCH_FN(loss)));
-      m.impl((name + "_and_gradient").c_str(), torch::dispatch(key, TORCH_FN(loss_and_gradient)));
-      m.impl((name + "_backward").c_str(), torch::dispatch(key, TORCH_FN(backward)));
+      if constexpr (leaves_slopes) {
+        m.impl((name + left_suffix).c_str(), torch::dispatch(key, TORCH_FN(loss_and_slopes)));
+        m.impl((name + "_backward").c_str(), torch::dispatch(key, TORCH_FN(backward_by_slopes)));
+      } else {
+        m.impl((name + left_suffix).c_str(), torch::dispatch(key, TORCH_FN(loss_and_gradient)));
+        m.impl((name + "_backward").c_str(), torch::dispatch(key, TORCH_FN(backward)));
+      }
     }
     m.impl(name.c_str(), torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(loss_autograd)));
   }
@@ -100,12 +112,30 @@ struct LossOperator<Call, at::Tensor(Args...)> {
     return {loss, grad};
   }
 
+  static std::tuple<Tensor, Tensor> loss_and_slopes(Args... args) {
+    Call call(args...);
+    Tensor losses = call.new_losses(args...), slopes = call.new_slopes(args...);
+    if (losses.is_meta()) return {losses, slopes};
+    call.load(args...);
+    call.write_losses(losses, &slopes);
+    return {losses, slopes};
+  }
+
   static Tensor backward(const Tensor& grad_output, Args... args) {
+    return gradient_by([&](Call& call, Tensor& grad) { call.write_gradient(grad, Upstream(grad_output)); }, args...);
+  }
+
+  static Tensor backward_by_slopes(const Tensor& grad_output, const Tensor& slopes, Args... args) {
+    return gradient_by([&](Call& call, Tensor& grad) { call.write_gradient(grad, Upstream(grad_output), slopes); },
+                       args...);
+  }
+
+  static Tensor gradient_by(const auto& write, Args... args) {
     Call call(args...);
     Tensor grad = new_gradient(args...);
     if (grad.is_meta()) return grad;
     call.load(args...);
-    call.write_gradient(grad, Upstream(grad_output));
+    write(call, grad);
     return grad;
   }
 
@@ -136,9 +166,9 @@ struct LossOperator<Call, at::Tensor(Args...)> {
       at::AutoDispatchBelowADInplaceOrView below;
       Tensor losses, left;
       const auto arguments = std::tie(args...);
-      if (leaves_gradient(std::get<0>(arguments), std::get<sizeof...(Args) - 1>(arguments)) &&
-          !wants_second(arguments)) {
-        static const auto op = find<LossAndGradient>("_and_gradient");
+      if (leaves_slopes || (leaves_gradient(std::get<0>(arguments), std::get<sizeof...(Args) - 1>(arguments)) &&
+                            !wants_second(arguments))) {
+        static const auto op = find<LossAndLeft>(left_suffix);
         std::tie(losses, left) = op.call(args...);
       } else {
         losses = call(args...);
@@ -157,12 +187,16 @@ struct LossOperator<Call, at::Tensor(Args...)> {
       Kept kept{tensors, ctx->saved_data["options"].toListRef()};
       std::tuple<std::decay_t<Args>...> arguments{kept.template next<std::decay_t<Args>>()...};
       torch::autograd::variable_list grads(sizeof...(Args));
-      if ((grads[0] = settled(tensors[0], grad_outputs[0], arguments)).defined()) return grads;
-      if (ctx->needs_input_grad(0)) grads[0] = differentiate(grad_outputs[0], arguments);
+      if constexpr (leaves_slopes) {
+        grads[0] = differentiate(arguments, grad_outputs[0], tensors[0]);
+      } else {
+        if ((grads[0] = settled(tensors[0], grad_outputs[0], arguments)).defined()) return grads;
+        if (ctx->needs_input_grad(0)) grads[0] = differentiate(arguments, grad_outputs[0]);
+      }
       if constexpr (Call::symmetric)
         if (ctx->needs_input_grad(1)) {
           std::swap(std::get<0>(arguments), std::get<1>(arguments));
-          grads[1] = differentiate(grad_outputs[0], arguments);
+          grads[1] = differentiate(arguments, grad_outputs[0]);
         }
       return grads;
     }
@@ -180,7 +214,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
       options.push_back(argument);
   }
 
-  // The arguments again, in their order. The first tensor is the gradient that was left.
+  // The arguments again, in their order. The first tensor is what was left.
   struct Kept {
     const torch::autograd::variable_list& tensors;
     c10::ArrayRef<c10::IValue> options;
@@ -201,9 +235,10 @@ struct LossOperator<Call, at::Tensor(Args...)> {
 
   // The backward operator, called from a backward pass: through its own autograd where create_graph asks for it (the
   // Python package registers that: pure PyTorch, which can be differentiated again), else past it.
-  static Tensor differentiate(const Tensor& grad_output, const auto& arguments) {
-    static const auto op = find<Backward>("_backward");
-    const auto call_op = [&](const auto&... args) { return op.call(grad_output, args...); };
+  template <class... Before>  // the upstream gradient, and slopes that were left
+  static Tensor differentiate(const auto& arguments, const Before&... before) {
+    static const auto op = find<Tensor(const Before&..., Args...)>("_backward");
+    const auto call_op = [&](const auto&... args) { return op.call(before..., args...); };
     if (at::GradMode::is_enabled()) return std::apply(call_op, arguments);
     at::AutoDispatchBelowADInplaceOrView below;
     return std::apply(call_op, arguments);

@@ -57,6 +57,7 @@ struct RegionCall {
       "str activation, str per, int power, float alpha, float beta, float gamma, float smooth_numerator, "
       "float smooth_denominator, int ignore_index, str reduction";
   static constexpr bool symmetric = false;
+  static constexpr auto left = Left::slopes;
 
   RegionArguments a{};
   Reduction reduction{};
@@ -136,36 +137,42 @@ struct RegionCall {
     divisor = Divisor(avg_factor, by, reduction, a.regions(), a.float64);
   }
 
-  // Each loss, or the reduced one.
-  void write_losses(Tensor& losses) const {
+  // Two of each class of each image: see core/region_formulas.h.
+  Tensor new_slopes(const Tensor& logits, const auto&...) const {
+    const auto shape = logits.sym_sizes();
+    return at::empty_symint({shape[0], shape[1], 2}, logits.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+  }
+
+  // Each loss, or the reduced one; and the slopes where they are wanted.
+  void write_losses(Tensor& losses, Tensor* slopes = nullptr) const {
+    void* const to = slopes ? slopes->mutable_data_ptr() : nullptr;
 #ifdef IOULOSS_CUDA
-    if (losses.is_cuda()) return launch_region_loss(a, reduction, divisor, &losses, nullptr);
+    if (losses.is_cuda()) return launch_region_loss(a, reduction, divisor, losses, to);
 #endif
     const bool each = reduction == Reduction::none;
-    const double sum = write_region_values(a, cell_sums_on_cpu(a), each ? losses.mutable_data_ptr() : nullptr, nullptr);
+    const double sum = write_region_values(a, cell_sums_on_cpu(a), each ? losses.mutable_data_ptr() : nullptr, to,
+                                           divisor.scale_on_cpu());
     if (!each) divisor.write_on_cpu(sum, losses);
   }
 
-  // The gradient by the logits; with it, where `loss` is given, the reduced loss.
-  void write_gradient(Tensor& grad, const Upstream& upstream, Tensor* loss = nullptr) const {
+  // The gradient by the logits.
+  void write_gradient(Tensor& grad, const Upstream& upstream, const Tensor& slopes) const {
+    TORCH_CHECK_TYPE(slopes.scalar_type() == (a.float64 ? at::kDouble : at::kFloat), "slopes: got dtype ",
+                     dtype_name(slopes), ", wants that of the loss");
+    TORCH_CHECK_VALUE(slopes.sizes() == at::IntArrayRef({a.images, a.classes, 2}), "slopes: got shape ", slopes.sizes(),
+                      ", wants [", a.images, ", ", a.classes, ", 2]");
+    check_device("slopes", slopes, "logits", logits);
+    const Tensor of_cells = slopes.contiguous();
 #ifdef IOULOSS_CUDA
-    if (grad.is_cuda()) return launch_region_loss(a, reduction, divisor, loss, &grad, upstream);
+    if (grad.is_cuda()) return launch_region_gradient(a, upstream, of_cells.data_ptr(), grad);
 #endif
-    std::vector<double> slopes(2 * a.cells());  // of doubles or of floats
-    const double sum =
-        write_region_values(a, cell_sums_on_cpu(a), nullptr, slopes.data(), upstream.values, divisor.scale_on_cpu());
-    if (loss) divisor.write_on_cpu(sum, *loss);
+    const Tensor scaled = at::empty_like(of_cells);
+    scale_slopes(a, upstream.values, of_cells.const_data_ptr(), scaled.mutable_data_ptr());
     const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
-    for_all_parts(
-        a, [&](int64_t begin, int64_t end) { cpu_kernels().regions.gradient(a, slopes.data(), out, begin, end); });
+    for_all_parts(a, [&](int64_t begin, int64_t end) {
+      cpu_kernels().regions.gradient(a, scaled.const_data_ptr(), out, begin, end);
+    });
   }
-
-#ifdef IOULOSS_CUDA
-  // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.
-  void settle(Tensor& left, const Upstream& upstream) const {
-    launch_region_loss(a, reduction, divisor, nullptr, &left, upstream, true);
-  }
-#endif
 
  private:
   Tensor logits, targets, class_weight;

@@ -54,6 +54,7 @@ struct RowCall : LossCall<RowArguments, 0> {
       "str formula, float alpha, float gamma, float label_smoothing, float poly_epsilon, float temperature, "
       "int ignore_index, int class_dim, str reduction";
   static constexpr bool symmetric = false;
+  static constexpr auto left = Left::gradient;
 
   RowCall(const Tensor& logits, const OptionalTensor& targets, const OptionalTensor& weight,
           const OptionalTensor& avg_factor, std::optional<double> by, const OptionalTensor& class_weight,
