@@ -7,6 +7,7 @@
 #   make accuracy   the errors of every backend, for docs/accuracy.md
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
 #   make wheel      build a wheel                    make format        let the formatters have their way
+#   make libraries  the losses beside kornia's, MONAI's and segmentation-models-pytorch's
 #   make mutate     plant faults in the kernels, and see which tests on the emulated GPU notice
 
 PYTHON ?= python3
@@ -36,6 +37,9 @@ SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*)
 TORCH := $(VENV)/.torch
 BUILT := $(VENV)/.built-$(BUILD)
 
+# Where libraries with the same losses are, beside the ordinary environment and unseen from it.
+LIBRARIES := $(VENV)/libraries
+
 # The tests of every backend.
 LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py regions*.py)) \
 	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py)
@@ -44,7 +48,7 @@ OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
 # What they leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage
 
-.PHONY: train test emulate emulate-boxes emulate-others emulate-counts mutate gpu bench bench-quick accuracy lint format wheel clean
+.PHONY: train test emulate emulate-boxes emulate-others emulate-counts libraries mutate gpu bench bench-quick accuracy lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -65,6 +69,12 @@ $(VENV)/.test: requirements/test.txt $(VENV)/.train
 	$(PIP) -r $<
 	touch $@
 
+# Without what they require, lest another torch come with them; and anew, as pip overwrites nothing in a target.
+$(VENV)/.libraries: requirements/libraries.txt $(TORCH)
+	rm -rf $(LIBRARIES)
+	$(PIP) --no-deps --target $(LIBRARIES) -r $<
+	touch $@
+
 $(VENV)/.lint: requirements/lint.txt $(TORCH)
 	$(PIP) -r $<
 	touch $@
@@ -75,6 +85,7 @@ train: $(BUILT) $(VENV)/.train
 test: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest --numprocesses=auto
 	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q --numprocesses=auto $(LOSS_TESTS) tests/test_torchvision_parity.py tests/test_package.py
+	$(MAKE) BUILD=$(BUILD) libraries
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate
 endif
@@ -94,6 +105,9 @@ emulate-others: $(BUILT)
 
 emulate-counts: $(BUILT)
 	$(EMULATED) $(IN_VENV) -m pytest -q tests/test_gpu_counts.py
+
+libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
+	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q tests/test_libraries_parity.py
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.
 mutate: $(BUILT) $(VENV)/.test

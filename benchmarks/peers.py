@@ -281,28 +281,51 @@ def _ultralytics(loss: str, device: str) -> dict[str, Loss]:
 
 
 def _kornia(loss: str, device: str) -> dict[str, Loss]:
-    losses = _module("kornia.losses") if loss == "focal_dense" else None
+    losses = _module("kornia.losses") if loss in ("focal_dense", "softmax_focal", "softmax_dice") else None
     if losses is None:
         return {}
-    function = losses.binary_focal_loss_with_logits
-    return {"kornia": lambda x, t: function(x, t, alpha=ALPHA, gamma=GAMMA, reduction="sum")}
+    table: dict[str, Loss] = {
+        "focal_dense": lambda x, t: losses.binary_focal_loss_with_logits(x, t, ALPHA, GAMMA, "sum"),
+        # Its alpha has 1 - alpha for the first class; its mean is of all logits.
+        "softmax_focal": lambda x, t: ALPHA * CLASSES * losses.focal_loss(x, t, None, GAMMA, "mean"),
+        # "macro" leaves out the classes that an image has not; here each has all. It takes images alone, [N, C, H, W].
+        "softmax_dice": lambda x, t: losses.dice_loss(x[..., None], t[..., None], "macro", SMOOTH),
+    }
+    return {"kornia": table[loss]}
 
 
 def _monai(loss: str, device: str) -> dict[str, Loss]:
-    losses = _module("monai.losses") if loss in ("focal_dense", "dice") else None
+    names = ("focal_dense", "softmax_focal", "dice", "softmax_dice")
+    losses = _module("monai.losses") if loss in names else None
     if losses is None:
         return {}
-    if loss == "dice":
-        return {"monai": losses.DiceLoss(sigmoid=True)}
     # Its "sum" is a mean over all but the batch and the classes.
-    function = losses.FocalLoss(gamma=GAMMA, alpha=ALPHA, reduction="none")
-    return {"monai": lambda x, t: function(x, t).sum()}
+    focal = losses.FocalLoss(gamma=GAMMA, alpha=ALPHA, reduction="none")
+    softmax_focal = losses.FocalLoss(gamma=GAMMA, use_softmax=True, to_onehot_y=True)
+    softmax_dice = losses.DiceLoss(softmax=True, to_onehot_y=True)
+    table: dict[str, Loss] = {
+        "focal_dense": lambda x, t: focal(x, t).sum(),
+        "softmax_focal": lambda x, t: ALPHA * CLASSES * softmax_focal(x, t[:, None]),  # as in kornia
+        "dice": losses.DiceLoss(sigmoid=True),
+        "softmax_dice": lambda x, t: softmax_dice(x, t[:, None]),
+    }
+    return {"monai": table[loss]}
 
 
 def _segmentation_models(loss: str, device: str) -> dict[str, Loss]:
-    losses = _module("segmentation_models_pytorch.losses") if loss == "focal_dense" else None
-    # Each logit by itself; its mode "multilabel" takes the mean over the classes.
-    return {} if losses is None else {"smp": losses.FocalLoss("binary", alpha=ALPHA, gamma=GAMMA, reduction="sum")}
+    names = ("focal_dense", "cross_entropy", "dice")
+    losses = _module("segmentation_models_pytorch.losses") if loss in names else None
+    if losses is None:
+        return {}
+    # Its smoothing counts double. Sums are over the images: so all are classes of one.
+    dice = losses.DiceLoss("multilabel", smooth=SMOOTH / 2)
+    table: dict[str, Loss] = {
+        # Each logit by itself; its mode "multilabel" takes the mean over the classes.
+        "focal_dense": losses.FocalLoss("binary", alpha=ALPHA, gamma=GAMMA, reduction="sum"),
+        "cross_entropy": losses.SoftCrossEntropyLoss(smooth_factor=row_peers.SMOOTHING),
+        "dice": lambda x, t: dice(x.flatten(0, 1)[None], t.flatten(0, 1)[None]),
+    }
+    return {"smp": table[loss]}
 
 
 def in_float32(loss: Loss) -> Loss:
