@@ -1,9 +1,9 @@
 // The losses on a row of logits.
 //
-// A row is gone through three times: for its largest logit m; for sums over the classes; for the gradient. A formula
-// says what is summed of each class (add), what follows from the sums (finish), and the gradient of a class (gradient).
-// It is told of a class how far its logit lies below m, the exponential of that, and `extra`: the class's probability
-// in the target, or its share of the smoothing.
+// A row is gone through twice: for its largest logit m and sums over the classes; and for the gradient. A formula says
+// what is summed of each class (add), what becomes of the sums where a larger logit turns up (raise), what follows from
+// them (finish), and the gradient of a class (gradient). It is told of a class how far its logit lies below m, the
+// exponential of that, and `extra`: the class's probability in the target, or its share of the smoothing.
 #pragma once
 
 #include "logit_formulas.h"
@@ -96,8 +96,7 @@ IOULOSS_INLINE V power_of(V x, V log_x, Element<V> exponent) {
 // number, y = logsumexp(others) - x_t: u is sigmoid(y), and CE softplus(y). No 1 - p_t is ever formed, and the gradient
 // of the others is that by y, dealt out by their softmax. With smoothing, CE blends the cross entropies of all classes,
 // each with its weight; a class's extra is its share of that. A second class makes of w CE the blend of two (DFL); it
-// is the one with the smaller share. m is the largest logit of the others; in the sums the class t itself is to stand
-// as if its logit was m.
+// is the one with the smaller share. m is the largest logit of the others, and they alone are summed.
 template <bool smooth>
 struct ClassTarget {
   static constexpr int sums = smooth ? 3 : 1;
@@ -117,10 +116,17 @@ struct ClassTarget {
     }
   }
 
+  // m is larger by `by`, of which `e` is the exponential.
+  template <class V>
+  static IOULOSS_INLINE void raise(V (&sum)[sums], V by, V e) {
+    sum[0] = sum[0] * e;
+    if constexpr (smooth) sum[1] = mul_add(sum[2], by, sum[1]);
+  }
+
   template <class V>
   static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
                                             const RowParameters<Element<V>>& p) {
-    const V others = sum[0] - V(1);  // without t's; 0, or at least 1
+    const V others = sum[0];  // 0, or at least 1
     const V log_others = logarithm(others);
     const V y = bounded((m - t.logit) + log_others);
     const Sigmoid<V> s(y);
@@ -129,8 +135,8 @@ struct ClassTarget {
     V hard = t.weight, soft(0), smoothed(0);
     if constexpr (smooth) {
       hard = mul_add(V(p.hard), t.weight, t.extra);
-      soft = sum[2] - t.extra;
-      smoothed = mul_add(soft, log_others + negative, sum[1]);  // of the other classes: nothing in it is negative
+      soft = sum[2];
+      smoothed = mul_add(soft, log_others + negative, sum[1]);  // nothing in it is negative
     }
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, entropy, smoothed) + poly * u);
@@ -178,6 +184,13 @@ IOULOSS_INLINE void add_power(V& below_largest, V& count, V below, V e) {
   count = count + select(is_largest, V(1), V(0));
 }
 
+template <class V>
+IOULOSS_INLINE void raise_power(V& below_largest, V& count, V by, V e) {
+  const auto same = by == V(0);
+  below_largest = select(same, below_largest, (below_largest + count) * e);
+  count = select(same, count, V(0));
+}
+
 // T^2 times the divergence of softmax(x / T) from the target's probabilities q: sum q log(q / p).
 struct KLDivergence {
   static constexpr int sums = 4;
@@ -194,6 +207,12 @@ struct KLDivergence {
     const V log_q = select(absolute(q) < V(Limits<Element<V>>::tiny), V(0), logarithm(q));
     sum[2] = mul_add(q, log_q + below, sum[2]);
     sum[3] = sum[3] + q;
+  }
+
+  template <class V>
+  static IOULOSS_INLINE void raise(V (&sum)[sums], V by, V e) {
+    raise_power(sum[0], sum[1], by, e);
+    sum[2] = mul_add(sum[3], by, sum[2]);
   }
 
   template <class V>
@@ -224,6 +243,12 @@ struct Entropy {
   static IOULOSS_INLINE void add(V (&sum)[sums], V below, V e, V) {
     add_power(sum[0], sum[1], below, e);
     sum[2] = mul_add(e, below, sum[2]);
+  }
+
+  template <class V>
+  static IOULOSS_INLINE void raise(V (&sum)[sums], V by, V e) {
+    sum[2] = mul_add(sum[0] + sum[1], by * e, sum[2] * e);  // by * e is never infinite
+    raise_power(sum[0], sum[1], by, e);
   }
 
   template <class V>

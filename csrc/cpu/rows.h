@@ -1,6 +1,6 @@
 // The shape "rows of logits" on the CPU: C logits and a target to one loss, a tile of rows at a time. Rows of so many
-// classes that a tile does not hold them go through it block by block, once for each of the three things a formula
-// needs; see core/row_formulas.h.
+// classes that a tile does not hold them go through it block by block, once for the loss and once for the gradient; see
+// core/row_formulas.h.
 #pragma once
 
 #include "row_tile.h"
@@ -52,13 +52,10 @@ struct RowKernel {
     const bool resident = a.classes <= tile.classes;
     largest = V(-Limits<T>::largest);
     own.logit = own.other_logit = V(0);
-    for_each_block(first, rows, [&](const RowBlock& b) {
-      load(b);
-      find_largest(b);
-    });
     for (V& total : sum) total = V(0);
     for_each_block(first, rows, [&](const RowBlock& b) {
-      if (!resident) load(b);
+      load(b);
+      raise_largest(b);
       add_powers(b);
     });
     finish();
@@ -129,8 +126,9 @@ struct RowKernel {
     for (int c = 0; c < b.classes; ++c, number = number + one) f(c, number == target, number == other);
   }
 
-  // Of the classes that are not the target. The logits of the target and the other class are kept.
-  void find_largest(const RowBlock& b) {
+  // Of the classes that are not the target, with what was summed so far. The logits of the target and the other class
+  // are kept.
+  void raise_largest(const RowBlock& b) {
     const V lowest(-Limits<T>::largest);
     V most = largest, logit = own.logit, other_logit = own.other_logit;  // in registers
     each_class(b, [&](int c, auto is_target, auto is_other) {
@@ -142,6 +140,10 @@ struct RowKernel {
       }
       most = maximum(most, x);
     });
+    if (b.from > 0) {
+      const V by = Formula::below(most, largest, parameters);
+      Formula::raise(sum, by, exponential(-by));
+    }
     largest = most;
     own.logit = logit;
     own.other_logit = other_logit;
@@ -167,12 +169,16 @@ struct RowKernel {
     const V most = largest;
     const auto p = parameters;
     each_class(b, [&](int c, auto is_target, auto) {
-      V x = V::load(tile.logits + c * lanes_);
-      if constexpr (Formula::by_class) x = select(is_target, most, x);
+      V x = V::load(tile.logits + c * lanes_), share = extra(c);
+      if constexpr (Formula::by_class) {
+        x = select(is_target, most, x);
+        share = select(is_target, V(0), share);
+      }
       const V below = Formula::below(most, x, p);
-      const V e = exponential(-below);
+      V e = exponential(-below);
+      if constexpr (Formula::by_class) e = select(is_target, V(0), e);
       e.store(tile.powers + c * lanes_);
-      Formula::add(part, below, e, extra(c));
+      Formula::add(part, below, e, share);
     });
     for (int k = 0; k < Formula::sums; ++k) sum[k] = sum[k] + part[k];
   }

@@ -1,7 +1,8 @@
 // The shape "rows of logits" on the GPU: a group of threads a row. Of rows that lie in memory one after another a few
 // threads have each, or a whole block where it is long; a thread alone takes what has its classes far apart, beside
-// neighbours that take the rows beside. A thread takes four classes at a time, as one vector where the pointers allow
-// it. A row comes from memory once: the passes after the first find it in the first-level cache.
+// neighbours that take the rows beside. A thread takes twelve classes at a time, in vectors of four where the pointers
+// allow it: their largest, then their part of the sums, from registers. So a row of any length is read once for its
+// loss, and once more for its gradient.
 
 #include "../core/row_formulas.h"
 #include "memory.cuh"
@@ -19,6 +20,9 @@ struct RowLaunch {
   int width;                    // threads of a row: a power of 2 up to 32, or all of a block
   bool vectors;                 // four classes can be loaded at a time, and four gradients stored
 };
+
+// Vectors that a thread has in registers: as many as keep the loads of a row in flight.
+inline constexpr int quads = 3;
 
 // The values of a row's threads folded into one, in an order fixed by the width. Every thread of the block must call
 // it.
@@ -100,28 +104,48 @@ struct Row {
     }
   }
 
-  // The loss and what its gradient is made of; and the largest logit of those that are compared.
-  __device__ __forceinline__ RowResult<T> evaluate(T& largest) const {
-    largest = T(-Limits<T>::largest);
-    each_quad([&](int64_t c, int count) {
-      T x[per_thread];
-      load_quad(l.a.logits, logits, c, count, x);
+  // Adds to the sums what this thread has of the classes from `from` on. All threads of the row know its largest logit,
+  // that of the class's own target left out.
+  __device__ __forceinline__ void add_classes(int64_t from, T& largest, T (&sum)[Formula::sums]) const {
+    T x[quads][per_thread], most = largest;
+    const auto each = [&](auto f) {
+#pragma unroll
+      for (int q = 0; q < quads; ++q) {
+        const int64_t c = from + (q * l.width + threadIdx.x % l.width) * per_thread;
+        f(x[q], c, int(l.a.classes - c < per_thread ? l.a.classes - c : per_thread));
+      }
+    };
+    each([&](T(&of_quad)[per_thread], int64_t c, int count) {
+      if (count <= 0) return;
+      load_quad(l.a.logits, logits, c, count, of_quad);
 #pragma unroll
       for (int k = 0; k < per_thread; ++k)
-        if (k < count && c + k != target) largest = x[k] > largest ? x[k] : largest;
+        if (k < count && c + k != target) most = of_quad[k] > most ? of_quad[k] : most;
     });
-    largest = fold_row(largest, l.width, [](T a, T b) { return a > b ? a : b; });
-    T sum[Formula::sums] = {};
-    each_quad([&](int64_t c, int count) {
-      T x[per_thread], extra[per_thread] = {};
-      load_quad(l.a.logits, logits, c, count, x);
+    most = fold_row(most, l.width, [](T a, T b) { return a > b ? a : b; });
+    if (from > 0) {
+      const T by = Formula::below(most, largest, l.parameters);
+      Formula::raise(sum, by, exponential(-by));
+    }
+    largest = most;
+    each([&](const T(&of_quad)[per_thread], int64_t c, int count) {
+      if (count <= 0) return;
+      T extra[per_thread] = {};
       load_extra(c, count, extra);
 #pragma unroll
       for (int k = 0; k < per_thread; ++k) {
-        const T below = Formula::below(largest, c + k == target ? largest : x[k], l.parameters);
-        if (k < count) Formula::add(sum, below, exponential(-below), extra[k]);
+        const T below = Formula::below(most, of_quad[k], l.parameters);
+        if (k < count && c + k != target) Formula::add(sum, below, exponential(-below), extra[k]);
       }
     });
+  }
+
+  // The loss and what its gradient is made of; and the largest logit of those that are compared.
+  __device__ __forceinline__ RowResult<T> evaluate(T& largest) const {
+    largest = T(-Limits<T>::largest);
+    T sum[Formula::sums] = {};
+#pragma unroll 1
+    for (int64_t from = 0; from < l.a.classes; from += quads * l.width * per_thread) add_classes(from, largest, sum);
 #pragma unroll
     for (T& x : sum) x = fold_row(x, l.width, [](T a, T b) { return a + b; });
     RowTarget<T> own{};
@@ -207,10 +231,10 @@ __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
 
 // ---- launches ----------------------------------------------------------------------------------------------------
 
-// Three quads a thread, so long as a row has no more than a warp: as many as keep the loads of a row in flight.
+// So many that each has its classes in registers at once, where a warp can; a block for rows of many times that.
 static int width_of(const RowArguments& a) {
   if (a.inner > 1 || a.logits.class_stride != 1) return 1;
-  const int64_t wanted = (a.classes + 3 * per_thread - 1) / (3 * per_thread);
+  const int64_t wanted = (a.classes + quads * per_thread - 1) / (quads * per_thread);
   if (wanted > 4 * 32) return threads;
   int width = 1;
   while (width < wanted && width < 32) width *= 2;
