@@ -8,6 +8,7 @@
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
 #   make wheel      build a wheel                    make format        let the formatters have their way
 #   make libraries  the losses beside kornia's, MONAI's and segmentation-models-pytorch's
+#   make docs       draw the losses for docs/losses.md
 #   make mutate     plant faults in the kernels, and see which tests on the emulated GPU notice
 
 PYTHON ?= python3
@@ -48,7 +49,8 @@ OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
 # What they leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage
 
-.PHONY: train test emulate emulate-boxes emulate-others emulate-counts libraries mutate gpu bench bench-quick accuracy lint format wheel clean
+.PHONY: train test emulate emulate-boxes emulate-others emulate-counts libraries mutate gpu bench bench-quick accuracy \
+	docs lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -126,6 +128,10 @@ bench-quick: $(BUILT) $(VENV)/.train
 # docs/accuracy.md, with the CUDA kernels: on the GPU, or on the emulated one.
 accuracy: $(BUILT) $(VENV)/.test
 	$(ON_DEVICE) $(IN_VENV) -m benchmarks.accuracy $(ARGS)
+
+# The pictures of docs/losses/.
+docs: $(BUILT) $(VENV)/.train
+	$(IN_VENV) docs/plot_losses.py $(ARGS)
 
 CPP_SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 
