@@ -43,7 +43,7 @@ LIBRARIES := $(VENV)/libraries
 
 # The tests of every backend.
 LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py regions*.py)) \
-	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py)
+	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py kept_weight.py)
 BOX_TESTS := $(filter tests/test_boxes% tests/test_mask% tests/test_autograd% tests/test_compile%,$(LOSS_TESTS))
 OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
 # What they leave out of the CUDA kernels.

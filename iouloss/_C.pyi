@@ -79,6 +79,11 @@ def region_loss(
     ignore_index: int,
     reduction: str,
 ) -> Tensor: ...
+def kept_weight(
+    logits: Tensor, targets: Tensor, class_weight: Tensor | None, ignore_index: int, class_dim: int, unit: str
+) -> Tensor:
+    """What a mean over class indices is divided by: csrc/torch/kept_weight.h."""
+
 def formulas() -> list[str]:
     """The names that ``formula`` of ``box_loss`` takes."""
 

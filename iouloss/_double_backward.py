@@ -122,7 +122,9 @@ def _register(loss: Callable[..., Tensor], left: int = 0) -> None:
         # A view, so that one tensor given as both arguments still gets two gradients; a leaf where only grad_output is
         # to be differentiated.
         first = first.view_as(first) if first.requires_grad else first.detach().requires_grad_()
-        return torch.autograd.grad(loss(first, second, *others), first, grad_output, create_graph=True)[0]
+        derivative: Tensor
+        (derivative,) = torch.autograd.grad(loss(first, second, *others), first, grad_output, create_graph=True)
+        return derivative
 
     _library.impl(name, backward)  # type: ignore[no-untyped-call]
 

@@ -15,10 +15,9 @@ from torch import Tensor
 from . import _backend, reference
 from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
-from .reference.logits import Parameters, kept_elements
+from .reference.logits import Parameters
 from .reference.region_checks import check_region_loss
 from .reference.row_checks import check_row_loss
-from .reference.rows import kept_weight
 
 _extension: Any = _backend.extension
 _has_cuda = _backend.has_cuda
@@ -130,6 +129,30 @@ def one_minus(tensor: Tensor) -> Tensor:
     return 1 - tensor.double()
 
 
+def _kept_weight(
+    logits: Any, targets: Any, class_weight: Any, ignore_index: Any, class_dim: Any, unit: str
+) -> Tensor | None:
+    """What a mean over class indices is divided by, in one operator.
+
+    None where the reference serves the call, which counts by itself, and where an argument is not what it should be,
+    which the checks of the loss say.
+    """
+    if not _fused(logits, class_weight) or getattr(targets, "dtype", None) != torch.int64:
+        return None
+    if (
+        not (isinstance(class_dim, int) and isinstance(ignore_index, int))
+        or not -logits.ndim <= class_dim < logits.ndim
+    ):
+        return None
+    if any(x is not None and getattr(x, "device", None) != logits.device for x in (targets, class_weight)):
+        return None
+    if class_weight is not None and class_weight.shape != (logits.shape[class_dim],):
+        return None
+    operators = torch.ops.iouloss if _is_compiling() else _extension
+    kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
+    return kept
+
+
 def logit_loss(
     formula: str,
     logits: Tensor,
@@ -142,9 +165,9 @@ def logit_loss(
     reduction: str,
 ) -> Tensor:
     """A loss of logits and their targets; ``iouloss.functional`` documents them."""
-    indices = getattr(targets, "dtype", None) == torch.int64 and getattr(logits, "ndim", 0) > 0
-    if avg_factor is None and reduction == "mean" and indices:
-        avg_factor = kept_elements(logits, targets, ignore_index)
+    given = avg_factor
+    if avg_factor is None and reduction == "mean":
+        avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
     per_class, numbers = [], []
     for option in parameters[:3]:
         tensor, number = _split(option)
@@ -158,11 +181,9 @@ def logit_loss(
         ),
         constants=(targets, scores, weight, *per_class, avg_factor),
         pure=lambda: reference.logit_loss(
-            logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, reduction
+            logits, targets, scores, weight, given, formula, parameters, ignore_index, reduction
         ),
-        check=lambda: check_logit_loss(
-            logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction
-        ),
+        check=lambda: check_logit_loss(logits, targets, scores, weight, given, parameters, ignore_index, reduction),
     )
 
 
@@ -211,7 +232,7 @@ def row_loss(
     constants = (targets, weight, avg_factor, class_weight)
     if avg_factor is None and reduction == "mean" and formula in ("softmax_focal", "cross_entropy"):
         counted = class_weight if formula == "cross_entropy" else None
-        avg_factor = _divisor_by_class(logits, targets, counted, ignore_index, class_dim)
+        avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row")
     return dispatch(
         "row_loss",
         (logits, targets, weight, *divisors(avg_factor, logits), class_weight, formula, *options),
@@ -219,19 +240,6 @@ def row_loss(
         pure=lambda: reference.row_loss(*given),
         check=lambda: check_row_loss(*given),
     )
-
-
-def _divisor_by_class(logits: Any, targets: Any, class_weight: Any, ignore_index: Any, class_dim: Any) -> Any:
-    """What a mean over classes is divided by; None where an argument is not what it should be, which a check says."""
-    if getattr(targets, "dtype", None) != torch.int64 or not isinstance(logits, Tensor):
-        return None
-    if any(isinstance(x, Tensor) and x.device != logits.device for x in (targets, class_weight)):
-        return None
-    if not isinstance(class_dim, int) or not -logits.ndim <= class_dim < logits.ndim:
-        return None
-    if class_weight is not None and getattr(class_weight, "shape", None) != (logits.shape[class_dim],):
-        return None
-    return kept_weight(logits, targets, class_weight, ignore_index, class_dim)
 
 
 def region_loss(

@@ -99,7 +99,8 @@ struct QualityFocal {
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
     const V alpha = blend(z, f.alpha1, f.alpha0), bce = cross_entropy(x, s, z);
-    const V p_minus_z = blend(z, -s.n, s.p), distance = absolute(p_minus_z), log_distance = logarithm(distance);
+    const V p_minus_z = blend(z, -s.n, s.p), distance = absolute(p_minus_z);
+    const auto log_distance = [&] { return logarithm(distance); };
     const V less = select(distance == V(0), V(0), power(distance, log_distance, f.second - 1));
     const V factor = alpha * power(distance, log_distance, f.second), sign = select(p_minus_z < V(0), V(-1), V(1));
     return {factor * bce, mul_add(factor, p_minus_z, alpha * V(f.second) * (sign * less) * (s.p * s.n * bce))};
@@ -109,7 +110,7 @@ struct QualityFocal {
 // sigmoid(u)^exponent softplus(u), and its derivative by u: how much a target costs that u contradicts
 template <class V>
 IOULOSS_INLINE Evaluated<V> contradiction(V u, const Sigmoid<V>& s, V r, V other, Element<V> exponent) {
-  const V cost = softplus(u, s), factor = power(r, -softplus(-u, s), exponent);
+  const V cost = softplus(u, s), factor = power(r, [&] { return -softplus(-u, s); }, exponent);
   return {factor * cost, factor * mul_add(V(exponent), other * cost, r)};
 }
 
@@ -136,7 +137,8 @@ struct GaussianFocal {
     const auto is_peak = z == V(1);
     const Evaluated<V> e =
         contradiction(select(is_peak, -x, x), s, select(is_peak, s.n, s.p), select(is_peak, s.p, s.n), f.second);
-    const V away = V(1) - z, weight = select(is_peak, f.alpha1, f.alpha0 * power(away, logarithm(away), f.third));
+    const V away = V(1) - z, fading = power(away, [&] { return logarithm(away); }, f.third);
+    const V weight = select(is_peak, f.alpha1, f.alpha0 * fading);
     return {weight * e.value, select(is_peak, -weight, weight) * e.gradient};
   }
 };
@@ -170,7 +172,7 @@ struct Asymmetric {
       const V pm = positive_part(s.p - V(margin)), rest = s.n + V(margin);
       const V cost = margin == 0 ? softplus(x, s) : select(pm > V(0), -logarithm(rest), V(0));
       const V slope = margin == 0 ? s.p : select(pm > V(0), s.p * s.n * reciprocal(rest), V(0));
-      const V log_pm = margin == 0 ? -flat : logarithm(pm);
+      const auto log_pm = [&] { return margin == 0 ? -flat : logarithm(pm); };
       const V factor = power(pm, log_pm, f.second);
       V gradient = factor * slope;
       if constexpr (attached) {

@@ -78,15 +78,15 @@ IOULOSS_INLINE V softplus(V x, const Sigmoid<V>& s) {
   return positive_part(x) + s.tail;
 }
 
-// base^exponent for base >= 0, by squaring where it is a small power of two, else by the logarithm; 0^0 is 1. The
-// exponent is one number for a whole launch, so this branch is taken by all alike.
-template <class V>
-IOULOSS_INLINE V power(V base, V log_base, Element<V> exponent) {
+// base^exponent for base >= 0, by squaring where it is a small power of two, else by the logarithm, which only then is
+// computed; 0^0 is 1. The exponent is one number for a whole launch, so this branch is taken by all alike.
+template <class V, class Log>
+IOULOSS_INLINE V power(V base, Log log_base, Element<V> exponent) {
   if (exponent == 2) return base * base;
   if (exponent == 1) return base;
   if (exponent == 0) return V(1);
   if (exponent == 4) return (base * base) * (base * base);
-  return exponential(V(exponent) * log_base);
+  return exponential(V(exponent) * log_base());
 }
 
 // A loss and its derivative by the logit. A compiler drops the one that is not used.

@@ -48,6 +48,25 @@ bool are_square(const ClassRows& of, Dtype dtype, const RowArguments& a, const R
          dtype == (sizeof(T) == 8 ? Dtype::float64 : Dtype::float32);
 }
 
+// A row of `lanes` values for each class of the tile that is to be read or written next, wanted in the cache by then.
+struct RowsAhead {
+  const char* at = nullptr;
+  int64_t step = 0;  // bytes from class to class; 0 where there is no order to foresee
+
+  IOULOSS_INLINE void fetch(int c) const { __builtin_prefetch(at + c * step); }
+};
+
+// Of the rows from `first` on, as one piece or as neighbours.
+inline RowsAhead rows_ahead(const ClassRows& of, Dtype dtype, const RowArguments& a, int64_t first, int rows) {
+  if (!of.data) return {};
+  const RowBlock b{first, rows, 0, int(a.classes)};
+  const char* const data = static_cast<const char*>(of.data);
+  if (are_adjacent(of, a, b)) return {data + first * a.classes * size_of(dtype), rows * size_of(dtype)};
+  if (are_neighbours(of, a, b))
+    return {data + place_of(of, a, first) * size_of(dtype), of.class_stride * size_of(dtype)};
+  return {data, 0};
+}
+
 template <class T>
 void load_block(const ClassRows& from, const RowArguments& a, const RowBlock& b, T* __restrict__ lines, T* out) {
   constexpr int most = RowTile<T>::rows;

@@ -36,6 +36,7 @@ struct RowKernel {
   V largest, sum[Formula::sums];
   RowTarget<V> own;
   RowResult<V> result;
+  RowsAhead next_logits, next_targets, own_gradient;
 
   RowKernel(const RowArguments& a, const Values& upstream, double scale, const Output& grad)
       : a(a),
@@ -49,6 +50,7 @@ struct RowKernel {
   void run(int64_t first, int rows) {
     if (rows < lanes_) std::fill_n(tile.logits, tile.classes * lanes_, T(0)), state = {};
     load_state(first, rows);
+    look_ahead(first, rows);
     const bool resident = a.classes <= tile.classes;
     largest = V(-Limits<T>::largest);
     own.logit = own.other_logit = V(0);
@@ -126,12 +128,22 @@ struct RowKernel {
     for (int c = 0; c < b.classes; ++c, number = number + one) f(c, number == target, number == other);
   }
 
+  // What the next tile reads and this one writes, so that the memory works while the arithmetic does.
+  void look_ahead(int64_t first, int rows) {
+    next_logits = rows_ahead(a.logits, a.logits.dtype, a, first + rows, lanes_);
+    if constexpr (Formula::dense) next_targets = rows_ahead(a.targets, a.targets.dtype, a, first + rows, lanes_);
+    ClassRows to = gradient_rows(a);
+    to.data = grad.data;
+    own_gradient = rows_ahead(to, grad.dtype, a, first, lanes_);
+  }
+
   // Of the classes that are not the target, with what was summed so far. The logits of the target and the other class
   // are kept.
   void raise_largest(const RowBlock& b) {
     const V lowest(-Limits<T>::largest);
     V most = largest, logit = own.logit, other_logit = own.other_logit;  // in registers
     each_class(b, [&](int c, auto is_target, auto is_other) {
+      own_gradient.fetch(b.from + c);
       V x = V::load(tile.logits + c * lanes_);
       if constexpr (Formula::by_class) {
         logit = select(is_target, x, logit);
@@ -169,6 +181,8 @@ struct RowKernel {
     const V most = largest;
     const auto p = parameters;
     each_class(b, [&](int c, auto is_target, auto) {
+      next_logits.fetch(b.from + c);
+      if constexpr (Formula::dense) next_targets.fetch(b.from + c);
       V x = V::load(tile.logits + c * lanes_), share = extra(c);
       if constexpr (Formula::by_class) {
         x = select(is_target, most, x);

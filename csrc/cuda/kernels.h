@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include "../core/arguments.h"
+#include "../core/kept_arguments.h"
 #include "../core/region_arguments.h"
 #include "../core/row_arguments.h"
 
@@ -42,6 +43,10 @@ void launch_losses(const RowArguments&, const Delivery&, const DeviceScale&, cud
 void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const LogitArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const RowArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
+
+// The sum, times `each`.
+int64_t scratch_bytes(const KeptArguments&);
+void launch_kept_weight(const KeptArguments&, const Delivery&, double each, cudaStream_t);
 
 // Regions take two kernels, of which the second leaves two slopes a cell (core/region_formulas.h) where they are
 // wanted, and one more for the gradient that these make. The scratch memory is always wanted.

@@ -6,6 +6,7 @@
 #include "../core/box_formulas.h"
 #include "../cpu/kernels.h"
 #include "box_loss.h"
+#include "kept_weight.h"
 #include "logit_loss.h"
 #include "region_loss.h"
 #include "row_loss.h"
@@ -44,6 +45,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   m.def("regression_loss", translated(&iouloss::regression_loss));
   m.def("row_loss", translated(&iouloss::row_loss));
   m.def("region_loss", translated(&iouloss::region_loss));
+  m.def("kept_weight", translated(&iouloss::kept_weight));
   m.def("formulas", [] {
     return std::vector<std::string>(std::begin(iouloss::box_formula_names), std::end(iouloss::box_formula_names));
   });

@@ -62,6 +62,13 @@ void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
+void launch_kept_weight(const KeptArguments& a, double each, at::Tensor& sum) {
+  const c10::cuda::CUDAGuard guard(sum.device());
+  at::Tensor scratch;
+  launch_kept_weight(a, reduced(a, sum, scratch), each, c10::cuda::getCurrentCUDAStream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
 void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,
                         void* slopes) {
   const bool reduced = reduction != Reduction::none;

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "../core/arguments.h"
+#include "../core/kept_arguments.h"
 #include "../core/region_arguments.h"
 #include "../core/row_arguments.h"
 #include "tensors.h"
@@ -20,6 +21,8 @@ void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor
 
 template <class Arguments>
 void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& left);
+
+void launch_kept_weight(const KeptArguments& a, double each, at::Tensor& sum);
 
 // The losses of regions, and where they are wanted the slopes of their cells.
 void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,

@@ -27,14 +27,6 @@
 
 namespace iouloss {
 
-// The keys that one implementation of an operator serves.
-#ifdef IOULOSS_CUDA
-inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::CUDA,
-                                                   c10::DispatchKey::Meta};
-#else
-inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::Meta};
-#endif
-
 enum class Left { gradient, slopes };
 
 // Call describes the loss, and is made for every call of it:

@@ -12,6 +12,14 @@
 
 namespace iouloss {
 
+// The keys that one implementation of an operator serves.
+#ifdef IOULOSS_CUDA
+inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::CUDA,
+                                                   c10::DispatchKey::Meta};
+#else
+inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::Meta};
+#endif
+
 Dtype dtype_of(const at::Tensor& tensor);
 
 // Float64 if one of the tensors is; the dtype of the computation and of the loss.

@@ -1,0 +1,33 @@
+// What a mean over class indices is divided by: one launch, as the loss itself.
+#include "memory.cuh"
+#include "reduce.cuh"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+template <class T>
+__global__ void __launch_bounds__(threads) kept_weight(const KeptArguments a, const Delivery to, const Scale<T> each) {
+  T sum = 0;
+  for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < a.n; i += int64_t(gridDim.x) * threads) {
+    const int64_t index = a.class_index[i];
+    if (is_kept(a, index)) sum += a.class_weight.data ? load<T>(a.class_weight, index) : T(1);
+  }
+  deliver_sum(sum, to, each);
+}
+
+template <class T>
+static void launch(const KeptArguments& a, const Delivery& to, double each, cudaStream_t stream) {
+  const int64_t blocks = grid_for(a.n, true);
+  reset_counter(to, blocks, stream);
+  kept_weight<T><<<unsigned(blocks), threads, 0, stream>>>(a, to, scale_of<T>({nullptr, each}));
+}
+
+}  // namespace IOULOSS_ARCH
+
+int64_t scratch_bytes(const KeptArguments& a) { return scratch_bytes_for(a.n, a.float64); }
+
+void launch_kept_weight(const KeptArguments& a, const Delivery& to, double each, cudaStream_t stream) {
+  a.float64 ? launch<double>(a, to, each, stream) : launch<float>(a, to, each, stream);
+}
+
+}  // namespace iouloss

@@ -1,0 +1,95 @@
+#include "kept_weight.h"
+
+#include <ATen/core/LegacyTypeDispatch.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <torch/library.h>
+
+#include <vector>
+
+#include "../core/kept_arguments.h"
+#include "../cpu/convert.h"
+#include "tensors.h"
+#ifdef IOULOSS_CUDA
+#include "cuda_launch.h"
+#endif
+
+namespace iouloss {
+namespace {
+
+using at::Tensor;
+using OptionalTensor = std::optional<Tensor>;
+
+constexpr int64_t chunk = 32768;  // indices that take some 10 microseconds
+
+double kept_weight_on_cpu(const KeptArguments& a) {
+  std::vector<double> weights(a.class_weight.data ? a.classes : 0);
+  if (a.class_weight.data) load_values(a.class_weight, 0, int(a.classes), weights.data());
+  return sum_over_chunks(a.n, chunk, [&](int64_t begin, int64_t end) {
+    double sum = 0;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t index = a.class_index[i];
+      if (is_kept(a, index)) sum += weights.empty() ? 1 : weights[index];
+    }
+    return sum;
+  });
+}
+
+Tensor compute(const Tensor& logits, const Tensor& targets_, const OptionalTensor& class_weight_, int64_t ignore_index,
+               int64_t class_dim, std::string_view unit) {
+  TORCH_CHECK_VALUE(unit == "row" || unit == "logit", "unit: got '", unit, "', wants 'row' or 'logit'");
+  TORCH_CHECK_TYPE(targets_.scalar_type() == at::kLong, "targets: got dtype ", dtype_name(targets_),
+                   ", wants int64 (class indices)");
+  KeptArguments a{};
+  a.float64 = logits.scalar_type() == at::kDouble;
+  a.background = unit == "logit";
+  a.ignore_index = ignore_index;
+  TORCH_CHECK_VALUE(!class_weight_ || !a.background, "class_weight: got one for the unit 'logit', which has none");
+  const auto classes = logits.sym_size(class_dim);
+  check_shape("class_weight", class_weight_, {classes});
+  check_device("targets", targets_, "logits", logits);
+  check_device("class_weight", class_weight_, "logits", logits);
+  Tensor sum = at::empty({}, logits.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+  if (sum.is_meta()) return sum;
+  const Tensor targets = targets_.contiguous();
+  const Tensor class_weight = class_weight_ ? class_weight_->contiguous() : Tensor();
+  a.n = targets.numel();
+  a.classes = logits.size(class_dim);
+  a.class_index = targets.const_data_ptr<int64_t>();
+  if (class_weight.defined()) a.class_weight = values_of(class_weight);
+  const double each = a.background ? double(a.classes) : 1;
+#ifdef IOULOSS_CUDA
+  if (sum.is_cuda()) {
+    launch_kept_weight(a, each, sum);
+    return sum;
+  }
+#endif
+  sum.fill_(each * kept_weight_on_cpu(a));
+  return sum;
+}
+
+Tensor past_autograd(const Tensor& logits, const Tensor& targets, const OptionalTensor& class_weight,
+                     int64_t ignore_index, int64_t class_dim, std::string_view unit) {
+  at::AutoDispatchBelowADInplaceOrView below;  // a constant of the gradient
+  return kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit);
+}
+
+}  // namespace
+
+Tensor kept_weight(const Tensor& logits, const Tensor& targets, const OptionalTensor& class_weight,
+                   int64_t ignore_index, int64_t class_dim, std::string_view unit) {
+  static const auto op =
+      c10::Dispatcher::singleton().findSchemaOrThrow("iouloss::kept_weight", "").typed<decltype(kept_weight)>();
+  return op.call(logits, targets, class_weight, ignore_index, class_dim, unit);
+}
+
+TORCH_LIBRARY_FRAGMENT(iouloss, m) {
+  m.def(
+      "kept_weight(Tensor logits, Tensor targets, Tensor? class_weight, int ignore_index, int class_dim, str unit) -> "
+      "Tensor",
+      {at::Tag::pt2_compliant_tag});
+  for (const auto key : device_keys) m.impl("kept_weight", torch::dispatch(key, TORCH_FN(compute)));
+  m.impl("kept_weight", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(past_autograd)));
+}
+
+}  // namespace iouloss
