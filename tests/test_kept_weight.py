@@ -34,8 +34,8 @@ def indices(*shape: int) -> Tensor:
 
 @pytest.mark.parametrize("shape", [(0,), (1,), (7, 3), (70_000,)])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_sum(backend: Backend, kept, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    targets = indices(*(min(size, backend.size(size)) for size in shape))
+def test_the_sum(kept, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    targets = indices(*shape)
     counts = [int((targets == c).sum()) for c in range(C)]
     counts[3] = 0
     got = kept(targets, dtype=dtype)
@@ -62,7 +62,7 @@ def test_a_mean_has_no_gradient_through_it(backend: Backend, kept) -> None:
     torch.testing.assert_close(mean * kept(targets.cpu()).to(backend.device), total)
 
 
-def test_errors(backend: Backend, kept) -> None:
+def test_errors(kept) -> None:
     with pytest.raises(ValueError, match="unit: got 'box', wants 'row' or 'logit'"):
         kept(indices(4), unit="box")
     with pytest.raises(TypeError, match=r"targets: got dtype torch.int32, wants int64 \(class indices\)"):
