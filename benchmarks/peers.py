@@ -135,7 +135,6 @@ def quality_focal(logits: Tensor, targets: Tensor) -> Tensor:
 def varifocal(logits: Tensor, targets: Tensor) -> Tensor:
     weight = targets * (targets > 0) + 0.75 * logits.sigmoid() ** 2 * (targets <= 0)
     cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
-    # The weight has a gradient where the target is 0; most implementations hold it constant there too.
     return (weight * cross_entropy).sum()
 
 

@@ -139,10 +139,9 @@ def _kept_weight(
     """
     if not _fused(logits, class_weight) or getattr(targets, "dtype", None) != torch.int64:
         return None
-    if (
-        not (isinstance(class_dim, int) and isinstance(ignore_index, int))
-        or not -logits.ndim <= class_dim < logits.ndim
-    ):
+    if not isinstance(ignore_index, int) or not isinstance(class_dim, int):
+        return None
+    if not -logits.ndim <= class_dim < logits.ndim:
         return None
     if any(x is not None and getattr(x, "device", None) != logits.device for x in (targets, class_weight)):
         return None

@@ -30,7 +30,7 @@ def box_loss(
     Args:
         pred: predicted boxes ``[..., 4]``; float64, float32, float16 or bfloat16. Any unit of length: the losses do
             not depend on it but for ``eps``. Any strides. Boxes are taken as they are: a box with ``x2 < x1`` is not
-            put right, and its area is negative.
+            put right, and counts as one of negative width.
         target: the boxes to match, of ``pred``'s shape and device; may differ in dtype. It gets a gradient if it
             requires one.
         weight: ``[...]``, a floating factor for each box's loss. If it requires a gradient, it gets one (the call

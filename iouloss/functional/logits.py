@@ -190,8 +190,9 @@ def quality_focal_loss(
 
     ``targets`` are dense qualities; or class indices, where the column of the class has the target ``scores[i]``, of
     shape ``[...]`` (the IoU of the prediction, detached; without ``scores``, 1), and every other column 0. ``beta``
-    is a number >= 0. The minimum, 0, is at ``p == z``, where the gradient is 0 for every ``beta``. mmdetection sums
-    over the classes before it divides: pass its ``avg_factor`` for the same numbers.
+    is a number >= 0. The minimum, 0, is at ``p == z``, where the gradient is 0 for every ``beta`` (beside it, for
+    ``beta < 1``, it is without bound). mmdetection sums over the classes before it divides: pass its ``avg_factor`` for
+    the same numbers.
     The common arguments, the errors and the numbers are those of :func:`sigmoid_focal_loss`.
 
     Paper: Li et al., *Generalized Focal Loss*, arXiv:2006.04388.
