@@ -132,6 +132,7 @@ class _Operator:
                 tensor.resize_(alias.size())
                 host_alias(tensor).copy_(alias)
         device.begin_work(stream)
+        device.operators.append(self.op.__name__)
         _Memory(leaves, [*_leaves(outputs), *targets]).note(stream)
         if waits:
             device.host_waits(stream)

@@ -24,6 +24,7 @@ from .statistics import Stats
 ILLEGAL_ADDRESS = 700  # cudaErrorIllegalAddress
 
 history: list[Stats] = []  # of the launches so far
+operators: list[str] = []  # of torch, so far: on a GPU each would be a launch of its own
 
 _runtime = ctypes.CDLL(None)  # it was loaded before anything else
 
