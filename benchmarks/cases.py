@@ -47,7 +47,7 @@ def _index_bytes(rows: int, itemsize: int) -> dict[str, int]:
     return {"forward": count + 8 * rows, "forward_backward": 3 * count + 16 * rows}
 
 
-def _row_bytes(classes: int, per_row: int, dense: int = 0) -> Callable[[int, int], dict[str, int]]:
+def row_bytes(classes: int, per_row: int, dense: int = 0) -> Callable[[int, int], dict[str, int]]:
     # Forward reads the logits and the targets; backward reads both and writes the gradient.
     def count(rows: int, itemsize: int) -> dict[str, int]:
         logits, targets = rows * classes * itemsize, rows * (per_row + dense * classes * itemsize)
@@ -94,10 +94,10 @@ def _rows(ours: Loss, make_inputs: Any, bytes_: Callable[[int, int], dict[str, i
     return Problem(ours, make_inputs, bytes_, bytes_, items=classes, reduction="mean")
 
 
-_CLASSES = (inputs.rows_and_classes, _row_bytes(inputs.CLASSES, per_row=8), inputs.CLASSES)
-_PLACES = (inputs.rows_and_places, _row_bytes(inputs.BINS, per_row=4), inputs.BINS)
-_PROBABILITIES = (inputs.rows_and_probabilities, _row_bytes(inputs.CLASSES, per_row=0, dense=1), inputs.CLASSES)
-_NO_TARGETS = (inputs.rows_and_classes, _row_bytes(inputs.CLASSES, per_row=0), inputs.CLASSES)
+_CLASSES = (inputs.rows_and_classes, row_bytes(inputs.CLASSES, per_row=8), inputs.CLASSES)
+_PLACES = (inputs.rows_and_places, row_bytes(inputs.BINS, per_row=4), inputs.BINS)
+_PROBABILITIES = (inputs.rows_and_probabilities, row_bytes(inputs.CLASSES, per_row=0, dense=1), inputs.CLASSES)
+_NO_TARGETS = (inputs.rows_and_classes, row_bytes(inputs.CLASSES, per_row=0), inputs.CLASSES)
 ROW_PROBLEMS: dict[str, Problem] = {
     "softmax_focal": _rows(iouloss.softmax_focal_loss, *_CLASSES),
     "cross_entropy": _rows(partial(iouloss.cross_entropy_loss, label_smoothing=row_peers.SMOOTHING), *_CLASSES),

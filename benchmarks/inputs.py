@@ -81,10 +81,10 @@ def _rows(rows: int, classes: int, dtype: torch.dtype, device: str) -> tuple[Ten
     return logits.to(device, dtype).requires_grad_(), generator
 
 
-def rows_and_classes(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
+def rows_and_classes(rows: int, dtype: torch.dtype, device: str, classes: int = CLASSES) -> tuple[Tensor, Tensor]:
     """80 logits a row, and a class for each."""
-    logits, generator = _rows(rows, CLASSES, dtype, device)
-    return logits, torch.randint(CLASSES, (rows,), generator=generator).to(device)
+    logits, generator = _rows(rows, classes, dtype, device)
+    return logits, torch.randint(classes, (rows,), generator=generator).to(device)
 
 
 def rows_and_places(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:

@@ -19,11 +19,17 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from . import cases, gpu_counts, peers
+from . import cases, gpu_counts, inputs, peers
+from .gpu_budgets import AGAIN, ONE, OTHER
 from .step import ANCHORS
 
 RESULTS = Path(__file__).parent / "results/roofline.json"
-SIZES = {"box": 10**6, "focal": 8 * ANCHORS * 80}  # boxes, and the logits of 8 images of 800x800
+# What is modelled: boxes, the logits of 8 images of 800x800, 16 bins of a million sides, masks of 512x512 pixels.
+SIZES = (
+    dict.fromkeys(("ciou", "giou", "diou", "eiou"), 10**6)
+    | dict.fromkeys(("focal_dense", "focal_index"), 8 * ANCHORS * inputs.CLASSES)
+    | {"distribution_focal": 10**6 * inputs.BINS, "dice": 512 * 512 * cases.IMAGE_LOGITS}
+)
 LAUNCH = 2e-6  # seconds from the end of a launch to the start of the next, where they are enqueued in time
 EAGER = 6e-6  # seconds of the host for an eager operator; shorter ones leave the GPU waiting
 WARP_ISSUE, SPECIAL = 128, 16  # threads' instructions a clock and multiprocessor, on each of these GPUs
@@ -66,20 +72,16 @@ GPUS = {
 # ------------------------------------------------------------------------------------------------------------- kernels
 
 
-def shape(loss: str) -> str:
-    return "focal" if loss.startswith("focal_") and loss != "focal_eiou" else "box"
-
-
 def floor_bytes(loss: str) -> float:
     """What must be moved for a loss and its gradient: the inputs once, the gradient once."""
     problem = cases.PROBLEMS[loss]
-    least = problem.least_bytes(SIZES[shape(loss)] // problem.items, 4)
+    least = problem.least_bytes(SIZES[loss] // problem.items, 4)
     return least["forward_backward"] - least["forward"]  # the backward pass reads all inputs again
 
 
 def fused(gpu: Gpu, row: dict[str, Any]) -> dict[str, Any]:
-    """The two launches of a loss, and what holds each up."""
-    items, passes = SIZES[shape(row["loss"])], []
+    """The launches of a loss, and what holds each up."""
+    items, passes = SIZES[row["loss"]], []
     for counts in row["passes"]:
         seconds = {name: counts[name] * items / rate for name, rate in gpu.rates().items()}
         binding = max(seconds, key=lambda name: seconds[name])
@@ -138,7 +140,7 @@ def eager_launches(loss: str, size: int = 4096) -> list[float]:
 
 def eager(gpu: Gpu, loss: str, launches: list[float]) -> dict[str, Any]:
     """Memory alone holds such an operator up, or the host that launches it."""
-    items = SIZES[shape(loss)]
+    items = SIZES[loss]
     seconds = sum(max(EAGER, each * items / gpu.bandwidth + LAUNCH) for each in launches)
     return {"seconds": seconds, "launches": len(launches), "bytes": sum(launches)}
 
@@ -153,7 +155,7 @@ def measured(loss: str, upstream: float) -> float | None:
     if not torch.cuda.is_available() or os.environ.get("EMULATED_CUDA") == "1":
         return None
     problem = cases.PROBLEMS[loss]
-    leaf, target = problem.make_inputs(SIZES[shape(loss)] // problem.items, torch.float32, "cuda")
+    leaf, target = problem.make_inputs(SIZES[loss] // problem.items, torch.float32, "cuda")
 
     seed = torch.tensor(upstream, device="cuda")
 
@@ -168,19 +170,19 @@ def model(counts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row for each loss and GPU."""
     rows = []
     for row in counts:
-        if row["dtype"] != "float32" or row["way"] == gpu_counts.AGAIN:
+        if row["loss"] not in SIZES or row["dtype"] != "float32" or row["way"] == AGAIN:
             continue
         loss = row["loss"]
         has_peer = "torchvision" in peers.libraries(loss, "cpu")
         launches = eager_launches(loss) if has_peer else []
-        upstream = 1.0 if row["way"] == gpu_counts.ONE else 2.0
+        upstream = 1.0 if row["way"] == ONE else 2.0
         here, name_here = measured(loss, upstream), torch.cuda.get_device_name(0) if torch.cuda.is_available() else ""
         for name, gpu in GPUS.items():
             result = {
                 "loss": loss,
                 "way": row["way"],
                 "gpu": name,
-                "items": SIZES[shape(loss)],
+                "items": SIZES[loss],
                 "model": fused(gpu, row),
             }
             if launches:
@@ -227,12 +229,12 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     rows = model(json.loads(options.counts.read_text())["rows"])
     print("A model, not a measurement.")
-    for way, what in ((gpu_counts.ONE, "1"), (gpu_counts.OTHER, "another number")):
+    for way, what in ((ONE, "1"), (OTHER, "another number")):
         chosen = [row for row in rows if row["way"] == way]
         print(f"\nUpstream gradient {what}: time of both passes, over the memory floor, and what binds:\n")
         print(table(chosen, cell))
     print("\nThe same model of torchvision's eager operators, and its time over ours with an upstream gradient of 1:\n")
-    print(table([row for row in rows if row["way"] == gpu_counts.ONE], peer_cell))
+    print(table([row for row in rows if row["way"] == ONE], peer_cell))
     if options.json:
         gpus = {name: vars(gpu) for name, gpu in GPUS.items()}
         assumed = {"launch_seconds": LAUNCH, "eager_operator_seconds": EAGER}

@@ -1,0 +1,150 @@
+"""What the CUDA kernels of each loss may execute and move: the table that benchmarks.gpu_counts holds them to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import iouloss
+
+from . import inputs
+from .cases import PROBLEMS, Problem, row_bytes
+
+# The ways of a gradient: the forward pass leaves it, and the upstream gradient is 1, or another; or the backward pass
+# computes it.
+ONE, OTHER, AGAIN = "left, 1", "left, other", "again"
+Ways = Mapping[torch.dtype, tuple[str, ...]]
+ALL_WAYS: Ways = {torch.float32: (ONE, OTHER, AGAIN), torch.float16: (ONE, AGAIN), torch.bfloat16: (ONE,)}
+WAYS: Ways = {torch.float32: (ONE, AGAIN)}
+WITH_HALF: Ways = {torch.float32: (ONE, AGAIN), torch.float16: (ONE,)}
+SUMS: Ways = {torch.float32: (ONE,)}
+SUMS_AND_HALF: Ways = {torch.float32: (ONE,), torch.float16: (ONE,)}
+SLACK = 1.02  # bytes moved over those that must be
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A loss, and what one item of it is to take at most, in both passes together."""
+
+    problem: Problem
+    instructions: float  # where the forward pass leaves the gradient, in float32
+    special: float
+    again: float = 0  # instructions where it is computed again: what was reached, and nothing may make worse
+    asked: float = 1.03  # sectors that warps ask for over bytes that must be moved: what is more, caches are to serve
+    sums_first: bool = False  # the gradient wants sums of all inputs, which are read again for it
+    ways: Ways = field(default_factory=lambda: WAYS)
+    debts: Mapping[str, float] = field(default_factory=dict)  # budgets of counts that are not kept yet, and what is
+
+    @property
+    def launches(self) -> int:
+        return 3 if self.sums_first else 2
+
+    def least_bytes(self, dtype: torch.dtype, way: str) -> float:
+        """What an item must move on its way: benchmarks/README.md."""
+        rows = 1000
+        least = self.problem.least_bytes(rows, dtype.itemsize)
+        read = least["forward"]
+        written = least["forward_backward"] - 2 * read
+        beside = {ONE: read if self.sums_first else 0, OTHER: 2 * written, AGAIN: read}[way]
+        return (read + written + beside) / (rows * self.problem.items)
+
+
+def like(name: str, function: Callable[..., Tensor], **options: Any) -> Problem:
+    """The problem of another loss with this one in its place."""
+    return replace(PROBLEMS[name], ours=partial(function, **options))
+
+
+def with_one_more(name: str, function: Callable[..., Tensor], option: str, make: Callable[[Tensor], Tensor]) -> Problem:
+    """The same, with a tensor beside the targets, which is made of the logits."""
+    problem = PROBLEMS[name]
+
+    def make_inputs(size: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Any]:
+        leaf, target = problem.make_inputs(size, dtype, device)
+        return leaf, (target, make(leaf.detach()).contiguous())
+
+    def ours(leaf: Tensor, targets: Any) -> Tensor:
+        return function(leaf, targets[0], **{option: targets[1]}, reduction="sum")
+
+    return replace(problem, make_inputs=make_inputs, ours=ours)
+
+
+def dense(function: Callable[..., Tensor], **options: Any) -> Problem:
+    return like("focal_dense", function, reduction="sum", **options)
+
+
+def long_rows(classes: int) -> Problem:
+    problem, bytes_ = like("softmax_focal", iouloss.softmax_focal_loss), row_bytes(classes, per_row=8)
+    make_inputs = partial(inputs.rows_and_classes, classes=classes)
+    return replace(problem, make_inputs=make_inputs, bytes=bytes_, least_bytes=bytes_, items=classes)
+
+
+EQUALIZED = with_one_more("focal_dense", iouloss.equalized_focal_loss, "balance", lambda x: x[0].sigmoid())
+SCORED = with_one_more("focal_index", iouloss.quality_focal_loss, "scores", lambda x: x[:, 0].sigmoid())
+BINARY_ENTROPY = replace(PROBLEMS["entropy"], ours=lambda x, _: iouloss.binary_entropy_loss(x, reduction="sum"))
+ROWS_OF_IMAGES = like("softmax_dice", iouloss.softmax_focal_loss, class_dim=1)
+
+# A mean over class indices is divided by the number of rows that count, which operators of torch find out and convert,
+# and every thread divides by.
+OF_A_MEAN = {"slow": 0.26, "launches": 7}
+# Threads divide by the number of threads of a row; and see above.
+OF_ROWS = {"slow": 1.2}
+OF_ROWS_MEAN = {"slow": 1.1, "launches": 10}
+# Each thread finds by division where its pixels are.
+REGIONS: dict[str, Any] = {"sums_first": True, "debts": {"slow": 0.13}}
+SOFTMAX_REGIONS: dict[str, Any] = {"sums_first": True, "asked": 2.3, "debts": {"slow": 0.03}}
+
+BUDGETS = {
+    "ciou": Budget(PROBLEMS["ciou"], 340, 16, again=450, ways=ALL_WAYS),
+    "giou": Budget(PROBLEMS["giou"], 260, 8, again=290, ways=ALL_WAYS),
+    "diou": Budget(PROBLEMS["diou"], 260, 8, again=300, ways=ALL_WAYS),
+    "eiou": Budget(PROBLEMS["eiou"], 260, 8, again=340, ways=ALL_WAYS),
+    "focal_dense": Budget(PROBLEMS["focal_dense"], 80, 6, again=145, ways=ALL_WAYS),
+    "focal_index": Budget(PROBLEMS["focal_index"], 80, 6, again=140, asked=1.12, ways=ALL_WAYS),
+    # Of the others: what was reached, rounded up, and nothing may make worse.
+    "focal_index_mean": Budget(
+        like("focal_index", iouloss.sigmoid_focal_loss), 75, 4, again=140, asked=1.12, debts=OF_A_MEAN
+    ),
+    "focal_gamma": Budget(dense(iouloss.sigmoid_focal_loss, gamma=1.5), 160, 7, again=300),
+    "focal_smooth": Budget(dense(iouloss.sigmoid_focal_loss, label_smoothing=0.1), 165, 7, again=305),
+    "focal_star": Budget(dense(iouloss.focal_star_loss), 82, 6, again=155),
+    "poly1_focal": Budget(dense(iouloss.poly1_focal_loss), 170, 7, again=312),
+    # Parameters of four classes are loaded one by one. Torch makes them, of the balance.
+    "equalized_focal": Budget(EQUALIZED, 220, 7, again=415, asked=7.1, debts={"launches": 10}),
+    "quality_focal": Budget(PROBLEMS["quality_focal"], 140, 4, again=258),
+    "quality_focal_scores": Budget(SCORED, 145, 4, again=268, asked=1.06),
+    "varifocal": Budget(PROBLEMS["varifocal"], 94, 4, again=174),
+    "gaussian_focal": Budget(PROBLEMS["gaussian_focal"], 144, 4, again=275),
+    "binary_cross_entropy": Budget(PROBLEMS["binary_cross_entropy"], 70, 4, again=130),
+    "asymmetric": Budget(dense(iouloss.asymmetric_loss), 180, 7, again=343),
+    "asymmetric_attached": Budget(dense(iouloss.asymmetric_loss, differentiable_focus=True), 214, 8, again=378),
+    "binary_entropy": Budget(BINARY_ENTROPY, 60, 4, again=113),
+    "l1": Budget(dense(iouloss.l1_loss), 57, 0, again=100),
+    "l2": Budget(dense(iouloss.l2_loss), 60, 0, again=104),
+    "smooth_l1": Budget(PROBLEMS["smooth_l1"], 70, 2, again=123),
+    # The formula divides one of its parameters by another, for every number.
+    "balanced_l1": Budget(dense(iouloss.balanced_l1_loss), 206, 9, again=392, debts={"slow": 2}),
+    "focal_l1": Budget(dense(iouloss.focal_l1_loss), 125, 0, again=233),
+    # Rows are read three times for a gradient, and twice for a loss.
+    "softmax_focal": Budget(
+        PROBLEMS["softmax_focal"], 97, 3.6, again=158, asked=2.15, ways=WITH_HALF, debts=OF_ROWS_MEAN
+    ),
+    "softmax_focal_1000": Budget(long_rows(1000), 75, 3.2, again=117, asked=2.05, debts=OF_ROWS_MEAN),
+    "softmax_focal_image": Budget(ROWS_OF_IMAGES, 117, 3.3, again=182, asked=2.2, debts=OF_ROWS_MEAN),
+    "cross_entropy": Budget(PROBLEMS["cross_entropy"], 134, 3.6, again=222, asked=2.1, debts=OF_ROWS_MEAN),
+    "distribution_focal": Budget(PROBLEMS["distribution_focal"], 106, 3.7, again=174, asked=2.65, debts=OF_ROWS),
+    "kl_div": Budget(PROBLEMS["kl_div"], 162, 3.4, again=285, asked=2.05, debts=OF_ROWS),
+    "entropy": Budget(PROBLEMS["entropy"], 97, 3.5, again=162, asked=2.05, debts=OF_ROWS),
+    # Regions are read twice for a gradient, those with a softmax five times. Whatever the upstream gradient is, it is
+    # one way: the forward pass leaves the sums.
+    "dice": Budget(PROBLEMS["dice"], 112, 4, ways=SUMS_AND_HALF, **REGIONS),
+    "dice_squares": Budget(like("dice", iouloss.dice_loss, power=2), 117, 4, ways=SUMS, **REGIONS),
+    "tversky": Budget(like("dice", iouloss.tversky_loss), 112, 4, ways=SUMS, **REGIONS),
+    "focal_tversky": Budget(PROBLEMS["focal_tversky"], 112, 4.01, ways=SUMS, **REGIONS),
+    "softmax_dice": Budget(PROBLEMS["softmax_dice"], 206, 5, ways=SUMS, **SOFTMAX_REGIONS),
+    "generalized_dice": Budget(
+        like("softmax_dice", iouloss.generalized_dice_loss), 198, 5, ways=SUMS, **SOFTMAX_REGIONS
+    ),
+}
