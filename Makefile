@@ -5,6 +5,7 @@
 #   make bench      measure, beside the peers        make bench-quick   a few, against the committed results
 #   make gpu        everything that wants a GPU, in one run with the Python that is here: docs/gpu_day.md
 #   make accuracy   the errors of every backend, for docs/accuracy.md
+#   make counts     what the CUDA kernels execute and move, and a model of their time, for docs/gpu.md
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
 #   make wheel      build a wheel                    make format        let the formatters have their way
 #   make libraries  the losses beside kornia's, MONAI's and segmentation-models-pytorch's
@@ -21,7 +22,7 @@ HAS_GPU := $(shell nvidia-smi -L >/dev/null 2>&1 && echo yes)
 HAS_NVCC := $(shell command -v nvcc >/dev/null 2>&1 && echo yes)
 ifneq ($(and $(HAS_GPU),$(HAS_NVCC)),)
 BUILD ?= gpu
-else ifneq ($(and $(HAS_NVCC),$(filter test emulate mutate accuracy,$(MAKECMDGOALS))),)
+else ifneq ($(and $(HAS_NVCC),$(filter test emulate mutate accuracy counts,$(MAKECMDGOALS))),)
 BUILD ?= emulated
 else
 BUILD ?= cpu
@@ -50,7 +51,7 @@ OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
 COVERAGE := $(VENV)/cuda_coverage
 
 .PHONY: train test emulate emulate-boxes emulate-others emulate-counts libraries mutate gpu bench bench-quick accuracy \
-	docs lint format wheel clean
+	counts docs lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -132,6 +133,11 @@ accuracy: $(BUILT) $(VENV)/.test
 # The pictures of docs/losses/.
 docs: $(BUILT) $(VENV)/.train
 	$(IN_VENV) docs/plot_losses.py $(ARGS)
+
+# The tables of docs/gpu.md: what is counted on the emulated GPU, and a model that is made of the counts.
+counts: $(BUILT) $(VENV)/.test
+	$(EMULATED) $(IN_VENV) -m benchmarks.gpu_counts --json benchmarks/results/gpu_counts.json --page
+	$(IN_VENV) -m benchmarks.roofline --json benchmarks/results/roofline.json --page
 
 CPP_SOURCES = $(shell git ls-files '*.h' '*.cpp' '*.cu' '*.cuh')
 

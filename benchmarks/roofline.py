@@ -226,20 +226,28 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.roofline", description="A model of the GPU's time.")
     parser.add_argument("--counts", type=Path, metavar="FILE", default=gpu_counts.RESULTS, help="of gpu_counts")
     parser.add_argument("--json", type=Path, metavar="FILE", help=f"write it there, as {RESULTS.name} has it")
+    parser.add_argument("--page", action="store_true", help=f"put the tables into {gpu_counts.PAGE.name}")
     options = parser.parse_args(argv)
     rows = model(json.loads(options.counts.read_text())["rows"])
+    one, other = ([row for row in rows if row["way"] == way] for way in (ONE, OTHER))
+    binds = "time of both passes, over the memory floor, and what binds"
+    tables = {
+        f"Upstream gradient 1: {binds}": table(one, cell),
+        f"Upstream gradient another number: {binds}": table(other, cell),
+        "The same model of torchvision's eager operators, and its time over ours with an upstream gradient of 1": table(
+            one, peer_cell
+        ),
+    }
     print("A model, not a measurement.")
-    for way, what in ((ONE, "1"), (OTHER, "another number")):
-        chosen = [row for row in rows if row["way"] == way]
-        print(f"\nUpstream gradient {what}: time of both passes, over the memory floor, and what binds:\n")
-        print(table(chosen, cell))
-    print("\nThe same model of torchvision's eager operators, and its time over ours with an upstream gradient of 1:\n")
-    print(table([row for row in rows if row["way"] == ONE], peer_cell))
+    for what, text in tables.items():
+        print(f"\n{what}:\n\n{text}")
     if options.json:
         gpus = {name: vars(gpu) for name, gpu in GPUS.items()}
         assumed = {"launch_seconds": LAUNCH, "eager_operator_seconds": EAGER}
         what = "a model, not a measurement: counts of the kernels over the published rates of GPUs"
         options.json.write_text(json.dumps({"what": what, **assumed, "gpus": gpus, "rows": rows}, indent=1) + "\n")
+    if options.page:
+        gpu_counts.put_into_page("model", tables.values())
     return 0
 
 
