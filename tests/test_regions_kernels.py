@@ -1,10 +1,11 @@
-"""Every way through the step from a region's sums to its loss and slopes: dtypes of weights and upstream gradients."""
+"""Every way through the kernels of regions: dtypes of logits, targets, weights and upstream gradients, layouts."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
-from cases import DTYPES, uniform
+from cases import DTYPES, misaligned, uniform
 from conftest import Backend
 from regions import ACTIVATIONS, CASES, Case, every_case
 
@@ -23,7 +24,7 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
     for number, (per, weight_dtype, upstream_dtype) in enumerate(ways):
         if case.kind == "generalized_dice" and per in ("image_class", "class"):
             continue
-        activation = ACTIVATIONS[number % 2]
+        activation = ACTIVATIONS[number // len(DTYPES) % 2]
         x = (4 * uniform(2, 3, 10, seed=number) - 2).to(dtype)
         targets = uniform(2, 3, 10, seed=number + 1).to(dtype)
         weight = None if weight_dtype is None else uniform(3, seed=4).to(weight_dtype)
@@ -43,6 +44,28 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
         gradient = ops.region_loss_backward(upstream, slopes, *moved, None, *options)
         torch.testing.assert_close(loss.cpu().double(), want.detach(), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(gradient.cpu().double(), slope, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("case", CASES[:2], ids=lambda case: case.name)
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("place", [torch.clone, misaligned], ids=["vectors", "one by one"])
+def test_every_way_through_the_gradient(backend: Backend, case: Case, activation: str, place: Any) -> None:
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    options, ops = case.arguments(activation, reduction="none"), torch.ops.iouloss
+    for number, (kind, other) in enumerate(itertools.product(DTYPES, DTYPES)):
+        x, targets = (8 * uniform(2, 3, 12, seed=number) - 4).to(kind), uniform(2, 3, 12, seed=number + 1).to(other)
+        exact = x.double().detach().requires_grad_()
+        want = reference.region_loss(exact, targets.double(), None, None, *options)
+        upstream = uniform(2, 3, seed=5).to(torch.bfloat16)  # which all others can be
+        (slope,) = torch.autograd.grad(want, exact, upstream.double())
+        given = (*(place(tensor.to(backend.device)) for tensor in (x, targets)), None, None, None, *options)
+        loss, slopes = ops.region_loss_and_slopes(*given)
+        torch.testing.assert_close(loss.cpu().double(), want.detach(), rtol=1e-5, atol=1e-6)
+        last = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7}.get(kind, 1e-4)
+        for dtype in DTYPES:
+            gradient = ops.region_loss_backward(upstream.to(backend.device, dtype), slopes, *given)
+            torch.testing.assert_close(gradient.cpu().double(), slope, rtol=last, atol=1e-6)
 
 
 def test_the_table_has_every_kind() -> None:
