@@ -32,7 +32,7 @@ SOURCES = sorted((ROOT / "csrc/cuda").glob("*.cu"), reverse=True)  # the longest
 LOGITS_BUDGET = 80
 BUDGET = {"float": 64, "double": 128}
 COMPILERS = 2  # at a time
-FEW_NUMBERS = {"region_values"}  # kernels that read no tensor of logits or boxes
+FEW_NUMBERS = {"region_values", "kept_weight"}  # kernels that read no tensor of logits or boxes
 
 VECTOR_LOAD_PTX = re.compile(r"\bld\.global\.nc\.v4\.[bf]32\b")
 VECTOR_LOAD_SASS = re.compile(r"\bLDG\.E\.128\.CONSTANT\b")
@@ -147,11 +147,11 @@ def number_in(pattern: str, text: str) -> int:
 
 
 def short_name(name: str) -> tuple[str, str, str]:
-    """``void iouloss::cuda::box_forward<Sum<A, B>, float>(...)`` is box_forward of A + B in float."""
-    match = re.match(r"(?:void )?(\w+)<(.*), (float|double)>\(", name.replace("iouloss::cuda::", ""))
+    """``void iouloss::cuda::box_forward<Sum<A, B>, float>(...)`` is box_forward of A + B in float; some have none."""
+    match = re.match(r"(?:void )?(\w+)<(?:(.*), )?(float|double)>\(", name.replace("iouloss::cuda::", ""))
     if match is None:
-        raise ValueError(f"{name} is not a kernel of a formula and a number type")
-    formula, nested = match[2], 1
+        raise ValueError(f"{name} is not a kernel of a number type")
+    formula, nested = match[2] or "", 1
     while nested:
         formula, nested = re.subn(r"Sum<([^<>]*)>", r"\1", formula)
     return match[1], formula.replace(", ", " + "), match[3]

@@ -41,6 +41,14 @@ def test_several_runs_count_together() -> None:
     assert cuda_coverage.together([first, second]) == {"a": ["ld.global.u8"], "b": ["bra"], "c": []}
 
 
+def test_an_excuse_is_for_some_accesses_of_some_kernels() -> None:
+    load, store = "never executed: 13 ld.global.f32", "never executed: 2 st.global.f64"
+    assert cuda_coverage.is_excused("row_losses<ClassTarget<true>, double>", [load])
+    assert not cuda_coverage.is_excused("row_losses<ClassTarget<true>, double>", [load, store])
+    assert not cuda_coverage.is_excused("row_losses<ClassTarget<true>, float>", [load])
+    assert not cuda_coverage.is_excused("row_losses<ClassTarget<true>, double>", [cuda_coverage.NEVER])
+
+
 @pytest.mark.skipif(not _backend.has_cuda, reason="the extension is built without CUDA")
 def test_a_run_of_one_kernel_leaves_out_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if not cuda_coverage.kernels_in(_backend.extension.__file__):
