@@ -119,6 +119,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
     box_gradient(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, 4 * l.a.n)) return;
   T sum = 0;
+  const T common = load_scale(scale);
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
     if (!is_kept(l, i)) [[unlikely]] {
       store4<T>(grad.out, 4 * i, {});
@@ -131,7 +132,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
     if (pair.is_exceptional((g.c0 + g.c1) + (g.c2 + g.c3))) [[unlikely]]
       g = pair.tamed_gradient(g);
     const T weight = weight_of(l, i);
-    T factor = weight * load_scale(scale);
+    T factor = weight * common;
     if (grad.upstream.data) factor *= load<T>(grad.upstream, i);
     store4(grad.out, 4 * i, g * factor);
     if (to.reduced) sum += finite_loss(pair, loss) * weight;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../core/logit_formulas.h"
+#include "divide.cuh"
 #include "memory.cuh"
 #include "reduce.cuh"
 #include "settle.cuh"
@@ -14,7 +15,7 @@ struct LogitLaunch {
   LogitArguments a;
   LogitParameters<T> parameters;  // converted once: many GPUs have few units for double
   bool vectors;                   // logits and dense targets can be loaded four at a time
-  unsigned long long inverse;     // 2^64 / classes rounded up, or 0 where that is no help
+  IndexDivision by_classes;
 };
 
 // Up to four logits of one thread, from index first on. Where targets are class indices and the formula knows a
@@ -49,15 +50,11 @@ struct Quad {
     if (a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data) load_what_varies(l);
   }
 
-  static __device__ __forceinline__ int64_t row_of(const LogitLaunch<T>& l, int64_t i) {
-    return l.inverse ? int64_t(__umul64hi(i, l.inverse)) : i / l.a.classes;
-  }
-
   // What depends on the row or the column of a logit. An index outside [0, classes) is background; a row to ignore
   // gets logits and weights of 0, so that it counts for nothing whatever is in it.
   __device__ __forceinline__ void load_what_varies(const LogitLaunch<T>& l) {
     const LogitArguments& a = l.a;
-    int64_t row = row_of(l, first), column = first - row * a.classes, index = -1;
+    int64_t row = l.by_classes.quotient(first), column = first - row * a.classes, index = -1;
     const bool per_class = a.alpha1_per_class.data || a.alpha0_per_class.data;
     if (!a.weight.data && !per_class && column + per_thread <= a.classes) [[likely]] {
       index = a.class_index[row];
@@ -110,7 +107,7 @@ struct Quad {
       p.alpha1 = alpha1[k];
       p.alpha0 = alpha0[k];
       if (l.a.gamma_per_class.data) [[unlikely]]
-        p.gamma = load<T>(l.a.gamma_per_class, first + k - row_of(l, first + k) * l.a.classes);
+        p.gamma = load<T>(l.a.gamma_per_class, first + k - l.by_classes.quotient(first + k) * l.a.classes);
       return p;
     };
     if (turns && l.a.class_index) {
@@ -174,10 +171,10 @@ __global__ void __launch_bounds__(threads, resident_logit_blocks<T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n)) return;
   T sum = 0;
+  const T common = load_scale(scale);
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
   for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
     const Quad<Formula, T> quad(l, opaque(i));
-    const T common = load_scale(scale);
     T losses[per_thread], g[per_thread];
     quad.each(l, [&](int k, auto target, const auto& p) {
       const Evaluated<T> e = Formula::evaluate(quad.logits[k], target, p);
@@ -205,10 +202,8 @@ LogitLaunch<T> launch_of(const LogitArguments& a) {
   const auto vectors = [](const Values& v) {
     return v.data == nullptr || is_vectorizable(v.data, v.dtype, per_thread);
   };
-  // The quotient by the rounded inverse is exact while n * classes stays below 2^64; 1 class needs no division.
-  const bool exact = a.classes > 1 && uint64_t(a.n) < ~uint64_t(0) / uint64_t(a.classes);
   const LogitParameters<T> parameters{T(a.alpha1), T(a.alpha0), T(a.gamma), T(a.second), T(a.third)};
-  return {a, parameters, vectors(a.logits) && vectors(a.targets), exact ? ~0ull / uint64_t(a.classes) + 1 : 0};
+  return {a, parameters, vectors(a.logits) && vectors(a.targets), {a.classes, a.n}};
 }
 
 inline int64_t quads(int64_t n) { return (n + per_thread - 1) / per_thread; }

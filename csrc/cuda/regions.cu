@@ -143,6 +143,8 @@ static RegionLaunch<T> launch_of(const RegionArguments& a, void* slopes, void* s
           vectors(a.logits) && (a.class_index || vectors(a.targets)),
           pairs,
           chunks_of(a),
+          {a.classes, a.cells() * chunks_of(a)},
+          {chunks_of(a), a.images * chunks_of(a)},
           static_cast<Slopes<T>*>(slopes),
           reinterpret_cast<RegionTotals<T>*>(base + places.partial),
           reinterpret_cast<RegionSums*>(base + places.sums),

@@ -4,6 +4,7 @@
 
 #include "../core/logit_formulas.h"
 #include "../core/region_formulas.h"
+#include "divide.cuh"
 #include "memory.cuh"
 #include "reduce.cuh"
 
@@ -21,9 +22,10 @@ struct RegionTotals {
 template <class T>
 struct RegionLaunch {
   RegionArguments a;
-  bool vectors;              // logits and dense targets can be loaded four at a time
-  bool index_vectors;        // class indices two at a time
-  int64_t chunks;            // of the pixels of a cell, each with partial sums
+  bool vectors;        // logits and dense targets can be loaded four at a time
+  bool index_vectors;  // class indices two at a time
+  int64_t chunks;      // of the pixels of a cell, each with partial sums
+  IndexDivision by_classes, by_chunks;
   Slopes<T>* slopes;         // [cells], where a gradient is wanted
   RegionTotals<T>* partial;  // [cells, chunks]
   RegionSums* sums;          // [cells]

@@ -56,7 +56,7 @@ template <class T, class F>
 __device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
   const int64_t warps = int64_t(gridDim.x) * (threads / 32);
   for (int64_t i = int64_t(blockIdx.x) * (threads / 32) + threadIdx.x / 32; i < l.a.images * l.chunks; i += warps) {
-    const int64_t image = i / l.chunks, chunk = i - image * l.chunks;
+    const int64_t image = l.by_chunks.quotient(i), chunk = i - image * l.chunks;
     const int64_t first = chunk * pixels_of_warp + threadIdx.x % 32 * per_thread;
     f(chunk, Pixels<T>(l, image, first < l.a.pixels ? first : l.a.pixels));
   }

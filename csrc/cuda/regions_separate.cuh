@@ -13,9 +13,9 @@ struct Stretch {
   int of_class;
   template <class T>
   __device__ __forceinline__ Stretch(const RegionLaunch<T>& l, int64_t i) {
-    const int64_t j = i / l.a.classes;
+    const int64_t j = l.by_classes.quotient(i);
     of_class = int(i - j * l.a.classes);
-    image = j / l.chunks;
+    image = l.by_chunks.quotient(j);
     chunk = j - image * l.chunks;
   }
 };

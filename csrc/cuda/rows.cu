@@ -5,6 +5,7 @@
 // loss, and once more for its gradient.
 
 #include "../core/row_formulas.h"
+#include "divide.cuh"
 #include "memory.cuh"
 #include "reduce.cuh"
 #include "settle.cuh"
@@ -17,8 +18,11 @@ struct RowLaunch {
   RowArguments a;
   RowParameters<T> parameters;  // converted once: many GPUs have few units for double
   T share;                      // of a class in the smoothing, before its weight
-  int width;                    // threads of a row: a power of 2 up to 32, or all of a block
-  bool vectors;                 // four classes can be loaded at a time, and four gradients stored
+  int width, width_bits;        // threads of a row: a power of 2 up to 32, or all of a block; its logarithm
+  IndexDivision by_inner;
+  bool vectors;  // four classes can be loaded at a time, and four gradients stored
+
+  __device__ __forceinline__ int thread_of_row() const { return threadIdx.x & (width - 1); }
 };
 
 // Vectors that a thread has in registers: as many as keep the loads of a row in flight.
@@ -44,7 +48,8 @@ __device__ __forceinline__ T fold_row(T x, int width, Fold fold) {
 template <class Formula, class T>
 struct Row {
   const RowLaunch<T>& l;
-  int64_t row, logits, targets;     // the row, and where its values begin
+  int64_t row, outer, inner;        // the row, and where it is before and behind the dimension of the classes
+  int64_t logits, targets;          // where its values begin
   int64_t target = -1, other = -1;  // classes; none
   bool exists, counts;
   T far_share = 0;
@@ -54,6 +59,10 @@ struct Row {
     exists = row < a.n;
     counts = exists;
     if (!exists) row = 0;  // computed along with the others, since threads of a warp meet in their sums
+    if (a.inner > 1) {
+      outer = l.by_inner.quotient(row);
+      inner = row - outer * a.inner;
+    }
     logits = place_of(a.logits);
     targets = place_of(a.targets);
     if constexpr (Formula::by_two) {
@@ -69,15 +78,14 @@ struct Row {
   }
 
   __device__ __forceinline__ int64_t place_of(const ClassRows& of) const {
-    if (l.a.inner == 1) return row * of.outer_stride;
-    return row / l.a.inner * of.outer_stride + row % l.a.inner * of.inner_stride;
+    return l.a.inner == 1 ? row * of.outer_stride : outer * of.outer_stride + inner * of.inner_stride;
   }
 
   // Calls f(first class, how many) for the quads of this thread.
   template <class F>
   __device__ __forceinline__ void each_quad(F f) const {
     const int64_t classes = l.a.classes;
-    for (int64_t c = (threadIdx.x % l.width) * per_thread; c < classes; c += l.width * per_thread)
+    for (int64_t c = l.thread_of_row() * per_thread; c < classes; c += l.width * per_thread)
       f(c, classes - c < per_thread ? int(classes - c) : per_thread);
   }
 
@@ -111,7 +119,7 @@ struct Row {
     const auto each = [&](auto f) {
 #pragma unroll
       for (int q = 0; q < quads; ++q) {
-        const int64_t c = from + (q * l.width + threadIdx.x % l.width) * per_thread;
+        const int64_t c = from + (q * l.width + l.thread_of_row()) * per_thread;
         f(x[q], c, int(l.a.classes - c < per_thread ? l.a.classes - c : per_thread));
       }
     };
@@ -150,8 +158,8 @@ struct Row {
     for (T& x : sum) x = fold_row(x, l.width, [](T a, T b) { return a + b; });
     RowTarget<T> own{};
     if constexpr (Formula::by_class) {
-      const T weight = T(l.a.alpha) * weight_of(target);
-      own = {logit(target), weight, l.share * weight_of(target), T(0), far_share};
+      const T of_class = Formula::by_two ? T(1) : weight_of(target);
+      own = {logit(target), T(l.a.alpha) * of_class, l.share * of_class, T(0), far_share};
       if constexpr (Formula::by_two) own.other_logit = logit(other);
     }
     return Formula::finish(own, largest, sum, l.parameters);
@@ -180,15 +188,15 @@ struct Row {
 
   __device__ __forceinline__ T factor() const { return l.a.weight.data ? load<T>(l.a.weight, row) : T(1); }
 
-  __device__ __forceinline__ bool is_first_thread() const { return threadIdx.x % l.width == 0; }
+  __device__ __forceinline__ bool is_first_thread() const { return l.thread_of_row() == 0; }
 };
 
 // Calls f with each row of this thread; all threads of a block as often.
 template <class T, class F>
 __device__ __forceinline__ void each_row(const RowLaunch<T>& l, F f) {
-  const int rows = threads / l.width;
+  const int rows = threads >> l.width_bits;
   for (int64_t first = int64_t(blockIdx.x) * rows; first < l.a.n; first += int64_t(gridDim.x) * rows)
-    f(opaque(first + int(threadIdx.x) / l.width));
+    f(opaque(first + (threadIdx.x >> l.width_bits)));
 }
 
 template <class Formula, class T>
@@ -215,6 +223,7 @@ __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n * l.a.classes)) return;
   T sum = 0;
+  const T common = load_scale(scale);
   each_row(l, [&](int64_t i) {
     const Row<Formula, T> row(l, i);
     T largest;
@@ -222,7 +231,7 @@ __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
     if (!row.exists) return;
     T slope = row.factor();
     if (to.reduced && row.counts && row.is_first_thread()) sum += result.value * slope;
-    slope *= load_scale(scale);
+    slope *= common;
     if (grad.upstream.data) slope *= load<T>(grad.upstream, i);
     row.write_gradient(grad.out, largest, result, slope);
   });
@@ -232,13 +241,13 @@ __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
 // ---- launches ----------------------------------------------------------------------------------------------------
 
 // So many that each has its classes in registers at once, where a warp can; a block for rows of many times that.
-static int width_of(const RowArguments& a) {
-  if (a.inner > 1 || a.logits.class_stride != 1) return 1;
+static int width_bits_of(const RowArguments& a) {
+  if (a.inner > 1 || a.logits.class_stride != 1) return 0;
   const int64_t wanted = (a.classes + quads * per_thread - 1) / (quads * per_thread);
-  if (wanted > 4 * 32) return threads;
-  int width = 1;
-  while (width < wanted && width < 32) width *= 2;
-  return width;
+  int bits = 0;
+  const int most = wanted > 4 * 32 ? threads : 32;
+  while (1 << bits < wanted && 1 << bits < most) ++bits;
+  return bits;
 }
 
 static bool is_vectorizable(const ClassRows& rows) {
@@ -249,7 +258,9 @@ template <class T>
 static RowLaunch<T> launch_of(const RowArguments& a) {
   const bool vectors = a.inner == 1 && a.classes % per_thread == 0 && is_vectorizable(a.logits) &&
                        (a.formula != RowFormula::kl_div || is_vectorizable(a.targets));
-  return {a, row_parameters<T>(a), share_of_smoothing<T>(a), width_of(a), vectors};
+  return {
+      a,      row_parameters<T>(a), share_of_smoothing<T>(a), 1 << width_bits_of(a), width_bits_of(a), {a.inner, a.n},
+      vectors};
 }
 
 template <class Formula, class T>
@@ -271,7 +282,7 @@ static void launch(const RowArguments& a, const Delivery& to, const DeviceScale&
 
 }  // namespace IOULOSS_ARCH
 
-int64_t scratch_bytes(const RowArguments& a) { return scratch_bytes_for(a.n * width_of(a), a.float64); }
+int64_t scratch_bytes(const RowArguments& a) { return scratch_bytes_for(a.n << width_bits_of(a), a.float64); }
 
 void launch_losses(const RowArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
   with_row_formula(a, [&]<class Formula>(Formula) {

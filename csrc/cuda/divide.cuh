@@ -1,0 +1,27 @@
+// Division of indices by a number that a whole launch has in common: a multiplication.
+#pragma once
+
+#include <cstdint>
+
+#include "../core/number.h"
+
+namespace iouloss {
+inline namespace IOULOSS_ARCH {
+
+struct IndexDivision {
+  int64_t by;
+  unsigned long long inverse;  // 2^64 / by rounded up, or 0 where that is no help
+
+  // Of the indices [0, end). The quotient by the rounded inverse is exact while end * by stays below 2^64.
+  IndexDivision(int64_t by, int64_t end)
+      : by(by), inverse(by > 1 && uint64_t(end) < ~uint64_t(0) / uint64_t(by) ? ~0ull / uint64_t(by) + 1 : 0) {}
+
+  __device__ __forceinline__ int64_t quotient(int64_t i) const {
+    if (inverse) [[likely]]
+      return int64_t(__umul64hi(i, inverse));
+    return by == 1 ? i : i / by;
+  }
+};
+
+}  // namespace IOULOSS_ARCH
+}  // namespace iouloss
