@@ -87,8 +87,6 @@ SCORED = with_one_more("focal_index", iouloss.quality_focal_loss, "scores", lamb
 BINARY_ENTROPY = replace(PROBLEMS["entropy"], ours=lambda x, _: iouloss.binary_entropy_loss(x, reduction="sum"))
 ROWS_OF_IMAGES = like("softmax_dice", iouloss.softmax_focal_loss, class_dim=1)
 
-# Every thread divides once by what a mean is divided by, where a kernel counts that.
-OF_A_MEAN = {"slow": 0.11}
 REGIONS: dict[str, Any] = {"sums_first": True}
 SOFTMAX_REGIONS: dict[str, Any] = {"sums_first": True, "asked": 2.3}
 
@@ -101,7 +99,7 @@ BUDGETS = {
     "focal_index": Budget(PROBLEMS["focal_index"], 80, 6, again=140, asked=1.12, ways=ALL_WAYS),
     # Of the others: what was reached, rounded up, and nothing may make worse.
     "focal_index_mean": Budget(
-        like("focal_index", iouloss.sigmoid_focal_loss), 75, 4, again=139, asked=1.08, counted=8 / 80, debts=OF_A_MEAN
+        like("focal_index", iouloss.sigmoid_focal_loss), 75, 4, again=139, asked=1.08, counted=8 / 80
     ),
     "focal_gamma": Budget(dense(iouloss.sigmoid_focal_loss, gamma=1.5), 160, 7, again=300),
     "focal_smooth": Budget(dense(iouloss.sigmoid_focal_loss, label_smoothing=0.1), 165, 7, again=305),
@@ -124,12 +122,10 @@ BUDGETS = {
     "balanced_l1": Budget(dense(iouloss.balanced_l1_loss), 206, 9, again=392, debts={"slow": 2}),
     "focal_l1": Budget(dense(iouloss.focal_l1_loss), 125, 0, again=233),
     # Rows are read twice for a gradient, and once for a loss, but for the logit of their class.
-    "softmax_focal": Budget(
-        PROBLEMS["softmax_focal"], 91, 3.6, again=149, asked=1.65, counted=8 / 80, debts=OF_A_MEAN, ways=WITH_HALF
-    ),
-    "softmax_focal_1000": Budget(long_rows(1000), 74, 3.4, again=119, asked=1.55, counted=8 / 1000, debts=OF_A_MEAN),
-    "softmax_focal_image": Budget(ROWS_OF_IMAGES, 102, 3.3, again=149, asked=1.65, counted=8 / 20, debts=OF_A_MEAN),
-    "cross_entropy": Budget(PROBLEMS["cross_entropy"], 122, 3.6, again=197, asked=1.6, counted=8 / 80, debts=OF_A_MEAN),
+    "softmax_focal": Budget(PROBLEMS["softmax_focal"], 91, 3.6, again=149, asked=1.65, counted=8 / 80, ways=WITH_HALF),
+    "softmax_focal_1000": Budget(long_rows(1000), 74, 3.4, again=119, asked=1.55, counted=8 / 1000),
+    "softmax_focal_image": Budget(ROWS_OF_IMAGES, 102, 3.3, again=149, asked=1.65, counted=8 / 20),
+    "cross_entropy": Budget(PROBLEMS["cross_entropy"], 122, 3.6, again=197, asked=1.6, counted=8 / 80),
     "distribution_focal": Budget(PROBLEMS["distribution_focal"], 99, 3.6, again=164, asked=2),
     "kl_div": Budget(PROBLEMS["kl_div"], 155, 3.4, again=274, asked=1.7),
     "entropy": Budget(PROBLEMS["entropy"], 91, 3.5, again=152, asked=1.55),
