@@ -8,6 +8,7 @@ inline namespace IOULOSS_ARCH {
 template <class T>
 __global__ void __launch_bounds__(threads) kept_weight(const KeptArguments a, const Delivery to, const Scale<T> each) {
   T sum = 0;
+#pragma unroll 1  // or the number of turns is found by a division
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < a.n; i += int64_t(gridDim.x) * threads) {
     const int64_t index = a.class_index[i];
     if (is_kept(a, index)) sum += a.class_weight.data ? load<T>(a.class_weight, index) : T(1);
