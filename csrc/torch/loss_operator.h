@@ -35,7 +35,8 @@ inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::D
 // Call describes the loss, and is made for every call of it:
 // - Call::Loss           the operator's type. Its first argument is what the gradient is by, its last the reduction;
 // - Call::name, ::arguments  the operator's name, and its arguments as a schema has them;
-// - Call::symmetric      whether the second argument gets a gradient too: that by the first with the two swapped;
+// - Call::symmetric      whether the second argument gets a gradient too: that by the first of what swap() makes of the
+//                        arguments;
 // - Call(arguments...)   checks them; load(arguments...) then makes the kernels' arguments of them;
 // - Call::check_constants(arguments...)  raises where a tensor that gets no gradient requires one;
 // - the members of LossCall.
@@ -161,7 +162,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
       if (ctx->needs_input_grad(0)) grads[0] = differentiate(grad_outputs[0], arguments);
       if constexpr (Call::symmetric)
         if (ctx->needs_input_grad(1)) {
-          std::swap(std::get<0>(arguments), std::get<1>(arguments));
+          Call::swap(arguments);
           grads[1] = differentiate(grad_outputs[0], arguments);
         }
       return grads;
