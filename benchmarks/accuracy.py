@@ -29,7 +29,10 @@ ROOT = Path(__file__).parent.parent
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 SCALES = {"pixels": 640.0, "[0, 1]": 1.0}
 GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
+BOUNDED = [name for name in FORMULAS if name.startswith("bounded_iou")]
 PARAMETERS = {"focal_eiou": 0.5} | {name: 1.0 for name in FORMULAS if name.startswith("cdiou")}
+PARAMETERS |= dict.fromkeys(BOUNDED, 0.2)
+EPS = dict.fromkeys(BOUNDED, 1e-3)  # of the others 1e-7
 CUDA = "cuda, emulated" if os.environ.get("EMULATED_CUDA") == "1" else "cuda"
 TABLES = ("boxes", "focal")
 
@@ -181,7 +184,7 @@ def measure_boxes(n: int) -> list[dict[str, Any]]:
     rows = []
     for formula in FORMULAS:
         parameter = PARAMETERS.get(formula, 0.0)
-        rest = (None, None, formula, parameter, "none", "xyxy", 1e-7, "torchvision")
+        rest = (None, None, formula, parameter, "none", "xyxy", EPS.get(formula, 1e-7), "torchvision")
         theirs = torchvision_box(formula)
         for dtype in DTYPES:
             for scale, factor in SCALES.items():

@@ -121,6 +121,7 @@ PROBLEMS: dict[str, Problem] = {
     "eiou": _boxes(iouloss.eiou_loss),
     "focal_eiou": _boxes(iouloss.focal_eiou_loss),
     "cdiou": _boxes(iouloss.cdiou_loss),
+    "bounded_iou": _boxes(iouloss.bounded_iou_loss),
     "focal_dense": _logits(_focal, inputs.logits_and_dense, _dense_bytes),
     "focal_index": _logits(_focal, inputs.logits_and_classes, _index_bytes),
     "binary_cross_entropy": _logits(iouloss.binary_cross_entropy_loss, inputs.logits_and_dense, _dense_bytes),

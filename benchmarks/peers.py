@@ -26,6 +26,7 @@ EPS = 1e-7
 ALPHA = 0.25
 GAMMA = 2.0
 FOCAL_EIOU_GAMMA = 0.5
+BOUNDED_BETA, BOUNDED_EPS = 0.2, 1e-3
 SMOOTH = 1e-5
 
 # ---------------------------------------------------------------------------------------------------------- formulas
@@ -91,6 +92,17 @@ def _cdiou(p: Pair) -> Tensor:
     return _giou(p) + corners / (4 * (p.hull[0] ** 2 + p.hull[1] ** 2).sqrt())
 
 
+def _bounded_iou(p: Pair) -> Tensor:
+    left, top, right, bottom = p.offsets
+    loss = torch.zeros_like(left)
+    for side, target, off in zip(p.sides, p.target_sides, (left + right, top + bottom), strict=True):
+        by_place = 1 - ((target - off.abs()) / (target + off.abs() + BOUNDED_EPS)).clamp(min=0)
+        by_side = 1 - torch.minimum(target / (side + BOUNDED_EPS), side / (target + BOUNDED_EPS))
+        for x in (by_place, by_side):
+            loss = loss + torch.where(x < BOUNDED_BETA, x * x / (2 * BOUNDED_BETA), x - BOUNDED_BETA / 2)
+    return loss
+
+
 BOX_FORMULAS: dict[str, Callable[[Pair], Tensor]] = {
     "iou": _iou,
     "giou": _giou,
@@ -99,6 +111,7 @@ BOX_FORMULAS: dict[str, Callable[[Pair], Tensor]] = {
     "eiou": _eiou,
     "focal_eiou": _focal_eiou,
     "cdiou": _cdiou,
+    "bounded_iou": _bounded_iou,
 }
 
 
@@ -257,8 +270,10 @@ def _torchvision(loss: str, device: str) -> dict[str, Loss]:
 def _mmdet(loss: str, device: str) -> dict[str, Loss]:
     # Its CIoU gates alpha at IoU = 0.5: another loss.
     module = _module("mmdet.models.losses.iou_loss")
-    if module is None or loss not in ("iou", "giou", "diou"):
+    if module is None or loss not in ("iou", "giou", "diou", "bounded_iou"):
         return {}
+    if loss == "bounded_iou":  # four numbers of a box, whose sum is ours
+        return {"mmdet": lambda p, t: module.bounded_iou_loss(p, t, reduction="sum") / len(p)}
     if loss == "iou":
         return {"mmdet": lambda p, t: module.iou_loss(p, t, mode="linear", eps=EPS, reduction="mean")}
     function = getattr(module, loss + "_loss")

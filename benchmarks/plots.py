@@ -27,6 +27,7 @@ TITLES = {
     "eiou": "EIoU",
     "focal_eiou": "Focal-EIoU",
     "cdiou": "CDIoU",
+    "bounded_iou": "bounded IoU",
     "focal_dense": "sigmoid focal, dense",
     "focal_index": "sigmoid focal, class index",
 }

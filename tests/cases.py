@@ -32,12 +32,16 @@ class BoxCase:
     options: dict[str, Any] = field(default_factory=dict)
     parameter: float = 0.0
     has_constant: bool = False
+    eps: float = 1e-7  # where none is given
+    is_symmetric: bool = True
+    least_eps: float = 1e-7  # that is nothing beside boxes in pixels
 
     def __call__(self, pred: Tensor, target: Tensor, weight: Tensor | None = None, **options: Any) -> Tensor:
         return iouloss.box_loss(pred, target, weight, kind=self.kind, **self.options, **options)
 
-    def truth(self, pred: Tensor, target: Tensor, fmt: str = "xyxy", eps: float = 1e-7) -> Tensor:
+    def truth(self, pred: Tensor, target: Tensor, fmt: str = "xyxy", eps: float | None = None) -> Tensor:
         """The losses by the reference, in the inputs' precision."""
+        eps = self.eps if eps is None else eps
         return reference.box_loss(pred, target, None, None, self.formula, self.parameter, "none", fmt, eps)
 
 
@@ -55,6 +59,7 @@ BOX_CASES = (
     BoxCase("cdiou_giou", "cdiou", parameter=1.0),
     BoxCase("cdiou_diou", "cdiou", {"base": "diou", "lambda_": 2.0}, parameter=2.0),
     BoxCase("cdiou_ciou", "cdiou", {"base": "ciou"}, parameter=1.0, has_constant=True),
+    BoxCase("bounded_iou", "bounded_iou", parameter=0.2, eps=1e-3, is_symmetric=False, least_eps=0.0),
 )
 
 every_case = pytest.mark.parametrize("case", BOX_CASES, ids=lambda case: case.formula)
@@ -86,6 +91,7 @@ KINKS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "inverted onto itself": ((50, 80, 10, 20), TARGET),
     "square": ((10, 20, 40, 50), TARGET),
     "apart": ((60, 90, 70, 95), TARGET),
+    "half a side off": ((30, 20, 70, 80), TARGET),
 }
 KINK_VALUES = {
     "identical": (0.0, 0.0, 0.0),
@@ -176,6 +182,8 @@ def naive_box_loss(
     case: BoxCase, pred: Sequence[float], target: Sequence[float], eps: float, at: Sequence[float] | None = None
 ) -> float:
     """The formula as the paper prints it, on Python floats; what is held constant is taken at the prediction ``at``."""
+    if case.formula == "bounded_iou":
+        return _naive_bounded_iou_loss(pred, target, case.parameter, eps)
     terms = _naive_terms(pred, target, eps)
     constants = _naive_terms(pred if at is None else at, target, eps)
     iou = terms["iou"]
@@ -193,6 +201,17 @@ def naive_box_loss(
     if case.formula in base:
         return base[case.formula]
     return base[case.formula.removeprefix("cdiou_")] + case.parameter * terms["corners"]
+
+
+def _naive_bounded_iou_loss(pred: Sequence[float], target: Sequence[float], beta: float, eps: float) -> float:
+    loss = 0.0
+    for low, high in ((0, 2), (1, 3)):
+        side, wanted = pred[high] - pred[low], target[high] - target[low]
+        apart = abs((pred[low] + pred[high]) / 2 - (target[low] + target[high]) / 2)
+        by_place = 1 - max((wanted - 2 * apart) / (wanted + 2 * apart + eps), 0)
+        by_side = 1 - min(wanted / (side + eps), side / (wanted + eps))
+        loss += sum(x * x / (2 * beta) if x < beta else x - beta / 2 for x in (by_place, by_side))
+    return loss
 
 
 def _naive_terms(pred: Sequence[float], target: Sequence[float], eps: float) -> dict[str, float]:

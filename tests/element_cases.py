@@ -84,6 +84,11 @@ CASES = (
         lambda x, z: 0.5 * 2 * (focal(x, z, 1.5) / max(cross_entropy(x, z), 1e-300)) * cross_entropy(x, 0.9 * z + 0.05),
         {"gamma": 1.5, "label_smoothing": 0.1},
     ),
+    Case(
+        "sigmoid_focal_loss",
+        lambda x, z: focal(x, 0.8 * z + 0.1, 1.5),
+        {"gamma": 1.5, "label_smoothing": 0.2, "smooth_all": True},
+    ),
     Case("focal_star_loss", lambda x, z: softplus(-(2 * (2 * z - 1) * x + 1)) / 2),
     Case("focal_star_loss", lambda x, z: softplus(-(2 * z - 1) * x), {"gamma": 1.0, "beta": 0.0}),
     Case("poly1_focal_loss", lambda x, z: focal(x, z, 2) + error(x, z) ** 3),

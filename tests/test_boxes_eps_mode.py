@@ -176,6 +176,12 @@ def test_modules_weights_and_second_derivatives_know_it(backend: Backend) -> Non
         ({"eps_mode": "mmcv"}, "eps_mode: got 'mmcv', wants one of 'torchvision', 'torchvision_exact', 'mmdet'"),
         ({"eps_mode": None}, "eps_mode: got None, wants one of 'torchvision'"),
         ({"kind": "eiou", "eps_mode": "mmdet"}, "eps_mode: got 'mmdet' for 'eiou', wants 'iou', 'log_iou'"),
+        ({"kind": "bounded_iou", "eps_mode": "mmdet"}, "eps_mode: got 'mmdet' for 'bounded_iou', wants 'torchvision'"),
+        (
+            {"kind": "bounded_iou", "eps_mode": "torchvision_exact"},
+            "eps_mode: got 'torchvision_exact' for 'bounded_iou', wants 'torchvision'",
+        ),
+        ({"kind": "bounded_iou", "eps_mode": "mmcv"}, "eps_mode: got 'mmcv', wants one of 'torchvision'"),
         ({"kind": "iou", "mode": "log", "eps_mode": "mmyolo"}, "eps_mode: got 'mmyolo' for 'log_iou', wants 'iou'"),
     ],
 )

@@ -206,7 +206,7 @@ def test_gradient_penalty(backend: Backend, case: BoxCase, avg_factor: Any) -> N
         return [gradient.detach(), torch.autograd.grad((gradient**2).sum(), raw)[0]]
 
     def truth(pred: Tensor, target: Tensor) -> Tensor:
-        options = (case.formula, case.parameter, "mean", "xyxy", 1e-7)
+        options = (case.formula, case.parameter, "mean", "xyxy", case.eps)
         return reference.box_loss(pred, target, None, factor, *options)
 
     close(penalty(lambda p, t: case(p, t, avg_factor=factor), *boxes(backend)), penalty(truth, *boxes(backend)))
@@ -227,9 +227,10 @@ def test_second_derivatives_of_one_tensor_given_twice(backend: Backend) -> None:
 
 
 @every_kind
-def test_only_the_gradient_of_the_target_twice(backend: Backend) -> None:
+@pytest.mark.parametrize("kind", ["diou", "bounded_iou"])
+def test_only_the_gradient_of_the_target_twice(backend: Backend, kind: str) -> None:
     pred, target = boxes(backend)
-    assert torch.autograd.gradgradcheck(lambda t: iouloss.diou_loss(pred, t), target.requires_grad_())
+    assert torch.autograd.gradgradcheck(lambda t: iouloss.box_loss(pred, t, kind=kind), target.requires_grad_())
 
 
 # -------------------------------------------------------------------------------------------------------------- opcheck

@@ -225,6 +225,7 @@ def test_modules_take_the_options_of_their_functions(backend: Backend) -> None:
         ),
         ("asymmetric_loss", {"margin": 1.5}, ValueError, r"margin: got 1.5, wants a number in \[0, 1\]"),
         ("sigmoid_focal_loss", {"label_smoothing": 2.0}, ValueError, "label_smoothing: got 2.0, wants a number in"),
+        ("sigmoid_focal_loss", {"smooth_all": 1}, TypeError, "smooth_all: got int, wants a bool"),
         ("equalized_focal_loss", {"balance": 1.0}, TypeError, "balance: got float, wants a torch.Tensor"),
         ("smooth_l1_loss", {"beta": -1.0}, ValueError, "beta: got -1.0, wants a finite number >= 0"),
         ("huber_loss", {"delta": 0.0}, ValueError, "delta: got 0.0, wants a finite number > 0"),

@@ -10,11 +10,11 @@ from conftest import Backend
 import iouloss
 from iouloss import _ops
 
-KINDS = "'iou', 'giou', 'diou', 'ciou', 'eiou', 'focal_eiou', 'cdiou'"
+KINDS = "'iou', 'giou', 'diou', 'ciou', 'eiou', 'focal_eiou', 'cdiou', 'bounded_iou'"
 BASES = "'iou', 'log_iou', 'giou', 'diou', 'ciou'"
 FORMULAS = (
     "'iou', 'log_iou', 'square_iou', 'giou', 'diou', 'ciou', 'eiou', 'focal_eiou', 'cdiou_iou', 'cdiou_log_iou', "
-    "'cdiou_giou', 'cdiou_diou', 'cdiou_ciou'"
+    "'cdiou_giou', 'cdiou_diou', 'cdiou_ciou', 'bounded_iou', 'bounded_iou_swapped'"
 )
 FLOATS = "wants float64, float32, float16 or bfloat16"
 NOT_NEGATIVE = "wants a finite number >= 0"
@@ -31,6 +31,7 @@ BOX_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"target": (1, 2)}, TypeError, "target: got tuple, wants a torch.Tensor"),
     ({"target": None}, TypeError, "target: got NoneType, wants a torch.Tensor"),
     ({"weight": 1.0}, TypeError, "weight: got float, wants a torch.Tensor"),
+    ({"kind": "bounded_iou_swapped"}, ValueError, f"kind: got 'bounded_iou_swapped', wants one of {KINDS}"),
     ({"kind": "x"}, ValueError, f"kind: got 'x', wants one of {KINDS}"),
     ({"kind": "iou", "mode": "x"}, ValueError, "mode: got 'x', wants one of 'linear', 'log', 'square'"),
     ({"kind": "cdiou", "base": "eiou"}, ValueError, f"base: got 'eiou', wants one of {BASES}"),
@@ -48,6 +49,10 @@ BOX_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"kind": "focal_eiou", "gamma": None}, TypeError, f"gamma: got NoneType, {NOT_NEGATIVE}"),
     ({"kind": "cdiou", "lambda_": math.inf}, ValueError, "lambda_: got inf, wants a finite number"),
     ({"kind": "cdiou", "lambda_": "1"}, TypeError, "lambda_: got str, wants a finite number"),
+    ({"kind": "bounded_iou", "beta": 0.0}, ValueError, "beta: got 0.0, wants a finite number > 0"),
+    ({"kind": "bounded_iou", "beta": math.nan}, ValueError, "beta: got nan, wants a finite number > 0"),
+    ({"kind": "bounded_iou", "beta": None}, TypeError, "beta: got NoneType, wants a finite number > 0"),
+    ({"kind": "bounded_iou", "eps": -1.0}, ValueError, f"eps: got -1.0, {NOT_NEGATIVE}"),
     ({"pred": boxes(3, 4, dtype=torch.int64)}, TypeError, f"pred: got dtype torch.int64, {FLOATS}"),
     ({"target": boxes(3, 4, dtype=torch.int32)}, TypeError, f"target: got dtype torch.int32, {FLOATS}"),
     ({"weight": boxes(3, dtype=torch.bool)}, TypeError, f"weight: got dtype torch.bool, {FLOATS}"),

@@ -78,6 +78,37 @@ def test_all_rows_ignored_give_0(backend: Backend) -> None:
         assert (tensor == 0).all()
 
 
+# ----------------------------------------------------------------------------------------------------- smoothed labels
+
+
+@pytest.mark.parametrize("target", ["hard", "soft", "index"])
+@pytest.mark.parametrize("gamma", [0.0, 1.5, 2.0])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_smooth_all_is_the_loss_of_smoothed_targets(
+    backend: Backend, target: str, gamma: float, dtype: torch.dtype
+) -> None:
+    logits, classes, smoothing = random_logits(40, 7, dtype=dtype), torch.arange(40) % 9 - 1, 0.3
+    dense = one_hot(classes, 7) if target == "index" else random_targets(40, 7, hard=target == "hard")
+    given = classes if target == "index" else dense.to(dtype)
+    alpha = uniform(7, seed=8)
+    options = {"gamma": gamma, "alpha": alpha, "label_smoothing": smoothing, "smooth_all": True}
+    got = losses(backend, logits, given, **options)
+    exact = dtype == torch.float64
+    dense = dense if exact else dense.float().double()
+    true = truths(logits, dense * (1 - smoothing) + smoothing / 2, alpha=alpha, gamma=gamma)
+    for g, w in zip(got, true, strict=True):
+        torch.testing.assert_close(g.double(), w, rtol=1e-11 if exact else 1e-5, atol=1e-13 if exact else 1e-6)
+
+
+def test_smooth_all_needs_something_to_smooth(backend: Backend) -> None:
+    logits, targets = random_logits(20, 5), random_targets(20, 5, hard=False)
+    assert all(map(torch.equal, losses(backend, logits, targets, smooth_all=True), losses(backend, logits, targets)))
+    alone, with_all = (
+        losses(backend, logits, targets, label_smoothing=0.2, smooth_all=everywhere) for everywhere in (False, True)
+    )
+    assert (alone[0] - with_all[0]).abs().max() > 1e-2
+
+
 # ------------------------------------------------------------------------------------------- alpha, weights, reduction
 
 

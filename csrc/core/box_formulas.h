@@ -9,9 +9,19 @@ inline namespace IOULOSS_ARCH {
 
 template <class V>
 struct Parameters {
-  V eps;        // beside a ratio
-  V area_eps;   // beside an area or a squared length, in their unit: scaled where the boxes are
-  V parameter;  // gamma of Focal-EIoU, lambda of CDIoU; the other losses have none
+  V eps;         // beside a ratio
+  V area_eps;    // beside an area or a squared length, in their unit: scaled where the boxes are
+  V length_eps;  // beside a length, likewise
+  V parameter;   // gamma of Focal-EIoU, lambda of CDIoU, beta of bounded IoU; the other losses have none
+
+  IOULOSS_INLINE Parameters(V eps_, V parameter_)
+      : eps(eps_), area_eps(eps_), length_eps(eps_), parameter(parameter_) {}
+
+  // For boxes that were multiplied by `scale`.
+  IOULOSS_INLINE void rescale(V scale) {
+    area_eps = area_eps * scale * scale;  // scale * scale would be 0
+    length_eps = length_eps * scale;
+  }
 };
 
 // A term or a loss is a struct whose evaluate() returns its value and adds its derivatives to `d`. What a caller makes
@@ -193,23 +203,80 @@ struct FocalEIoU {
   }
 };
 
+// Smooth L1 (beta = parameter) of 1 - max((W - 2|dx|) / (W + 2|dx| + eps), 0) and of
+// 1 - min(W / (w + eps), w / (W + eps)), and the same of the other axis: what the IoU lacks of 1 by one number of pred,
+// were the others the target's. W is the target's side. The target is the second box, or the first if they are swapped.
+template <bool swapped>
+struct BoundedIoU {
+  // 1 - n / d, given d - n, in which nothing cancels. Where d is 0, n / d is, too.
+  template <class V>
+  struct Remainder {
+    V reciprocal, value;
+    IOULOSS_INLINE Remainder(V rest, V d) : reciprocal(reciprocal_or_zero(d)) {
+      value = select(reciprocal == V(0), V(1), quotient(rest, d, reciprocal));
+    }
+  };
+  template <class V>
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    return evaluate_axis(b.a1 + b.a2, b.w, b.W, p, d.a1, d.a2, d.w) +
+           evaluate_axis(b.b1 + b.b2, b.h, b.H, p, d.b1, d.b2, d.h);
+  }
+  // Of an axis: twice the distance of the centres, and the sides of the first and of the second box.
+  template <class V>
+  static IOULOSS_INLINE V evaluate_axis(V distance, V side, V other, const Parameters<V>& p, V& by_low, V& by_high,
+                                        V& by_side) {
+    const V of_place = evaluate_place(distance, swapped ? side : other, p, by_low, by_high, by_side);
+    return of_place + evaluate_side(side, other, p, by_side);
+  }
+  template <class V>
+  static IOULOSS_INLINE V evaluate_place(V distance, V target, const Parameters<V>& p, V& by_low, V& by_high,
+                                         V& by_side) {
+    const V apart = absolute(distance);
+    const Remainder<V> r(mul_add(V(2), apart, p.length_eps), (target + apart) + p.length_eps);
+    const V ratio = (target - apart) * r.reciprocal;  // 0, if it is negative
+    V slope;
+    const V loss = smooth_l1(select(ratio > V(0), r.value, V(1)), p.parameter, slope);
+    slope = slope * share_of_maximum(ratio) * r.reciprocal;
+    const V away = slope * (V(2) - r.value);
+    const V by_distance = select(distance > V(0), away, select(distance < V(0), -away, V(0)));
+    by_low = by_low + by_distance;
+    by_high = by_high + by_distance;
+    if constexpr (swapped) by_side = by_side - slope * r.value;
+    return loss;
+  }
+  template <class V>
+  static IOULOSS_INLINE V evaluate_side(V side, V other, const Parameters<V>& p, V& by_side) {
+    const V longer = side - other;
+    const Remainder<V> large(p.length_eps + longer, side + p.length_eps),
+        small(p.length_eps - longer, other + p.length_eps);
+    const V share = share_of_maximum(large.value - small.value);
+    V slope;
+    const V loss = smooth_l1(maximum(large.value, small.value), p.parameter, slope);
+    const V by_large = other * large.reciprocal * large.reciprocal;
+    by_side = mul_add(slope, share * by_large - (V(1) - share) * small.reciprocal, by_side);
+    return loss;
+  }
+};
+
 }  // namespace IOULOSS_ARCH
 
-// The table of losses on paired boxes: its name outside, its formula.
-#define IOULOSS_BOX_FORMULAS(X)   \
-  X(iou, LinearIoU)               \
-  X(log_iou, LogIoU)              \
-  X(square_iou, SquareIoU)        \
-  X(giou, GIoU)                   \
-  X(diou, DIoU)                   \
-  X(ciou, CIoU)                   \
-  X(eiou, EIoU)                   \
-  X(focal_eiou, FocalEIoU)        \
-  X(cdiou_iou, CDIoU<LinearIoU>)  \
-  X(cdiou_log_iou, CDIoU<LogIoU>) \
-  X(cdiou_giou, CDIoU<GIoU>)      \
-  X(cdiou_diou, CDIoU<DIoU>)      \
-  X(cdiou_ciou, CDIoU<CIoU>)
+// The table of losses on paired boxes: its name outside, its formula. The last serves a gradient: see swapped().
+#define IOULOSS_BOX_FORMULAS(X)     \
+  X(iou, LinearIoU)                 \
+  X(log_iou, LogIoU)                \
+  X(square_iou, SquareIoU)          \
+  X(giou, GIoU)                     \
+  X(diou, DIoU)                     \
+  X(ciou, CIoU)                     \
+  X(eiou, EIoU)                     \
+  X(focal_eiou, FocalEIoU)          \
+  X(cdiou_iou, CDIoU<LinearIoU>)    \
+  X(cdiou_log_iou, CDIoU<LogIoU>)   \
+  X(cdiou_giou, CDIoU<GIoU>)        \
+  X(cdiou_diou, CDIoU<DIoU>)        \
+  X(cdiou_ciou, CDIoU<CIoU>)        \
+  X(bounded_iou, BoundedIoU<false>) \
+  X(bounded_iou_swapped, BoundedIoU<true>)
 
 enum class BoxFormula : int {
 #define X(name, formula) name,
@@ -223,5 +290,14 @@ inline constexpr const char* box_formula_names[] = {
 #undef X
 };
 inline constexpr int box_formula_count = sizeof(box_formula_names) / sizeof(*box_formula_names);
+
+// The formula that gives a loss with its two boxes swapped: by the first of these is the gradient by the second.
+constexpr BoxFormula swapped(BoxFormula formula) {
+  switch (formula) {
+    case BoxFormula::bounded_iou: return BoxFormula::bounded_iou_swapped;
+    case BoxFormula::bounded_iou_swapped: return BoxFormula::bounded_iou;
+    default: return formula;
+  }
+}
 
 }  // namespace iouloss

@@ -47,16 +47,17 @@ struct PowerFocal {
   }
 };
 
-// The same with the target z (1 - second) + second / 2 in the cross entropy, and there alone: smoothed labels.
+// The same with smoothed labels: the target is z (1 - second) + second / 2 in the cross entropy, and there alone if
+// third is 0.
 struct SmoothFocal {
   static constexpr bool has_background = false;
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
-    const Evaluated<V> factor = focal_factor(x, s, z, f);
-    const V smooth = mul_add(z, V(1 - f.second), V(f.second / 2));
+    const V smooth = mul_add(z, V(1 - f.second), V(f.second / 2)), label = f.third == 0 ? z : smooth;
+    const Evaluated<V> factor = focal_factor(x, s, label, f);
     const V bce = cross_entropy(x, s, smooth), p_minus_z = blend(smooth, -s.n, s.p);
-    const V weighted = blend(z, f.alpha1, f.alpha0) * factor.value;
+    const V weighted = blend(label, f.alpha1, f.alpha0) * factor.value;
     return {weighted * bce, weighted * (f.gamma * (factor.gradient * bce) + p_minus_z)};
   }
 };

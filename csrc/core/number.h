@@ -121,8 +121,8 @@ IOULOSS_INLINE double arctangent2(double y, double x) { return ::atan2(y, x); }
 
 // ---- made of the primitives, for every V -------------------------------------------------------------------------
 
-// A NaN in either argument comes out of `a < b ? a : b` only from b; no formula relies on it: every loss also
-// contains the areas, through which a NaN coordinate reaches the result.
+// A NaN in either argument comes out of `a < b ? a : b` only from b; no formula relies on it: a NaN coordinate shows in
+// the extent of its pair.
 template <class V>
 IOULOSS_INLINE V minimum(V a, V b) {
   return select(a < b, a, b);
@@ -160,6 +160,15 @@ IOULOSS_INLINE V decay(V x) {
 template <class V>
 IOULOSS_INLINE V share_of_maximum(V d) {
   return select(d > V(0), V(1), select(d == V(0), V(0.5), V(0)));
+}
+
+// Smooth L1 of x: x^2 / (2 beta) where x < beta, else x - beta / 2; and its derivative.
+template <class V>
+IOULOSS_INLINE V smooth_l1(V x, V beta, V& derivative) {
+  const V ratio = x * reciprocal_or_zero(beta);
+  const auto near = x < beta;
+  derivative = select(near, ratio, V(1));
+  return select(near, V(0.5) * x * ratio, x - V(0.5) * beta);
 }
 
 // log(1 + e) of 0 <= e <= 1 in float32, given s = e / (2 + e): 2 atanh(s). Relative error below 5e-9 before rounding.

@@ -40,10 +40,9 @@ struct SmoothDifference {
   static constexpr bool has_background = false;
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
-    const V distance = absolute(x - z), beta(f.second), ratio = distance * reciprocal_or_zero(beta);
-    const auto near = distance < beta;
-    const V value = select(near, V(0.5) * distance * ratio, distance - V(0.5) * beta);
-    return of_difference(x, z, f.alpha1 * V(f.third), value, select(near, ratio, V(1)));
+    V slope;
+    const V value = smooth_l1(absolute(x - z), V(f.second), slope);
+    return of_difference(x, z, f.alpha1 * V(f.third), value, slope);
   }
 };
 

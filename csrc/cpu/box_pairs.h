@@ -16,10 +16,9 @@ struct BoxTile {
   static constexpr int size = 256;
   alignas(64) T pred[4][size];
   alignas(64) T target[4][size];
-  alignas(64) T area_eps[size];
   alignas(64) T loss[size];
   alignas(64) T grad[4][size];
-  alignas(64) T scale[size];   // after rescale(): what the boxes were multiplied by
+  alignas(64) T scale[size];   // what the boxes were multiplied by: 1, until rescale()
   alignas(64) T extent[size];  // after rescale()
   Ahead ahead[3];
 };
@@ -106,7 +105,8 @@ bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
   for (int i = 0; i < n; i += lanes<T>) {
     for (const Ahead& ahead : tile.ahead) ahead.fetch(i, lanes<T>);
     Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), a.format);
-    const Parameters<V> p{V(a.eps), V::load(tile.area_eps + i), V(a.parameter)};
+    Parameters<V> p(V(a.eps), V(a.parameter));
+    p.rescale(V::load(tile.scale + i));
     measure_overlap(b, p.area_eps);
     Partials<V> d;
     const V loss = Formula::evaluate(b, p, d);
@@ -139,7 +139,6 @@ void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
       tile.pred[c][i] *= scale;
       tile.target[c][i] *= scale;
     }
-    tile.area_eps[i] = tile.area_eps[i] * scale * scale;  // scale * scale would be 0
     tile.scale[i] = scale;
     tile.extent[i] = extent(i);
   }
@@ -159,7 +158,7 @@ void run(TileFunction<T> function, const BoxArguments& a, int64_t first, int n, 
     for (auto& column : tile.grad)  // by the box, from that by the scaled one; without meaning in a forward pass
       column[i] = tamed(T(column[i] * tile.scale[i]), tile.extent[i]);
   }
-  std::fill_n(tile.area_eps, tile.size, T(a.eps));
+  std::fill_n(tile.scale, n, T(1));
 }
 
 // Boxes that the mask leaves out count for nothing, whatever is in them.
@@ -189,7 +188,7 @@ template <class T>
 double write_box_losses(const BoxArguments& a, TileFunction<T> function, T* losses, int64_t begin, int64_t end) {
   BoxTile<T> tile;
   alignas(64) T factor[BoxTile<T>::size] = {};
-  std::fill_n(tile.area_eps, tile.size, T(a.eps));
+  std::fill_n(tile.scale, tile.size, T(1));
   double sum = 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
@@ -208,7 +207,7 @@ double write_box_gradient(const BoxArguments& a, TileFunction<T> function, const
                           const Output& grad, int64_t begin, int64_t end) {
   BoxTile<T> tile;
   alignas(64) T factor[BoxTile<T>::size], scratch[BoxTile<T>::size];
-  std::fill_n(tile.area_eps, tile.size, T(a.eps));
+  std::fill_n(tile.scale, tile.size, T(1));
   double sum = 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));

@@ -60,7 +60,7 @@ struct LoadedPair {
       const T scale = T(Limits<T>::rescale);
       most = T(-1);
       b = measure(p * scale, t * scale, l.a.format);
-      parameters.area_eps = parameters.area_eps * scale * scale;  // scale * scale would be 0
+      parameters.rescale(scale);
     }
     measure_overlap(b, parameters.area_eps);
   }
@@ -154,7 +154,7 @@ BoxLaunch<T> launch_of(const BoxArguments& a) {
     if (a.pred.dtype == Dtype::float16) plain = Plain::float16;
     if (a.pred.dtype == Dtype::bfloat16) plain = Plain::bfloat16;
   }
-  return {a, vectors(a.pred), vectors(a.target), plain, {T(a.eps), T(a.eps), T(a.parameter)}};
+  return {a, vectors(a.pred), vectors(a.target), plain, {T(a.eps), T(a.parameter)}};
 }
 
 template <class T>

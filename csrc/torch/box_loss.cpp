@@ -27,6 +27,7 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
     check_non_negative("eps", eps);
     if (a.formula == BoxFormula::focal_eiou) check_non_negative("gamma", parameter);
     if (formula.starts_with("cdiou")) check_finite("lambda_", parameter);
+    if (formula.starts_with("bounded_iou")) check_positive("beta", parameter);
     check_floating("pred", pred);
     check_floating("target", target);
     if (weight) check_floating("weight", *weight);
@@ -52,6 +53,12 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
                               const OptionalTensor& avg_factor, const auto&...) {
     check_constant("weight", weight);
     check_constant("avg_factor", avg_factor);
+  }
+
+  static void swap(auto& arguments) {
+    LossCall::swap(arguments);
+    std::string_view& formula = std::get<6>(arguments);
+    formula = box_formula_names[int(swapped(parse_box_formula(formula)))];
   }
 
   static c10::SymIntArrayRef each(const Tensor& boxes) { return boxes.sym_sizes().slice(0, boxes.dim() - 1); }

@@ -56,6 +56,10 @@ void check_non_negative(const char* name, double value) {
   TORCH_CHECK_VALUE(std::isfinite(value) && value >= 0, name, ": got ", repr(value), ", wants a finite number >= 0");
 }
 
+void check_positive(const char* name, double value) {
+  TORCH_CHECK_VALUE(std::isfinite(value) && value > 0, name, ": got ", repr(value), ", wants a finite number > 0");
+}
+
 bool is_supported(const at::Tensor& tensor) {
   const auto type = tensor.scalar_type();
   return type == at::kFloat || type == at::kDouble || type == at::kHalf || type == at::kBFloat16;

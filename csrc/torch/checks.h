@@ -20,6 +20,7 @@ BoxFormula parse_box_formula(std::string_view formula);
 LogitFormula parse_logit_formula(std::string_view formula);
 
 void check_non_negative(const char* name, double value);
+void check_positive(const char* name, double value);
 void check_finite(const char* name, double value);
 bool is_supported(const at::Tensor& tensor);  // one of the four floating dtypes
 void check_floating(const char* name, const at::Tensor& tensor);

@@ -6,6 +6,9 @@
 
 #include <ATen/ops/empty.h>
 
+#include <tuple>
+#include <utility>
+
 #include "../cpu/kernels.h"
 #include "tensors.h"
 #ifdef IOULOSS_CUDA
@@ -52,6 +55,9 @@ struct LossCall {
         a.n, chunk, [&](int64_t begin, int64_t end) { return kernel(a, upstream.values, scale, out, begin, end); });
     if (loss) divisor.write_on_cpu(sum, *loss);
   }
+
+  // Makes of the arguments those of which the gradient by the first is theirs by the second; see LossOperator.
+  static void swap(auto& arguments) { std::swap(std::get<0>(arguments), std::get<1>(arguments)); }
 
 #ifdef IOULOSS_CUDA
   // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.

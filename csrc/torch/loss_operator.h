@@ -33,7 +33,8 @@ enum class Left { gradient, slopes };
 // - Call::Loss           the operator's type. Its first argument is what the gradient is by, its last the reduction;
 // - Call::name, ::arguments  the operator's name, and its arguments as a schema has them;
 // - Call::left           what the forward pass leaves to the backward pass;
-// - Call::symmetric      whether the second argument gets a gradient too: that by the first with the two swapped;
+// - Call::symmetric      whether the second argument gets a gradient too: that by the first of what swap() makes of the
+//                        arguments;
 // - Call(arguments...)   checks them; load(arguments...) then makes the kernels' arguments of them;
 // - Call::check_constants(arguments...)  raises where a tensor that gets no gradient requires one;
 // - the members of LossCall.
@@ -187,7 +188,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
       }
       if constexpr (Call::symmetric)
         if (ctx->needs_input_grad(1)) {
-          std::swap(std::get<0>(arguments), std::get<1>(arguments));
+          Call::swap(arguments);
           grads[1] = differentiate(arguments, grad_outputs[0]);
         }
       return grads;

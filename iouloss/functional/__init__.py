@@ -1,6 +1,7 @@
 """One function per loss."""
 
 from .boxes import (
+    bounded_iou_loss,
     box_loss,
     cdiou_loss,
     ciou_loss,
@@ -51,6 +52,7 @@ __all__ = [
     "balanced_l1_loss",
     "binary_cross_entropy_loss",
     "binary_entropy_loss",
+    "bounded_iou_loss",
     "box_loss",
     "cdiou_loss",
     "ciou_loss",

@@ -1,11 +1,13 @@
 """The losses of paired boxes."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_choice
+from ..reference.checks import check_choice, check_eps_mode
+from ..reference.placement import ONE_PLACE
 
 _MODES = {"linear": "iou", "log": "log_iou", "square": "square_iou"}
 _BASES = ("iou", "log_iou", "giou", "diou", "ciou")
@@ -21,7 +23,7 @@ def box_loss(
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     fmt: str = "xyxy",
-    eps: float = 1e-7,
+    eps: float | None = None,
     eps_mode: str = "torchvision",
     **parameters: str | float,
 ) -> Tensor:
@@ -38,7 +40,8 @@ def box_loss(
         mask: which boxes count, as a bool tensor ``[...]``, or as a list ``[K]`` of int64 indices into the boxes in
             their order (those that are no box count for nothing, those given twice count once). The others have loss
             0 and gradient 0, whatever is in them: no gather, no ``nonzero`` and no synchronisation is needed.
-        kind: ``"iou"``, ``"giou"``, ``"diou"``, ``"ciou"``, ``"eiou"``, ``"focal_eiou"`` or ``"cdiou"``.
+        kind: ``"iou"``, ``"giou"``, ``"diou"``, ``"ciou"``, ``"eiou"``, ``"focal_eiou"``, ``"cdiou"`` or
+            ``"bounded_iou"``.
         reduction: ``"none"`` gives the losses ``[...]``, ``"sum"`` their sum, ``"mean"`` their sum divided by
             ``avg_factor``, or by the number of boxes that count where there is none (not by the sum of the weights).
         avg_factor: a number, or a tensor of one element on ``pred``'s device, which is never read back to the host.
@@ -46,10 +49,11 @@ def box_loss(
         fmt: what four numbers a box is, of ``pred`` and ``target`` alike: ``"xyxy"`` two corners, ``"xywh"`` the
             top-left corner and the size, ``"cxcywh"`` the centre and the size. Gradients come in the same form.
         eps: a number >= 0 that is added to the denominators, as torchvision places it: to the union, the enclosing
-            area and the squared lengths (so it is an area), and to the denominator of CIoU's alpha.
+            area and the squared lengths (so it is an area), and to the denominator of CIoU's alpha. Bounded IoU adds
+            it to lengths. None is the default of the loss by itself: 1e-3 of :func:`bounded_iou_loss`, else 1e-7.
         eps_mode: whose placement of ``eps`` it is, for numbers that match a library's (below).
         **parameters: those of the loss: ``mode`` of :func:`iou_loss`, ``gamma`` of :func:`focal_eiou_loss`, ``base``
-            and ``lambda_`` of :func:`cdiou_loss`.
+            and ``lambda_`` of :func:`cdiou_loss`, ``beta`` of :func:`bounded_iou_loss`.
 
     Returns:
         The loss, in float64 if ``pred`` or ``target`` is float64, else in float32, in which it is computed.
@@ -78,7 +82,8 @@ def box_loss(
     - ``"ultralytics"`` (linear IoU, GIoU, DIoU, CIoU), also that of YOLOv5 and YOLOv6: with ``fmt="xyxy"``, ``eps``
       is added to the boxes' heights, so to their areas and angles, as well as to the union.
 
-    Where a library gives NaN (CIoU of equal boxes in mmdet), 0/0 is 0 here too.
+    Where a library gives NaN (CIoU of equal boxes in mmdet), 0/0 is 0 here too. Bounded IoU has one placement, which
+    is the default.
 
     **Determinism.** Equal inputs give equal bits from run to run on the same device. Nothing synchronises with the
     host; calls can be captured in a CUDA graph and compiled by ``torch.compile`` as a whole.
@@ -93,8 +98,14 @@ def box_loss(
     for name in parameters:
         if name not in names:
             raise TypeError(f"box_loss(kind={kind!r}): got an unexpected parameter {name!r}")
-    options = {"reduction": reduction, "avg_factor": avg_factor, "fmt": fmt, "eps": eps, "eps_mode": eps_mode}
-    return loss(pred, target, weight, mask=mask, **options, **parameters)
+    options: dict[str, Any] = {"reduction": reduction, "avg_factor": avg_factor, "fmt": fmt, **parameters}
+    if eps is not None:
+        options["eps"] = eps
+    if kind in ONE_PLACE:
+        check_eps_mode(eps_mode, kind)
+    else:
+        options["eps_mode"] = eps_mode
+    return loss(pred, target, weight, mask=mask, **options)
 
 
 def iou_loss(
@@ -291,6 +302,48 @@ def cdiou_loss(
     )
 
 
+def bounded_iou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    beta: float = 0.2,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-3,
+) -> Tensor:
+    """Bounded IoU loss of paired boxes: how far each of a box's four numbers alone keeps the IoU from 1.
+
+    The sum of ``smooth_l1`` of four numbers, in which ``dx`` and ``dy`` are the distances of the centres, ``w`` and
+    ``h`` the sides of the prediction, ``W`` and ``H`` those of the target:
+
+    - ``1 - max((W - 2 * |dx|) / (W + 2 * |dx| + eps), 0)``, and the same of ``H`` and ``dy``
+    - ``1 - min(W / (w + eps), w / (W + eps))``, and the same of ``H`` and ``h``
+
+    ``smooth_l1(l)`` is ``l**2 / (2 * beta)`` where ``l < beta``, else ``l - beta / 2``. ``beta`` is a number > 0.
+    Range [0, 4 - 2 * beta], or [0, 2 / beta] with ``beta > 1``, of boxes that are not inverted.
+
+    ``eps`` is a length here: boxes with sides of about 1 (normalised coordinates) want a smaller one. It stands in the
+    denominators alone, so that equal boxes have a small loss above 0, and a small gradient, unless ``eps`` is 0. At
+    ``dx == 0`` there is no gradient by ``dx``; where ``W == 2 * |dx|``, or the two quotients of a side are equal, each
+    side of the kink counts half.
+
+    mmdetection's ``bounded_iou_loss`` gives the four numbers of each box. So its plain mean is a quarter of this one;
+    its sum, and its mean with an ``avg_factor``, are these. It holds the target constant, which here has its gradient
+    like that of the other losses, though this one is not symmetric in the two boxes.
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Tychsen-Smith and Petersson, *Improving Object Localization with Fitness NMS and Bounded IoU Loss*,
+    arXiv:1711.00164.
+    """
+    return _ops.box_loss(
+        pred, target, weight, avg_factor, "bounded_iou", beta, reduction, fmt, eps, "torchvision", mask
+    )
+
+
 _LOSSES: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
     "iou": (iou_loss, ("mode",)),
     "giou": (giou_loss, ()),
@@ -299,4 +352,5 @@ _LOSSES: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
     "eiou": (eiou_loss, ()),
     "focal_eiou": (focal_eiou_loss, ("gamma",)),
     "cdiou": (cdiou_loss, ("base", "lambda_")),
+    "bounded_iou": (bounded_iou_loss, ("beta",)),
 }

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_fraction, check_not_negative, check_number, check_positive
+from ..reference.checks import check_bool, check_fraction, check_not_negative, check_number, check_positive
 from ..reference.logits import Parameters
 
 _Option = Tensor | float | None
@@ -26,6 +26,7 @@ def sigmoid_focal_loss(
     gamma: float = 2.0,
     *,
     label_smoothing: float = 0.0,
+    smooth_all: bool = False,
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
@@ -45,8 +46,10 @@ def sigmoid_focal_loss(
             targets that require a gradient get one (the call is then served by pure PyTorch).
         alpha: the share of the positives: a number in [0, 1], a floating tensor ``[C]`` with one per class, or None.
         gamma: a finite number >= 0; 0 gives the (balanced) cross entropy.
-        label_smoothing: a number in [0, 1]: the cross entropy, and it alone, has the target
+        label_smoothing: a number in [0, 1]: the cross entropy has the target
             ``z * (1 - label_smoothing) + label_smoothing / 2``.
+        smooth_all: a bool: whether ``alpha_t`` and ``q`` have that target, too, as in keras-cv. They have ``z``
+            otherwise, as in apex: smoothing then leaves alone which logits the loss looks at.
         weight: a floating factor for each loss: of ``logits``' shape, or one per row, ``logits.shape[:-1]``.
         reduction: ``"none"`` gives the losses in ``logits``' shape, ``"sum"`` their sum, ``"mean"`` their sum
             divided by ``avg_factor``, or by the number of logits that are not in ignored rows where there is none.
@@ -78,11 +81,12 @@ def sigmoid_focal_loss(
         >>> sigmoid_focal_loss(logits, classes, avg_factor=positives).backward()
     """
     check_not_negative("gamma", gamma)
+    check_bool("smooth_all", smooth_all)
     formula = "square_focal" if gamma == 2 else "focal"
     if label_smoothing != 0:
         check_fraction("label_smoothing", label_smoothing)
         formula = "smooth_focal"
-    parameters = Parameters(*_balance(alpha), gamma, label_smoothing, 0.0)
+    parameters = Parameters(*_balance(alpha), gamma, label_smoothing, float(smooth_all))
     return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
 

@@ -1,6 +1,7 @@
 """A module per loss: it holds the options, ``forward`` takes the tensors. ``iouloss.functional`` documents both."""
 
 from .boxes import (
+    BoundedIoULoss,
     BoxLoss,
     CDIoULoss,
     CIoULoss,
@@ -49,6 +50,7 @@ __all__ = [
     "BalancedL1Loss",
     "BinaryCrossEntropyLoss",
     "BinaryEntropyLoss",
+    "BoundedIoULoss",
     "BoxLoss",
     "CDIoULoss",
     "CIoULoss",

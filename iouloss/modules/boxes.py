@@ -66,3 +66,9 @@ class CDIoULoss(_OfBoxes):
     """:func:`iouloss.functional.cdiou_loss` as a module."""
 
     function = staticmethod(functional.cdiou_loss)
+
+
+class BoundedIoULoss(_OfBoxes):
+    """:func:`iouloss.functional.bounded_iou_loss` as a module."""
+
+    function = staticmethod(functional.bounded_iou_loss)

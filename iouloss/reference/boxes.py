@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_box_loss
-from .common import FiniteGradient, compute_dtype, divide, reduce_loss
+from .common import FiniteGradient, compute_dtype, divide, reduce_loss, smooth_l1
 from .placement import Placement, place
 
 
@@ -37,6 +37,7 @@ class Pair(NamedTuple):
     unit: Tensor  # of length, in that of the boxes as they came: 1, or less where they were shrunk
     eps: Placement
     area_eps: Tensor  # what is added to areas and squared lengths
+    length_eps: Tensor  # and to lengths
 
 
 # ---------------------------------------------------------------------------------------------------------- terms
@@ -100,6 +101,23 @@ def corners_term(pair: Pair) -> Tensor:
         + _length(pair.left, pair.bottom)
     )
     return divide(distances, 4 * _length(pair.cw, pair.ch))
+
+
+def place_term(distance: Tensor, target: Tensor, eps: Tensor) -> Tensor:
+    """1 - max((target - distance) / (target + distance + eps), 0): a side, and twice the distance of the centres."""
+    distance = distance.abs()
+    lack = _lack(2 * distance + eps, target + distance + eps)
+    return torch.minimum(lack, torch.ones_like(lack))
+
+
+def side_term(side: Tensor, target: Tensor, eps: Tensor) -> Tensor:
+    """1 - min(target / (side + eps), side / (target + eps))"""
+    return torch.maximum(_lack(side - target + eps, side + eps), _lack(target - side + eps, target + eps))
+
+
+def _lack(rest: Tensor, whole: Tensor) -> Tensor:
+    """1 - part / whole, given whole - part, in which nothing cancels; the ratio is 0 where the whole is 0."""
+    return torch.where(whole == 0, 1.0, divide(rest, whole))
 
 
 def _aspect_angle(w: Tensor, h: Tensor) -> Tensor:
@@ -172,6 +190,16 @@ _PLAIN: dict[str, Callable[[Pair], Tensor]] = {
 }
 
 
+def bounded_iou_loss(pair: Pair, beta: float) -> Tensor:
+    terms = (
+        place_term(pair.left + pair.right, pair.target_w, pair.length_eps),
+        place_term(pair.top + pair.bottom, pair.target_h, pair.length_eps),
+        side_term(pair.w, pair.target_w, pair.length_eps),
+        side_term(pair.h, pair.target_h, pair.length_eps),
+    )
+    return torch.stack([smooth_l1(term, beta) for term in terms]).sum(0)
+
+
 def _evaluate(pair: Pair, formula: str, parameter: float) -> Tensor:
     loss = _formula(pair, formula, parameter)
     return loss.clamp(0.0, 2.0) if pair.eps.bounded else loss
@@ -182,6 +210,8 @@ def _formula(pair: Pair, formula: str, parameter: float) -> Tensor:
         return focal_eiou_loss(pair, parameter)
     if formula.startswith("cdiou_"):
         return cdiou_loss(pair, _PLAIN[formula.removeprefix("cdiou_")], parameter)
+    if formula == "bounded_iou":
+        return bounded_iou_loss(pair, parameter)
     return _PLAIN[formula](pair)
 
 
@@ -247,6 +277,7 @@ def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:
         unit=scale,
         eps=eps,
         area_eps=area_eps,
+        length_eps=eps.length * scale,
     )
 
 
@@ -266,6 +297,8 @@ def box_loss(
     """The operator behind every box loss; ``iouloss.functional.box_loss`` documents it."""
     check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
     mask, avg_factor = kept_boxes(pred, mask, avg_factor, reduction)
+    if formula.endswith("_swapped"):
+        pred, target, formula = target, pred, formula.removesuffix("_swapped")
     dtype = compute_dtype(pred, target)
     both = torch.cat((pred.to(dtype), target.to(dtype)), -1)
     if mask is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .placement import EPS_MODES
+from .placement import EPS_MODES, ONE_PLACE
 
 FORMATS = ("xyxy", "xywh", "cxcywh")
 REDUCTIONS = ("mean", "sum", "none")
@@ -30,6 +30,8 @@ FORMULAS = (
     "cdiou_giou",
     "cdiou_diou",
     "cdiou_ciou",
+    "bounded_iou",
+    "bounded_iou_swapped",
 )
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -54,7 +56,7 @@ def check_box_loss(
     if fmt not in FORMATS:
         raise ValueError(f"fmt: got {fmt!r}, wants 'xyxy', 'xywh' or 'cxcywh'")
     check_not_negative("eps", eps)
-    _check_eps_mode(eps_mode, formula)
+    check_eps_mode(eps_mode, formula)
     _check_parameter(formula, parameter)
     check_floating(pred=pred, target=target, weight=weight)
     if pred.ndim == 0 or pred.shape[-1] != 4:
@@ -170,8 +172,11 @@ def check_not_negative(name: str, value: Any) -> None:
         raise ValueError(f"{name}: got {float(value)}, wants {wants}")
 
 
-def _check_eps_mode(eps_mode: Any, formula: str) -> None:
+def check_eps_mode(eps_mode: Any, formula: str) -> None:
+    """Raise unless ``eps_mode`` is one that the loss has."""
     check_choice("eps_mode", eps_mode, EPS_MODES)
+    if formula in ONE_PLACE and eps_mode != "torchvision":
+        raise ValueError(f"eps_mode: got {eps_mode!r} for {formula!r}, wants 'torchvision'")
     formulas = EPS_MODES[eps_mode]
     if formulas is not None and formula not in formulas:
         raise ValueError(f"eps_mode: got {eps_mode!r} for {formula!r}, wants {', '.join(map(repr, formulas))}")
@@ -182,6 +187,8 @@ def _check_parameter(formula: str, parameter: Any) -> None:
         check_not_negative("gamma", parameter)
     elif formula.startswith("cdiou"):
         check_number("lambda_", parameter, "a finite number")
+    elif formula.startswith("bounded_iou"):
+        check_positive("beta", parameter)
 
 
 def _check_mask(mask: Any, pred: Tensor) -> None:
@@ -201,6 +208,12 @@ def check_int(name: str, value: Any) -> None:
     """Raise unless ``value`` is an int."""
     if not isinstance(value, int):
         raise TypeError(f"{name}: got {kind_of(value)}, wants an int")
+
+
+def check_bool(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a bool."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: got {kind_of(value)}, wants a bool")
 
 
 def are_dense(targets: Tensor) -> bool:

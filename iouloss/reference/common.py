@@ -19,6 +19,13 @@ def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, denominator))
 
 
+def smooth_l1(x: Tensor, beta: float) -> Tensor:
+    """x**2 / (2 beta) where x < beta, else x - beta / 2."""
+    near = x < beta
+    inside = torch.where(near, x, 0.0)
+    return torch.where(near, 0.5 * inside * (inside / (beta or 1.0)), x - 0.5 * beta)
+
+
 def reduce_loss(loss: Tensor, weight: Tensor | None, avg_factor: Tensor | float | None, reduction: str) -> Tensor:
     """Weight the losses, then return them, their sum, or their sum over ``avg_factor`` (default: their number)."""
     if weight is not None:

@@ -77,9 +77,11 @@ def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 
 
 def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
-    """The target is smoothed in the cross entropy, and there alone."""
+    """The target is smoothed in the cross entropy, and there alone unless ``third``."""
     logit = Logit(x)
-    return p.alpha(z) * _power(logit.error(z), p.gamma) * logit.cross_entropy(z * (1 - p.second) + p.second / 2)
+    smooth = z * (1 - p.second) + p.second / 2
+    label = smooth if p.third else z
+    return p.alpha(label) * _power(logit.error(label), p.gamma) * logit.cross_entropy(smooth)
 
 
 def _focal_star(x: Tensor, z: Tensor, p: Parameters) -> Tensor:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-# The losses that a library has; None for all: torchvision's way of placing eps is defined for every loss.
+# The losses that a library has; None for all: torchvision's way of placing eps is defined for every loss of areas.
 EPS_MODES: dict[str, tuple[str, ...] | None] = {
     "torchvision": None,
     "torchvision_exact": None,
@@ -10,6 +10,9 @@ EPS_MODES: dict[str, tuple[str, ...] | None] = {
     "mmyolo": ("iou", "giou", "ciou"),
     "ultralytics": ("iou", "giou", "diou", "ciou"),
 }
+
+# The losses that know no areas, and one place of eps, which is the default.
+ONE_PLACE = ("bounded_iou", "bounded_iou_swapped")
 
 _TORCHVISION_EPS = 1e-7  # of its diou_loss, to which its ciou_loss does not pass its own
 _MMDET_UNION_EPS = 1e-6  # of its bbox_overlaps, to which its iou_loss does not pass its own
@@ -20,6 +23,7 @@ class Placement(NamedTuple):
 
     area: float  # beside areas and squared lengths
     ratio: float  # beside alpha; the least argument of a logarithm
+    length: float  # beside lengths
     raised: bool = False  # areas are raised to it, instead of it being added to them
     least_iou: float = 0.0
     height: float = 0.0  # added to the heights of the boxes
@@ -30,7 +34,7 @@ class Placement(NamedTuple):
 
 def place(eps_mode: str, formula: str, fmt: str, eps: float) -> Placement:
     """A library's placement of ``eps`` in a loss."""
-    everywhere = Placement(area=eps, ratio=eps)
+    everywhere = Placement(area=eps, ratio=eps, length=eps)
     if eps_mode == "torchvision_exact" and formula == "ciou":
         return everywhere._replace(area=_TORCHVISION_EPS)
     if eps_mode == "mmdet" and formula in ("iou", "log_iou", "square_iou"):

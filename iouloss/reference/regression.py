@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_regression_loss
-from .common import FiniteGradient, compute_dtype, reduce_loss
+from .common import FiniteGradient, compute_dtype, reduce_loss, smooth_l1
 
 
 def _l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
@@ -20,10 +20,7 @@ def _l2(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
 
 def _smooth_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
     """``third`` times the smooth L1 loss with beta = ``second``."""
-    distance, beta = d.abs(), second
-    near = distance < beta
-    inside = torch.where(near, distance, 0.0)
-    return third * torch.where(near, 0.5 * inside * (inside / (beta or 1.0)), distance - 0.5 * beta)
+    return third * smooth_l1(d.abs(), second)
 
 
 def _balanced_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <type_traits>
 
 #include "check.h"
 
@@ -58,7 +59,7 @@ Pair<T> pair_of(const Row4<T>& pred, const Row4<T>& target, BoxFormat format, T 
 
 template <class Formula, class T>
 Row4<T> gradient_of(const Row4<T>& pred, const Row4<T>& target, BoxFormat format, const Parameters<T>& p) {
-  const Pair<T> b = pair_of(pred, target, format, p.eps);
+  const Pair<T> b = pair_of(pred, target, format, p.area_eps);
   Partials<T> d;
   Formula::evaluate(b, p, d);
   return to_gradient(b, d, format);
@@ -72,7 +73,7 @@ Row4<T> from_corners(const Row4<T>& c, BoxFormat format) {
   return {sizes.c0 + sizes.c2 / 2, sizes.c1 + sizes.c3 / 2, sizes.c2, sizes.c3};
 }
 
-// Pairs of boxes, as corners: apart, overlapping, and one inside the other.
+// Pairs of boxes, as corners: apart, overlapping, and one inside the other. No two sides are equal, which is a kink.
 class Boxes {
  public:
   struct Corners {
@@ -83,8 +84,8 @@ class Boxes {
     const Row4<double> target = box(uniform(0, 100), uniform(0, 100), uniform(5, 50), uniform(5, 50));
     const double w = target.c2 - target.c0, h = target.c3 - target.c1;
     switch (i % 4) {
-      case 0: return {box(target.c2 + uniform(1, 20), target.c1 + uniform(-20, 20), uniform(5, 50), h), target};
-      case 1: return {box(target.c0 + uniform(.1, .9) * w, target.c1 - uniform(.1, .9) * h, 1.2 * w, h), target};
+      case 0: return {box(target.c2 + uniform(1, 20), target.c1 + uniform(-20, 20), uniform(5, 50), .9 * h), target};
+      case 1: return {box(target.c0 + uniform(.1, .9) * w, target.c1 - uniform(.1, .9) * h, 1.2 * w, .8 * h), target};
       case 2: return {box(target.c0 + .1 * w, target.c1 + .2 * h, uniform(.1, .7) * w, uniform(.1, .7) * h), target};
       default: return {box(target.c0 - uniform(1, 9), target.c1 - uniform(1, 9), w + 10, h + 11), target};
     }
@@ -98,7 +99,7 @@ class Boxes {
 
 template <class Formula>
 void test_gradient(const char* name, BoxFormat format, double eps) {
-  const Parameters<double> p{eps, eps, 0.7};
+  const Parameters<double> p(eps, 0.7);
   const double step = 1e-5;
   Boxes boxes;
   for (int i = 0; i < 400; ++i) {
@@ -119,21 +120,36 @@ void test_gradient(const char* name, BoxFormat format, double eps) {
   }
 }
 
+// What gives the same loss of the boxes swapped; most formulas do.
+template <class Formula>
+struct Swapped {
+  using type = Formula;
+};
+template <bool swapped>
+struct Swapped<BoundedIoU<swapped>> {
+  using type = BoundedIoU<!swapped>;
+};
+
 // In xyxy no operation of a formula depends on which box comes first; sizes are rounded on the way to corners.
 template <class Formula>
 void test_symmetry(const char* name, BoxFormat format, double eps) {
-  const Parameters<double> p{eps, eps, 0.7};
+  const Parameters<double> p(eps, 0.7);
   const double tolerance = format == BoxFormat::xyxy ? 0 : 1e-13;
   Boxes boxes;
   for (int i = 0; i < 400; ++i) {
     const auto corners = boxes(i);
     const Row4<double> a = from_corners(corners.pred, format), b = from_corners(corners.target, format);
     const double ab = value_of<Formula>(pair_of(a, b, format, eps), p),
-                 ba = value_of<Formula>(pair_of(b, a, format, eps), p);
+                 ba = value_of<typename Swapped<Formula>::type>(pair_of(b, a, format, eps), p);
     check(std::fabs(ab - ba) <= tolerance, "%s, format %d, pair %d: %.17g one way, %.17g the other", name, int(format),
           i, ab, ba);
   }
 }
+
+// Whether a formula's eps stands beside a length, which it moves however large that is: the loss of equal boxes is then
+// a number above 0 that is made of eps.
+template <class Formula>
+constexpr bool feels_eps = !std::is_same_v<Formula, typename Swapped<Formula>::type>;
 
 // Boxes of pixels: eps is nothing beside their area in float; in double it is not, and must be 0.
 template <class Formula, class T>
@@ -142,7 +158,7 @@ void test_equal_boxes(const char* name, BoxFormat format, T eps) {
   for (int i = 0; i < 2000; ++i) {
     const Row4<double> corners = boxes(i).pred;
     const Row4<T> box = from_corners(Row4<T>{T(corners.c0), T(corners.c1), T(corners.c2), T(corners.c3)}, format);
-    const Row4<T> g = gradient_of<Formula>(box, box, format, {eps, eps, T(0.7)});
+    const Row4<T> g = gradient_of<Formula>(box, box, format, {eps, T(0.7)});
     check(g.c0 == 0 && g.c1 == 0 && g.c2 == 0 && g.c3 == 0,
           "%s, format %d, eps %g: gradient (%g %g %g %g) at equal boxes", name, int(format), double(eps), double(g.c0),
           double(g.c1), double(g.c2), double(g.c3));
@@ -158,7 +174,7 @@ void test_formula(const char* name) {
     }
     test_equal_boxes<Formula, double>(name, format, 0);
     test_equal_boxes<Formula, float>(name, format, 0);
-    test_equal_boxes<Formula, float>(name, format, 1e-7f);
+    if (!feels_eps<Formula>) test_equal_boxes<Formula, float>(name, format, 1e-7f);
   }
 }
 

@@ -88,7 +88,7 @@ template <class Formula>
 BoxTruth truth_of(const Row4<double>& pred, const Row4<double>& target, BoxFormat format, double eps,
                   double parameter) {
   Pair<double> b = measure(pred, target, format);
-  const Parameters<double> p{eps, eps, parameter};
+  const Parameters<double> p(eps, parameter);
   measure_overlap(b, eps);
   Partials<double> d;
   const double value = Formula::evaluate(b, p, d);
