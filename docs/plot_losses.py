@@ -51,16 +51,6 @@ def norm_along(path: Callable[[Tensor], Tensor]) -> Evaluate:
     return evaluate
 
 
-def bounded_iou(pred: Tensor, target: Tensor, beta: float = 0.2, eps: float = 1e-3, reduction: str = "none") -> Tensor:
-    """The bounded IoU loss where this iouloss has none."""
-    size, goal = pred[:, 2:] - pred[:, :2], target[:, 2:] - target[:, :2]
-    offset = (pred[:, 2:] + pred[:, :2] - target[:, 2:] - target[:, :2]).abs()  # twice that of the centres
-    place = 1 - ((goal - offset) / (goal + offset + eps)).clamp(min=0)
-    shape = 1 - torch.minimum(goal / (size + eps), size / (goal + eps))
-    terms = torch.cat((place, shape), -1)
-    return iouloss.smooth_l1_loss(terms, torch.zeros_like(terms), beta=beta, reduction="none").sum(-1)
-
-
 def draw_boxes(lines: Sequence[Line], highest: float, steepest: float) -> Figure:
     # No path meets the target itself, where the gradient is 0 and a curve would dip.
     factors = 2.0 ** span(-2, 2, 400)
@@ -95,7 +85,7 @@ def boxes_modes() -> Figure:
         Line("IoU, linear", iouloss.iou_loss),
         Line("log", partial(iouloss.iou_loss, mode="log")),
         Line("square", partial(iouloss.iou_loss, mode="square")),
-        Line("bounded IoU", getattr(iouloss, "bounded_iou_loss", bounded_iou)),
+        Line("bounded IoU", iouloss.bounded_iou_loss),
     )
     return draw_boxes(lines, 3, 6)
 

@@ -15,7 +15,6 @@ PAGES = sorted(DOCS.glob("losses/*.md"))
 LINKED = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *PAGES]
 LARGEST_PICTURE = 60_000  # bytes
 LOSSES = [name for name in iouloss.functional.__all__ if name != "box_loss"]  # which is any of the box losses
-PENDING = ("smooth_all",)  # described, and on its way
 NAMED = {"None": None, "False": False, "True": True}
 
 
@@ -67,8 +66,7 @@ def test_every_loss_is_described(name: str) -> None:
     assert "**Use** it" in text and "elsewhere" in text.lower()
     options = inspect.signature(function).parameters
     for option, default in re.findall(r'(\w+)=("\w+"|[-+\w./]+)', called):
-        if option not in PENDING or option in options:
-            assert options[option].default == value(default), option
+        assert options[option].default == value(default), option
 
 
 @pytest.mark.parametrize("file", LINKED, ids=lambda file: str(file.relative_to(ROOT)))

@@ -58,10 +58,10 @@ def dice_loss(
 
     Range [0, 1] for ``a <= b``. The loss is smooth but where numerator and denominator are 0: a region without target,
     prediction and smoothing has the loss 0 and the gradient 0. With equal smoothing a region without target and
-    prediction has the loss 0. A region without target, whatever is predicted there, has the loss 1 and the gradient 0 if
-    ``a = 0``; only with a larger ``a`` does it push its probabilities to 0. Finite logits
-    give finite losses and gradients. A NaN logit gives NaN, in all of its region. Equal inputs give equal bits from
-    run to run on the same device; nothing synchronises with the host.
+    prediction has the loss 0. A region without target, whatever is predicted there, has the loss 1 and the gradient 0
+    if ``a = 0``; only with a larger ``a`` does it push its probabilities to 0. Finite logits give finite losses and
+    gradients. A NaN logit gives NaN, in all of its region. Equal inputs give equal bits from run to run on the same
+    device; nothing synchronises with the host.
 
     Paper: Milletari et al., *V-Net*, arXiv:1606.04797 (``power=2``).
 

@@ -133,7 +133,8 @@ def focal_l1_loss(
 
     ``-alpha * d**2 * (2 * ln(beta * |d|) - 1) / 4`` where ``|d| < 1``, else
     ``-alpha * ln(beta) * |d| + alpha * (2 * ln(beta) + 1) / 4``. ``beta`` is a number in [1 / e, 1]; ``alpha`` one > 0,
-    by default ``e * beta``, for which the largest gradient, that at ``|d| == 1 / (e * beta)``, is 1. Value and gradient are continuous, and 0 at 0.
+    by default ``e * beta``, for which the largest gradient, that at ``|d| == 1 / (e * beta)``, is 1. Value and gradient
+    are continuous, and 0 at 0.
     Arguments, errors and numbers are those of :func:`l1_loss`.
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
