@@ -42,9 +42,10 @@ def test_the_sum(kept, shape: tuple[int, ...], dtype: torch.dtype) -> None:
     assert got.dtype == (torch.float64 if dtype == torch.float64 else torch.float32) and got.shape == ()
     assert got.item() == sum(counts)
     assert kept(targets, unit="logit", dtype=dtype).item() == C * int((targets != 3).sum())
-    weight = uniform(C, seed=2).to(dtype)
-    want = sum(n * w for n, w in zip(counts, weight.double().tolist(), strict=True))
-    assert kept(targets, weight, dtype=dtype).item() == pytest.approx(want, rel=1e-6)
+    for weight_dtype in DTYPES:
+        weight = uniform(C, seed=2).to(weight_dtype)
+        want = sum(n * w for n, w in zip(counts, weight.double().tolist(), strict=True))
+        assert kept(targets, weight, dtype=dtype).item() == pytest.approx(want, rel=1e-6)
 
 
 def test_strided_targets(kept) -> None:
