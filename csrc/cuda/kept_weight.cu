@@ -5,13 +5,13 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-template <class T>
+template <bool weighted, class T>
 __global__ void __launch_bounds__(threads) kept_weight(const KeptArguments a, const Delivery to, const T each) {
   T sum = 0;
 #pragma unroll 1  // or the number of turns is found by a division
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < a.n; i += int64_t(gridDim.x) * threads) {
     const int64_t index = a.class_index[i];
-    if (is_kept(a, index)) sum += a.class_weight.data ? load<T>(a.class_weight, index) : T(1);
+    if (is_kept(a, index)) sum += weighted ? load<T>(a.class_weight, index) : T(1);
   }
   deliver_sum(sum, to, Scale<T>{nullptr, each});
 }
@@ -20,7 +20,8 @@ template <class T>
 static void launch(const KeptArguments& a, const Delivery& to, double each, cudaStream_t stream) {
   const int64_t blocks = grid_for(a.n, true);
   reset_counter(to, blocks, stream);
-  kept_weight<T><<<unsigned(blocks), threads, 0, stream>>>(a, to, T(each));
+  const auto kernel = a.class_weight.data ? kept_weight<true, T> : kept_weight<false, T>;
+  kernel<<<unsigned(blocks), threads, 0, stream>>>(a, to, T(each));
 }
 
 }  // namespace IOULOSS_ARCH

@@ -5,6 +5,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/library.h>
 
+#include <limits>
 #include <vector>
 
 #include "../core/kept_arguments.h"
@@ -23,8 +24,8 @@ using OptionalTensor = std::optional<Tensor>;
 constexpr int64_t chunk = 32768;  // indices that take some 10 microseconds
 
 double kept_weight_on_cpu(const KeptArguments& a) {
-  std::vector<double> weights(a.class_weight.data ? a.classes : 0);
-  if (a.class_weight.data) load_values(a.class_weight, 0, int(a.classes), weights.data());
+  std::vector<double> weights(a.class_weight.data ? a.highest + 1 : 0);
+  if (a.class_weight.data) load_values(a.class_weight, 0, int(weights.size()), weights.data());
   return sum_over_chunks(a.n, chunk, [&](int64_t begin, int64_t end) {
     double sum = 0;
     for (int64_t i = begin; i < end; ++i) {
@@ -42,9 +43,9 @@ Tensor compute(const Tensor& logits, const Tensor& targets_, const OptionalTenso
                    ", wants int64 (class indices)");
   KeptArguments a{};
   a.float64 = logits.scalar_type() == at::kDouble;
-  a.background = unit == "logit";
   a.ignore_index = ignore_index;
-  TORCH_CHECK_VALUE(!class_weight_ || !a.background, "class_weight: got one for the unit 'logit', which has none");
+  const bool of_logits = unit == "logit";
+  TORCH_CHECK_VALUE(!class_weight_ || !of_logits, "class_weight: got one for the unit 'logit', which has none");
   const auto classes = logits.sym_size(class_dim);
   check_shape("class_weight", class_weight_, {classes});
   check_device("targets", targets_, "logits", logits);
@@ -54,10 +55,11 @@ Tensor compute(const Tensor& logits, const Tensor& targets_, const OptionalTenso
   const Tensor targets = targets_.contiguous();
   const Tensor class_weight = class_weight_ ? class_weight_->contiguous() : Tensor();
   a.n = targets.numel();
-  a.classes = logits.size(class_dim);
+  a.lowest = of_logits ? std::numeric_limits<int64_t>::min() : 0;
+  a.highest = of_logits ? std::numeric_limits<int64_t>::max() : logits.size(class_dim) - 1;
   a.class_index = targets.const_data_ptr<int64_t>();
   if (class_weight.defined()) a.class_weight = values_of(class_weight);
-  const double each = a.background ? double(a.classes) : 1;
+  const double each = of_logits ? double(logits.size(class_dim)) : 1;
 #ifdef IOULOSS_CUDA
   if (sum.is_cuda()) {
     launch_kept_weight(a, each, sum);
