@@ -64,6 +64,7 @@ def row_loss(
 def region_loss(
     logits: Tensor,
     targets: Tensor,
+    weight: Tensor | None,
     class_weight: Tensor | None,
     avg_factor: Tensor | None,
     divisor: float | None,

@@ -95,13 +95,14 @@ def _row_loss(
 def _region_loss(
     logits: Tensor,
     targets: Tensor,
+    weight: Tensor | None,
     class_weight: Tensor | None,
     avg_factor: Tensor | None,
     divisor: float | None,
     *options: Any,
 ) -> Tensor:
     by = divisor if avg_factor is None else avg_factor
-    return reference.region_loss(logits, targets, class_weight, by, *options)
+    return reference.region_loss(logits, targets, weight, class_weight, by, *options)
 
 
 def _register(loss: Callable[..., Tensor], left: int = 0) -> None:

@@ -245,6 +245,7 @@ def region_loss(
     kind: str,
     logits: Tensor,
     targets: Tensor,
+    weight: Tensor | None,
     class_weight: Tensor | None,
     avg_factor: Tensor | float | None,
     activation: str | None,
@@ -252,11 +253,11 @@ def region_loss(
 ) -> Tensor:
     """A loss of regions; the functions of ``iouloss.functional.regions`` document them."""
     named = (kind, "none" if activation is None else activation, *options)
-    given = (logits, targets, class_weight, avg_factor, *named)
+    given = (logits, targets, weight, class_weight, avg_factor, *named)
     return dispatch(
         "region_loss",
-        (logits, targets, class_weight, *divisors(avg_factor, logits), *named),
-        constants=(targets, class_weight, avg_factor),
+        (logits, targets, weight, class_weight, *divisors(avg_factor, logits), *named),
+        constants=(targets, weight, class_weight, avg_factor),
         pure=lambda: reference.region_loss(*given),
         check=lambda: check_region_loss(*given),
     )

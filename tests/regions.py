@@ -101,6 +101,7 @@ def truths(
     logits: Tensor,
     targets: Tensor,
     upstream: Tensor | None = None,
+    weight: Tensor | None = None,
     class_weight: Tensor | None = None,
     activation: str | None = "sigmoid",
     reduction: str = "none",
@@ -108,10 +109,12 @@ def truths(
 ) -> list[Tensor]:
     """The same by the reference in float64, of the same rounded numbers."""
     targets = targets if targets.dtype == torch.int64 else targets.double()
-    weight = None if class_weight is None else class_weight.double()
+    weights = [None if tensor is None else tensor.double() for tensor in (weight, class_weight)]
     arguments = case.arguments(activation or "none", reduction=reduction, **options)
     up = None if upstream is None else upstream.double()
-    return evaluate(lambda x: reference.region_loss(x, targets, weight, None, *arguments), logits.double(), upstream=up)
+    return evaluate(
+        lambda x: reference.region_loss(x, targets, *weights, None, *arguments), logits.double(), upstream=up
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- on Python floats

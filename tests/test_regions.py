@@ -168,13 +168,26 @@ def test_avg_factor_0_gives_0(backend: Backend, zero: float | str) -> None:
         assert (tensor == 0).all()
 
 
+@every_case_per
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_a_weight_multiplies_values_and_gradients(backend: Backend, case: Case, per: str, dtype: torch.dtype) -> None:
+    logits, targets = logits_for("sigmoid", 3, 4, 5), targets_for("soft", 3, 4, 5)
+    each, _ = losses(backend, case, logits, targets, per=per)
+    weight = (uniform(*each.shape, 2, seed=9)[..., 0] - 0.2).to(dtype)  # with strides
+    got = losses(backend, case, logits, targets, per=per, weight=weight)
+    close(got[:1], [each * weight.double()])
+    close(got[1:], losses(backend, case, logits, targets, weight.double(), per=per)[1:])
+    total = losses(backend, case, logits, targets, per=per, weight=weight, reduction="mean", avg_factor=4)
+    close(total, [got[0].sum() / 4, got[1] / 4])
+
+
 @some_cases
 def test_what_requires_a_gradient_gets_one(backend: Backend, case: Case) -> None:
-    def mean(x: Tensor, z: Tensor, w: Tensor, f: Tensor) -> Tensor:
-        return case(x, z, class_weight=w, avg_factor=f)
+    def mean(x: Tensor, z: Tensor, v: Tensor, w: Tensor, f: Tensor) -> Tensor:
+        return case(x, z, per="image", weight=v, class_weight=w, avg_factor=f)
 
-    inputs = (logits_for("sigmoid", 2, 3, 2) / 3, targets_for("soft", 2, 3, 2), uniform(3, seed=8) + 0.1)
-    inputs = (*inputs, torch.tensor(5.0).double())
+    inputs = (logits_for("sigmoid", 2, 3, 2) / 3, targets_for("soft", 2, 3, 2))
+    inputs = (*inputs, uniform(2, seed=7), uniform(3, seed=8) + 0.1, torch.tensor(5.0).double())
     wanted = [x.to(backend.device).requires_grad_() for x in inputs]
     if case.kind == "generalized_dice":  # its weights are constants
         wanted[1].requires_grad_(False)
@@ -301,7 +314,15 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype,
     logits, targets, weight = backend.put(logits, targets, uniform(3, seed=5))
     ops = torch.ops.iouloss
     for weight_dtype, other in itertools.product(DTYPES, DTYPES):
-        arguments = (logits, targets, weight.to(weight_dtype), None, None, *case.arguments(per=per, reduction="none"))
+        arguments = (
+            logits,
+            targets,
+            None,
+            weight.to(weight_dtype),
+            None,
+            None,
+            *case.arguments(per=per, reduction="none"),
+        )
         shape = (2,) if per == "image" else (2, 3)
         upstream = uniform(*shape, seed=12, dtype=torch.bfloat16).to(backend.device)
         slopes = ops.region_loss_and_slopes(*arguments)[1]

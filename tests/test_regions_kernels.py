@@ -27,17 +27,21 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
         activation = ACTIVATIONS[number // len(DTYPES) % 2]
         x = (4 * uniform(2, 3, 10, seed=number) - 2).to(dtype)
         targets = uniform(2, 3, 10, seed=number + 1).to(dtype)
-        weight = None if weight_dtype is None else uniform(3, seed=4).to(weight_dtype)
+        class_weight = None if weight_dtype is None else uniform(3, seed=4).to(weight_dtype)
+        values = {"image_class": (2, 3), "class": (3,), "image": (2,), "batch": ()}[per]
+        weight = uniform(*values, seed=6).to(upstream_dtype) if number // len(DTYPES) % 3 else None
         by = torch.tensor(7.0, dtype=dtype) if reduction == "mean" else None
         options = case.arguments(activation, per, reduction=reduction)
 
         exact = x.double().requires_grad_()
-        others = (None if tensor is None else tensor.double() for tensor in (weight, by))
+        others = (None if tensor is None else tensor.double() for tensor in (weight, class_weight, by))
         want = reference.region_loss(exact, targets.double(), *others, *options)
         upstream = uniform(*want.shape, seed=5).to(upstream_dtype)
         (slope,) = torch.autograd.grad(want, exact, upstream.double())
 
-        moved = [None if tensor is None else tensor.to(backend.device) for tensor in (x, targets, weight, by)]
+        moved = [
+            None if tensor is None else tensor.to(backend.device) for tensor in (x, targets, weight, class_weight, by)
+        ]
         ops, upstream = torch.ops.iouloss, upstream.to(backend.device)
         loss, slopes = ops.region_loss_and_slopes(*moved, None, *options)
         assert torch.equal(ops.region_loss(*moved, None, *options), loss)
@@ -56,10 +60,10 @@ def test_every_way_through_the_gradient(backend: Backend, case: Case, activation
     for number, (kind, other) in enumerate(itertools.product(DTYPES, DTYPES)):
         x, targets = (8 * uniform(2, 3, 12, seed=number) - 4).to(kind), uniform(2, 3, 12, seed=number + 1).to(other)
         exact = x.double().detach().requires_grad_()
-        want = reference.region_loss(exact, targets.double(), None, None, *options)
+        want = reference.region_loss(exact, targets.double(), None, None, None, *options)
         upstream = uniform(2, 3, seed=5).to(torch.bfloat16)  # which all others can be
         (slope,) = torch.autograd.grad(want, exact, upstream.double())
-        given = (*(place(tensor.to(backend.device)) for tensor in (x, targets)), None, None, None, *options)
+        given = (*(place(tensor.to(backend.device)) for tensor in (x, targets)), None, None, None, None, *options)
         loss, slopes = ops.region_loss_and_slopes(*given)
         torch.testing.assert_close(loss.cpu().double(), want.detach(), rtol=1e-5, atol=1e-6)
         last = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7}.get(kind, 1e-4)

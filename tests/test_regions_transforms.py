@@ -42,6 +42,7 @@ ERRORS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (DICE, {"logits": 1.0}, TypeError, "logits: got float, wants a torch.Tensor"),
     (DICE, {"targets": [0]}, TypeError, "targets: got list, wants a torch.Tensor"),
     (DICE, {"class_weight": 2}, TypeError, "class_weight: got int, wants a torch.Tensor"),
+    (DICE, {"weight": 2}, TypeError, "weight: got int, wants a torch.Tensor"),
     (DICE, {"reduction": "avg"}, ValueError, "reduction: got 'avg', wants 'mean', 'sum' or 'none'"),
     (DICE, {"activation": "tanh"}, ValueError, "activation: got 'tanh', wants 'sigmoid', 'softmax' or None"),
     (DICE, {"activation": 3}, ValueError, "activation: got 3, wants 'sigmoid', 'softmax' or None"),
@@ -68,6 +69,9 @@ ERRORS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (DICE, {"logits": torch.ones(3), "targets": torch.ones(3)}, ValueError, "logits: got shape [3], wants [N, C, ...]"),
     (DICE, {"targets": torch.ones(2, 4)}, ValueError, "targets: got shape [2, 4], wants the logits' shape [2, 3, 4]"),
     (DICE, {"targets": INDEX[:1]}, ValueError, "targets: got shape [1, 4], wants [2, 4]"),
+    (DICE, {"weight": torch.ones(2, 3).long()}, TypeError, f"weight: got dtype torch.int64, {FLOATS}"),
+    (DICE, {"weight": torch.ones(3)}, ValueError, "weight: got shape [3], wants [2, 3]"),
+    (DICE, {"weight": torch.ones(3), "per": "image"}, ValueError, "weight: got shape [3], wants [2]"),
     (DICE, {"class_weight": torch.ones(2)}, ValueError, "class_weight: got shape [2], wants [3]"),
     (DICE, {"class_weight": torch.ones(1, 3)}, ValueError, "class_weight: got shape [1, 3], wants [3]"),
     (DICE, {"avg_factor": 3.0, "reduction": "sum"}, ValueError, "avg_factor: got reduction 'sum', wants 'mean'"),
@@ -91,6 +95,7 @@ def test_devices(backend: Backend) -> None:
     wants = f"got device {other}, wants logits's device {here.device}"
     for name, arguments in (
         ("targets", (here, there, {})),
+        ("weight", (here, here, {"weight": there[..., 0]})),
         ("class_weight", (here, here, {"class_weight": there[0, :, 0]})),
         ("avg_factor", (here, here, {"avg_factor": there[0, 0, 0]})),
     ):
@@ -117,9 +122,11 @@ def test_modules(backend: Backend, module: type) -> None:
     options |= {"ignore_index": 1, "reduction": "mean", **parameters}
     weight = torch.tensor([0.5, 1.0, 2.0], device=backend.device)
     loss = module(class_weight=weight, **options)
-    expected = function(logits, targets, class_weight=weight, avg_factor=3, **options)
-    assert torch.equal(loss(logits, targets, 3), expected)
-    assert torch.equal(pickle.loads(pickle.dumps(copy.deepcopy(loss)))(logits, targets, avg_factor=3), expected)
+    half = torch.tensor(0.5, device=backend.device)
+    expected = function(logits, targets, class_weight=weight, weight=half, avg_factor=3, **options)
+    assert torch.equal(loss(logits, targets, half, 3), expected)
+    copied = pickle.loads(pickle.dumps(copy.deepcopy(loss)))
+    assert torch.equal(copied(logits, targets, weight=half, avg_factor=3), expected)
     assert torch.equal(module()(logits, targets), function(logits, targets))
     assert "class_weight" in loss.state_dict() and loss.double().class_weight.dtype == torch.float64
     for name, value in options.items():
@@ -229,7 +236,7 @@ def test_opcheck(backend: Backend, grad: bool, n: int, per: str, reduction: str)
     logits, targets = inputs(backend, dtype=torch.float32, n=n)
     factor = torch.tensor(3.0, device=backend.device) if reduction == "mean" else None
     weight = torch.ones(3, device=backend.device)
-    arguments = (logits.requires_grad_(grad), targets, weight, factor, None)
+    arguments = (logits.requires_grad_(grad), targets, None, weight, factor, None)
     arguments = (*arguments, *CASES[0].arguments("softmax", per, reduction=reduction))
     checks = OPCHECKS[:3] if EMULATED else OPCHECKS
     torch.library.opcheck(torch.ops.iouloss.region_loss.default, arguments, test_utils=checks)
@@ -240,7 +247,7 @@ def test_opcheck(backend: Backend, grad: bool, n: int, per: str, reduction: str)
 def test_opcheck_of_the_other_operators(backend: Backend) -> None:
     ops, checks = torch.ops.iouloss, ("test_schema", "test_faketensor")
     logits, targets = inputs(backend, dtype=torch.float32)
-    arguments = (logits, targets, None, None, None, *CASES[3].arguments(reduction="mean"))
+    arguments = (logits, targets, None, None, None, None, *CASES[3].arguments(reduction="mean"))
     torch.library.opcheck(ops.region_loss_and_slopes.default, arguments, test_utils=checks)
     upstream, slopes = torch.ones((), device=backend.device), ops.region_loss_and_slopes(*arguments)[1]
     torch.library.opcheck(ops.region_loss_backward.default, (upstream, slopes, *arguments), test_utils=checks)

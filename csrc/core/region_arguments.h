@@ -22,6 +22,7 @@ struct RegionArguments {
   bool squares;  // in the denominator
   RegionPer per;
   bool generalized;     // classes are weighted by the inverse squares of their targets
+  Values weight;        // one a region
   Values class_weight;  // of the loss of a class; of the class's sums, where a region has several
   double alpha, beta, smooth_numerator, smooth_denominator, exponent;  // see RegionRule
 

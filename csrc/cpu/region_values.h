@@ -56,6 +56,7 @@ inline double write_region_values(const RegionArguments& a, const std::vector<Re
     for (int64_t k = 0, cell = own.first; k < own.count; ++k, cell += own.step) add(sums, cells[cell], weight_of(cell));
     RegionLoss loss = evaluate(sums, rule);
     double factor = weighted && !several_classes ? value_at(a.class_weight, region % a.classes) : 1;
+    if (a.weight.data) factor *= value_at(a.weight, region);
     total += loss.value * factor;
     if (losses) write_number(losses, a.float64, region, loss.value * factor);
     if (!slopes) continue;

@@ -85,6 +85,7 @@ __global__ void __launch_bounds__(threads, 4)
       slopes = evaluate(sums, rule);
       double factor = 1;
       if (l.a.class_weight.data && !several_classes) factor = load<double>(l.a.class_weight, region % l.a.classes);
+      if (l.a.weight.data) factor *= load<double>(l.a.weight, region);
       const T value = T(slopes.value * factor);
       total += value;
       if (!to.reduced) static_cast<T*>(to.out)[region] = value;

@@ -53,7 +53,8 @@ struct RegionCall {
   using Loss = decltype(region_loss);
   static constexpr auto name = "region_loss";
   static constexpr auto arguments =
-      "Tensor logits, Tensor targets, Tensor? class_weight, Tensor? avg_factor, float? divisor, str kind, "
+      "Tensor logits, Tensor targets, Tensor? weight, Tensor? class_weight, Tensor? avg_factor, float? divisor, str "
+      "kind, "
       "str activation, str per, int power, float alpha, float beta, float gamma, float smooth_numerator, "
       "float smooth_denominator, int ignore_index, str reduction";
   static constexpr bool symmetric = false;
@@ -62,10 +63,10 @@ struct RegionCall {
   RegionArguments a{};
   Reduction reduction{};
 
-  RegionCall(const Tensor& logits, const Tensor& targets, const OptionalTensor& class_weight,
-             const OptionalTensor& avg_factor, std::optional<double> by, std::string_view kind,
-             std::string_view activation, std::string_view per, int64_t power, double alpha, double beta, double gamma,
-             double smooth_numerator, double smooth_denominator, int64_t ignore_index,
+  RegionCall(const Tensor& logits, const Tensor& targets, const OptionalTensor& weight,
+             const OptionalTensor& class_weight, const OptionalTensor& avg_factor, std::optional<double> by,
+             std::string_view kind, std::string_view activation, std::string_view per, int64_t power, double alpha,
+             double beta, double gamma, double smooth_numerator, double smooth_denominator, int64_t ignore_index,
              std::string_view reduction_name) {
     reduction = parse_reduction(reduction_name);
     const bool tversky = kind == "tversky", dice = kind == "dice";
@@ -84,9 +85,12 @@ struct RegionCall {
     const bool dense = targets.scalar_type() != at::kLong;
     TORCH_CHECK_TYPE(!dense || is_supported(targets), "targets: got dtype ", dtype_name(targets),
                      ", wants a floating dtype (dense) or int64 (class indices)");
+    if (weight) check_floating("weight", *weight);
     if (class_weight) check_floating("class_weight", *class_weight);
     check_shapes(logits, targets, dense, class_weight);
+    check_shape("weight", weight, each(logits));
     check_device("targets", targets, "logits", logits);
+    check_device("weight", weight, "logits", logits);
     check_device("class_weight", class_weight, "logits", logits);
     check_device("avg_factor", avg_factor, "logits", logits);
     check_avg_factor(avg_factor, by, reduction_name);
@@ -101,27 +105,32 @@ struct RegionCall {
     a.exponent = 1 / gamma;
   }
 
-  static void check_constants(const Tensor&, const Tensor& targets, const OptionalTensor& class_weight,
-                              const OptionalTensor& avg_factor, const auto&...) {
+  static void check_constants(const Tensor&, const Tensor& targets, const OptionalTensor& weight,
+                              const OptionalTensor& class_weight, const OptionalTensor& avg_factor, const auto&...) {
     check_constant("targets", targets);
+    check_constant("weight", weight);
     check_constant("class_weight", class_weight);
     check_constant("avg_factor", avg_factor);
   }
 
-  Tensor new_losses(const Tensor& logits, const auto&...) const {
+  // The shape of the values that are not reduced.
+  c10::SymIntArrayRef each(const Tensor& logits) const {
     const auto shape = logits.sym_sizes();
-    c10::SymIntArrayRef each;
-    if (reduction == Reduction::none) {
-      if (a.per == RegionPer::image_class) each = shape.slice(0, 2);
-      if (a.per == RegionPer::one_class) each = shape.slice(1, 1);
-      if (a.per == RegionPer::image) each = shape.slice(0, 1);
-    }
-    return at::empty_symint(each, logits.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+    if (a.per == RegionPer::image_class) return shape.slice(0, 2);
+    if (a.per == RegionPer::one_class) return shape.slice(1, 1);
+    if (a.per == RegionPer::image) return shape.slice(0, 1);
+    return {};
+  }
+
+  Tensor new_losses(const Tensor& logits, const auto&...) const {
+    const auto shape = reduction == Reduction::none ? each(logits) : c10::SymIntArrayRef();
+    return at::empty_symint(shape, logits.options().dtype(a.float64 ? at::kDouble : at::kFloat));
   }
 
   // The tensors as the kernels take them: contiguous.
-  void load(const Tensor& logits_, const Tensor& targets_, const OptionalTensor& class_weight_,
-            const OptionalTensor& avg_factor, std::optional<double> by, const auto&...) {
+  void load(const Tensor& logits_, const Tensor& targets_, const OptionalTensor& weight_,
+            const OptionalTensor& class_weight_, const OptionalTensor& avg_factor, std::optional<double> by,
+            const auto&...) {
     logits = logits_.contiguous();
     targets = targets_.contiguous();
     a.images = logits.size(0);
@@ -133,6 +142,7 @@ struct RegionCall {
       a.class_index = targets.const_data_ptr<int64_t>();
     else
       a.targets = values_of(targets);
+    if (weight_) a.weight = values_of(weight = weight_->contiguous());
     if (class_weight_) a.class_weight = values_of(class_weight = class_weight_->contiguous());
     divisor = Divisor(avg_factor, by, reduction, a.regions(), a.float64);
   }
@@ -175,7 +185,7 @@ struct RegionCall {
   }
 
  private:
-  Tensor logits, targets, class_weight;
+  Tensor logits, targets, weight, class_weight;
   Divisor divisor;
 
   static void check_shapes(const Tensor& logits, const Tensor& targets, bool dense,
@@ -195,14 +205,14 @@ struct RegionCall {
 
 }  // namespace
 
-Tensor region_loss(const Tensor& logits, const Tensor& targets, const OptionalTensor& class_weight,
-                   const OptionalTensor& avg_factor, std::optional<double> divisor, std::string_view kind,
-                   std::string_view activation, std::string_view per, int64_t power, double alpha, double beta,
-                   double gamma, double smooth_numerator, double smooth_denominator, int64_t ignore_index,
-                   std::string_view reduction) {
-  return LossOperator<RegionCall>::call(logits, targets, class_weight, avg_factor, divisor, kind, activation, per,
-                                        power, alpha, beta, gamma, smooth_numerator, smooth_denominator, ignore_index,
-                                        reduction);
+Tensor region_loss(const Tensor& logits, const Tensor& targets, const OptionalTensor& weight,
+                   const OptionalTensor& class_weight, const OptionalTensor& avg_factor, std::optional<double> divisor,
+                   std::string_view kind, std::string_view activation, std::string_view per, int64_t power,
+                   double alpha, double beta, double gamma, double smooth_numerator, double smooth_denominator,
+                   int64_t ignore_index, std::string_view reduction) {
+  return LossOperator<RegionCall>::call(logits, targets, weight, class_weight, avg_factor, divisor, kind, activation,
+                                        per, power, alpha, beta, gamma, smooth_numerator, smooth_denominator,
+                                        ignore_index, reduction);
 }
 
 TORCH_LIBRARY_FRAGMENT(iouloss, m) { LossOperator<RegionCall>::define(m); }

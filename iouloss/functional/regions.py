@@ -15,6 +15,7 @@ def dice_loss(
     activation: str | None = "sigmoid",
     per: str = "image_class",
     class_weight: Tensor | None = None,
+    weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     ignore_index: int = -100,
@@ -42,6 +43,7 @@ def dice_loss(
             ``batch=True`` is ``"class"``).
         class_weight: a floating tensor ``[C]``. It multiplies the value of a class, and where a value is of several
             classes, what each adds to the sums.
+        weight: a floating factor for each value, in the shape that ``reduction="none"`` gives.
         reduction: ``"none"`` gives the values, ``[N, C]``, ``[C]``, ``[N]`` or ``[]`` as ``per`` says; ``"sum"`` their
             sum, ``"mean"`` their sum divided by ``avg_factor``, or by their number where there is none.
         avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the
@@ -71,7 +73,7 @@ def dice_loss(
         >>> dice_loss(logits, classes, activation="softmax").backward()
     """
     options = (per, power, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
-    return _ops.region_loss("dice", logits, targets, class_weight, avg_factor, activation, *options)
+    return _ops.region_loss("dice", logits, targets, weight, class_weight, avg_factor, activation, *options)
 
 
 def generalized_dice_loss(
@@ -83,6 +85,7 @@ def generalized_dice_loss(
     activation: str | None = "softmax",
     per: str = "image",
     class_weight: Tensor | None = None,
+    weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     ignore_index: int = -100,
@@ -104,7 +107,7 @@ def generalized_dice_loss(
     segmentations*, arXiv:1707.03237.
     """
     options = (per, 1, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
-    return _ops.region_loss("generalized_dice", logits, targets, class_weight, avg_factor, activation, *options)
+    return _ops.region_loss("generalized_dice", logits, targets, weight, class_weight, avg_factor, activation, *options)
 
 
 def tversky_loss(
@@ -118,6 +121,7 @@ def tversky_loss(
     activation: str | None = "sigmoid",
     per: str = "image_class",
     class_weight: Tensor | None = None,
+    weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     ignore_index: int = -100,
@@ -138,7 +142,7 @@ def tversky_loss(
     arXiv:1706.05721.
     """
     options = (per, 1, alpha, beta, 1.0, smooth_numerator, smooth_denominator, ignore_index, reduction)
-    return _ops.region_loss("tversky", logits, targets, class_weight, avg_factor, activation, *options)
+    return _ops.region_loss("tversky", logits, targets, weight, class_weight, avg_factor, activation, *options)
 
 
 def focal_tversky_loss(
@@ -153,6 +157,7 @@ def focal_tversky_loss(
     activation: str | None = "sigmoid",
     per: str = "image_class",
     class_weight: Tensor | None = None,
+    weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     ignore_index: int = -100,
@@ -175,4 +180,4 @@ def focal_tversky_loss(
     segmentation*, arXiv:1810.07842.
     """
     options = (per, 1, alpha, beta, gamma, smooth_numerator, smooth_denominator, ignore_index, reduction)
-    return _ops.region_loss("tversky", logits, targets, class_weight, avg_factor, activation, *options)
+    return _ops.region_loss("tversky", logits, targets, weight, class_weight, avg_factor, activation, *options)

@@ -7,10 +7,16 @@ from .base import Loss
 
 
 class _OfRegions(Loss):
-    tensors = frozenset(("logits", "targets", "avg_factor"))
+    tensors = frozenset(("logits", "targets", "weight", "avg_factor"))
 
-    def forward(self, logits: Tensor, targets: Tensor, avg_factor: Tensor | float | None = None) -> Tensor:
-        return type(self).function(logits, targets, avg_factor=avg_factor, **self._options())
+    def forward(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+    ) -> Tensor:
+        return type(self).function(logits, targets, weight=weight, avg_factor=avg_factor, **self._options())
 
 
 class DiceLoss(_OfRegions):

@@ -26,6 +26,7 @@ PER = ("image_class", "class", "image", "batch")
 def check_region_loss(
     logits: Any,
     targets: Any,
+    weight: Any,
     class_weight: Any,
     avg_factor: Any,
     kind: Any,
@@ -41,7 +42,7 @@ def check_region_loss(
     reduction: Any,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of ``region_loss`` deserve, if any."""
-    check_tensors(logits=logits, targets=targets)
+    check_tensors(logits=logits, targets=targets, weight=weight)
     if class_weight is not None:
         check_tensors(class_weight=class_weight)
     check_reduction(reduction)
@@ -61,9 +62,11 @@ def check_region_loss(
     check_not_negative("smooth_denominator", smooth_denominator)
     check_int("ignore_index", ignore_index)
     check_floating(logits=logits)
-    check_floating(class_weight=class_weight)
+    check_floating(weight=weight, class_weight=class_weight)
     _check_shapes(logits, targets, class_weight)
-    check_devices("logits", logits, targets=targets, class_weight=class_weight, avg_factor=avg_factor)
+    check_shape("weight", weight, _shape_of_values(logits, per))
+    others = {"targets": targets, "weight": weight, "class_weight": class_weight, "avg_factor": avg_factor}
+    check_devices("logits", logits, **others)
     check_avg_factor(avg_factor, reduction)
 
 
@@ -73,6 +76,11 @@ def _check_per(per: Any, kind: str) -> None:
             raise ValueError(f"per: got {per!r}, wants 'image' or 'batch'")
     elif per not in PER:
         raise ValueError(f"per: got {per!r}, wants 'image_class', 'class', 'image' or 'batch'")
+
+
+def _shape_of_values(logits: Tensor, per: str) -> tuple[int, ...]:
+    images, classes = logits.shape[:2]
+    return {"image_class": (images, classes), "class": (classes,), "image": (images,), "batch": ()}[per]
 
 
 def _check_shapes(logits: Tensor, targets: Tensor, class_weight: Tensor | None) -> None:

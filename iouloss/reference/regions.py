@@ -87,6 +87,7 @@ def region_losses(sums: Sums, alpha: float, beta: float, a: float, b: float, exp
 def region_loss(
     logits: Tensor,
     targets: Tensor,
+    weight: Tensor | None,
     class_weight: Tensor | None,
     avg_factor: Tensor | float | None,
     kind: str,
@@ -105,6 +106,7 @@ def region_loss(
     check_region_loss(
         logits,
         targets,
+        weight,
         class_weight,
         avg_factor,
         kind,
@@ -120,12 +122,12 @@ def region_loss(
         reduction,
     )
     sums = cell_sums(logits, targets, activation, power if kind == "dice" else 1, ignore_index)
-    weight = None if class_weight is None else class_weight.to(sums.overlap.dtype)
+    of_class = None if class_weight is None else class_weight.to(sums.overlap.dtype)
     if per in ("image", "batch"):
-        factors = torch.ones_like(sums.target) if weight is None else weight.expand_as(sums.target)
+        factors = torch.ones_like(sums.target) if of_class is None else of_class.expand_as(sums.target)
         if kind == "generalized_dice":
             factors = factors * generalized_weights(sums.target, per)
-        sums, weight = Sums(*(factors * each for each in sums)), None
+        sums, of_class = Sums(*(factors * each for each in sums)), None
     dims = {"image_class": (), "class": (0,), "image": (1,), "batch": (0, 1)}[per]
     if dims:
         sums = Sums(*(each.sum(dims) for each in sums))
@@ -133,4 +135,4 @@ def region_loss(
         alpha = beta = 0.5
         smooth_numerator, smooth_denominator = smooth_numerator / 2, smooth_denominator / 2
     loss = region_losses(sums, alpha, beta, smooth_numerator, smooth_denominator, 1 / gamma)
-    return reduce_loss(loss, weight, avg_factor, reduction)
+    return reduce_loss(loss if of_class is None else loss * of_class, weight, avg_factor, reduction)
