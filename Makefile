@@ -47,6 +47,8 @@ LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*
 	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py kept_weight.py)
 BOX_TESTS := $(filter tests/test_boxes% tests/test_mask% tests/test_autograd% tests/test_compile%,$(LOSS_TESTS))
 OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
+# Those that the package without its extension is tried by; the others test the same reference beside the kernels.
+FALLBACK_TESTS := $(filter-out %_numerics.py %_kernels.py, $(LOSS_TESTS)) tests/test_torchvision_parity.py tests/test_package.py
 # What they leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage
 
@@ -87,7 +89,7 @@ train: $(BUILT) $(VENV)/.train
 
 test: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest --numprocesses=auto
-	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q --numprocesses=auto $(LOSS_TESTS) tests/test_torchvision_parity.py tests/test_package.py
+	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q --numprocesses=auto $(FALLBACK_TESTS)
 	$(MAKE) BUILD=$(BUILD) libraries
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate

@@ -42,7 +42,9 @@ def test_precision_of_the_focal_loss(backend: Backend, gamma: float, classes: in
             info = torch.finfo(dtype)
             rounding = w.abs() * info.eps / 2 + info.smallest_normal * info.eps
         error = ((g.double() - w).abs() - rounding).clamp(min=0) / w.abs()
-        assert error[counts].max() <= 1e-5, kind
+        # The gradient of a class is as far off as its distance from the largest logit was rounded, up to 2e-6.
+        most = 5e-6 if gamma > 2 else 1e-6 if kind == "loss" else 3e-6
+        assert error[counts].max() <= (most if backend.compiled else 1e-5), kind
         assert (g.double().abs()[w.abs() < 1e-30] < 1e-25).all(), kind
 
 

@@ -84,13 +84,43 @@ IOULOSS_INLINE V log_1_plus_any(V x) {
   }
 }
 
+// What rounding took from s = a + b: exactly, but for overflow.
 template <class V>
-IOULOSS_INLINE V power_of(V x, V log_x, Element<V> exponent) {
-  if (exponent == 0) return V(1);
-  if (exponent == 1) return x;
-  if (exponent == 2) return x * x;
-  return exponential(V(exponent) * log_x);
+IOULOSS_INLINE V lost_in_sum(V a, V b, V s) {
+  const V of_b = s - a;
+  return (a - (s - of_b)) + (b - of_b);
 }
+
+// y = (m - x) + log(others), and all that a loss makes of it. Where y is large, exp(y) would be off by what y lost to
+// rounding: that is put back to first order.
+template <class V>
+struct LogOdds {
+  V u, n, entropy, negative;  // sigmoid(y), sigmoid(-y), softplus(y), softplus(-y)
+  V near_log, grown;          // log(u), of the y that was rounded, and by what part of it u is larger
+
+  IOULOSS_INLINE LogOdds(V m, V x, V others, V log_others) {
+    const V distance = m - x, y = bounded(distance + log_others);
+    const V of_log = mul_add(others, exponential(-log_others), V(-1));
+    const V all = (lost_in_sum(m, -x, distance) + lost_in_sum(distance, log_others, y)) + of_log;
+    const V lost = select(absolute(all) < V(1), all, V(0));  // else y decides alone, or is no number
+    const Sigmoid<V> s(y);
+    near_log = -softplus(-y, s);
+    grown = s.n * lost;
+    u = mul_add(s.p, grown, s.p);
+    n = mul_add(-s.n, s.p * lost, s.n);
+    entropy = mul_add(s.p, lost, softplus(y, s));
+    negative = -(near_log + grown);
+  }
+
+  // u^exponent
+  IOULOSS_INLINE V power(Element<V> exponent) const {
+    if (exponent == 0) return V(1);
+    if (exponent == 1) return u;
+    if (exponent == 2) return u * u;
+    const V near = exponential(V(exponent) * near_log);
+    return mul_add(near, V(exponent) * grown, near);
+  }
+};
 
 // w u^gamma (CE + poly u) for the row's class t, with u = 1 - p_t. Given the others' log-sum-exp this is a loss of one
 // number, y = logsumexp(others) - x_t: u is sigmoid(y), and CE softplus(y). No 1 - p_t is ever formed, and the gradient
@@ -128,20 +158,18 @@ struct ClassTarget {
                                             const RowParameters<Element<V>>& p) {
     const V others = sum[0];  // 0, or at least 1
     const V log_others = logarithm(others);
-    const V y = bounded((m - t.logit) + log_others);
-    const Sigmoid<V> s(y);
-    const V entropy = softplus(y, s), negative = softplus(-y, s), u = s.p;
-    const V factor = power_of(u, -negative, p.gamma);
+    const LogOdds<V> s(m, t.logit, others, log_others);
+    const V factor = s.power(p.gamma);
     V hard = t.weight, soft(0), smoothed(0);
     if constexpr (smooth) {
       hard = mul_add(V(p.hard), t.weight, t.extra);
       soft = sum[2];
-      smoothed = mul_add(soft, log_others + negative, sum[1]);  // nothing in it is negative
+      smoothed = mul_add(soft, log_others + s.negative, sum[1]);  // nothing in it is negative
     }
     const V poly = t.weight * V(p.poly);
-    const V each = bounded(mul_add(hard, entropy, smoothed) + poly * u);
-    const V slope = factor * (u * mul_add(poly, s.n, hard) + V(p.gamma) * (s.n * each));  // by y, but for `smoothed`
-    return {factor * each, mul_add(factor, u * soft, slope) * reciprocal_or_zero(others), factor,
+    const V each = bounded(mul_add(hard, s.entropy, smoothed) + poly * s.u);
+    const V slope = factor * (s.u * mul_add(poly, s.n, hard) + V(p.gamma) * (s.n * each));  // by y, but for `smoothed`
+    return {factor * each, mul_add(factor, s.u * soft, slope) * reciprocal_or_zero(others), factor,
             factor * (s.n * soft) - slope, V(0)};
   }
 

@@ -55,5 +55,9 @@ inline constexpr int resident_logit_blocks = sizeof(T) == 8 ? policy.float64_blo
 template <class T>
 inline constexpr int resident_pass_blocks = sizeof(T) == 8 ? 2 : 4;
 
+// Rows with two targets have more to remember than others.
+template <class Formula, class T>
+inline constexpr int resident_row_blocks = sizeof(T) == 4 && Formula::by_two ? 3 : resident_pass_blocks<T>;
+
 }  // namespace IOULOSS_ARCH
 }  // namespace iouloss

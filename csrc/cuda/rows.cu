@@ -200,7 +200,7 @@ __device__ __forceinline__ void each_row(const RowLaunch<T>& l, F f) {
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_row_blocks<Formula, T>)
     row_losses(const RowLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   each_row(l, [&](int64_t i) {
@@ -219,7 +219,7 @@ __global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
 
 // The gradient by the logits, and the sum of the losses if it is wanted.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_pass_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_row_blocks<Formula, T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n * l.a.classes)) return;
   T sum = 0;
