@@ -45,3 +45,20 @@ class Loss(nn.Module):
 
     def extra_repr(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
+
+
+class OfLogits(Loss):
+    """A loss of logits and their targets; ``forward`` takes what further tensors the function does."""
+
+    tensors = frozenset(("logits", "targets", "weight", "avg_factor"))
+
+    def forward(
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+        **tensors: Tensor | None,
+    ) -> Tensor:
+        options = {"weight": weight, "avg_factor": avg_factor, **tensors, **self._options()}
+        return type(self).function(logits, targets, **options)

@@ -3,22 +3,11 @@
 from torch import Tensor
 
 from .. import functional
-from .base import Loss
+from .base import Loss, OfLogits
 
 
-class _OfLogits(Loss):
-    tensors = frozenset(("logits", "targets", "scores", "balance", "weight", "avg_factor"))
-
-    def forward(
-        self,
-        logits: Tensor,
-        targets: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: Tensor | float | None = None,
-        **tensors: Tensor | None,
-    ) -> Tensor:
-        options = {"weight": weight, "avg_factor": avg_factor, **tensors, **self._options()}
-        return type(self).function(logits, targets, **options)
+class _OfLogits(OfLogits):
+    tensors = OfLogits.tensors | {"scores", "balance"}
 
 
 class SigmoidFocalLoss(_OfLogits):

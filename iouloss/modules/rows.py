@@ -3,41 +3,28 @@
 from torch import Tensor
 
 from .. import functional
-from .base import Loss
+from .base import Loss, OfLogits
 
 
-class _OfRows(Loss):
-    tensors = frozenset(("logits", "targets", "weight", "avg_factor"))
-
-    def forward(
-        self,
-        logits: Tensor,
-        targets: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: Tensor | float | None = None,
-    ) -> Tensor:
-        return type(self).function(logits, targets, weight=weight, avg_factor=avg_factor, **self._options())
-
-
-class SoftmaxFocalLoss(_OfRows):
+class SoftmaxFocalLoss(OfLogits):
     """:func:`iouloss.functional.softmax_focal_loss` as a module."""
 
     function = staticmethod(functional.softmax_focal_loss)
 
 
-class CrossEntropyLoss(_OfRows):
+class CrossEntropyLoss(OfLogits):
     """:func:`iouloss.functional.cross_entropy_loss` as a module."""
 
     function = staticmethod(functional.cross_entropy_loss)
 
 
-class DistributionFocalLoss(_OfRows):
+class DistributionFocalLoss(OfLogits):
     """:func:`iouloss.functional.distribution_focal_loss` as a module."""
 
     function = staticmethod(functional.distribution_focal_loss)
 
 
-class KLDivLoss(_OfRows):
+class KLDivLoss(OfLogits):
     """:func:`iouloss.functional.kl_div_loss` as a module."""
 
     function = staticmethod(functional.kl_div_loss)
@@ -47,7 +34,7 @@ class EntropyLoss(Loss):
     """:func:`iouloss.functional.entropy_loss` as a module."""
 
     function = staticmethod(functional.entropy_loss)
-    tensors = _OfRows.tensors
+    tensors = OfLogits.tensors
 
     def forward(self, logits: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None) -> Tensor:
         return type(self).function(logits, weight=weight, avg_factor=avg_factor, **self._options())
