@@ -44,8 +44,8 @@ LIBRARIES := $(VENV)/libraries
 
 # The tests of every backend.
 LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py regions*.py)) \
-	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py kept_weight.py)
-BOX_TESTS := $(filter tests/test_boxes% tests/test_mask% tests/test_autograd% tests/test_compile%,$(LOSS_TESTS))
+	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py kept_weight.py bounded_iou.py)
+BOX_TESTS := $(filter tests/test_boxes% tests/test_bounded% tests/test_mask% tests/test_autograd% tests/test_compile%,$(LOSS_TESTS))
 OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
 # Those that the package without its extension is tried by; the others test the same reference beside the kernels.
 FALLBACK_TESTS := $(filter-out %_numerics.py %_kernels.py, $(LOSS_TESTS)) tests/test_torchvision_parity.py tests/test_package.py

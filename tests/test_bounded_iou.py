@@ -1,8 +1,12 @@
 """Bounded IoU, what no other box loss has: four numbers for a box, an eps that is a length, two boxes that differ."""
 
+import itertools
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
-from cases import FORMATS, KINKS, degenerate_boxes, evaluate, kink_boxes, random_boxes, to_format
+from cases import DTYPES, FORMATS, KINKS, degenerate_boxes, evaluate, kink_boxes, random_boxes, to_format
 from conftest import Backend
 from torch import Tensor
 
@@ -143,3 +147,38 @@ def test_the_partner_for_the_targets_gradient_is_the_loss_swapped(backend: Backe
     for leaf in (pred, target):  # the partner of the partner is the loss
         one, other = (torch.autograd.grad(x.sum(), leaf, retain_graph=True)[0] for x in (plain, partner))
         torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("reduction, count", [("none", 20), ("mean", 20), ("mean", 300)])  # 300: two blocks of a GPU
+def test_the_partner_takes_every_dtype_and_layout(backend: Backend, reduction: str, count: int) -> None:
+    """Its gradient is the one by the target, which the table of cases tries in fewer ways."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    ops, rest = torch.ops.iouloss, ("bounded_iou_swapped", 0.2, "xyxy", 1e-3, reduction)
+    first, second = random_boxes(count, 640.0, torch.float64)
+    first[:2] *= 2.0**60
+    layouts: tuple[Callable[[Tensor], Tensor], ...] = (
+        torch.clone,
+        lambda boxes: boxes.t().contiguous().t(),
+        lambda boxes: torch.cat((boxes.flatten()[:1], boxes.flatten()))[1:].view(-1, 4),  # misaligned
+    )
+    wanted: dict[Any, Tensor] = {}
+    for kind, other, weight_dtype, layout in itertools.product(DTYPES, DTYPES, (None, *DTYPES), range(3)):
+        boxes = [layouts[layout](each.to(dtype).to(backend.device)) for each, dtype in ((first, kind), (second, other))]
+        n = len(boxes[0])
+        weight = None if weight_dtype is None else torch.ones(n, dtype=weight_dtype).to(backend.device)
+        mask = (torch.arange(n) % 5 > 0).to(backend.device) if layout == 1 else None
+        by = torch.tensor(n).to(backend.device) if reduction == "mean" else None
+        given = (*boxes, weight, mask, by, None, *rest)
+        loss = ops.box_loss(*given)
+        for dtype in DTYPES:
+            gradient = ops.box_loss_backward(torch.ones_like(loss, dtype=dtype), *given)
+        if by is not None:
+            assert torch.equal(ops.box_loss_and_gradient(*given)[0].nan_to_num(), loss.nan_to_num())
+            leaf = boxes[0].detach().clone().requires_grad_()
+            left = ops.box_loss(leaf, *given[1:])
+            left.backward(torch.full_like(left, 2.0))
+        key = (kind, other, layout)
+        assert gradient.dtype == kind and torch.equal(
+            gradient.nan_to_num(), wanted.setdefault(key, gradient).nan_to_num()
+        )

@@ -129,7 +129,7 @@ __device__ __forceinline__ T sum_of(const T (&losses)[per_thread]) {
 
 template <class Formula, class T>
 __device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>& quad, const T (&values)[per_thread]) {
-  store_values(out, 0, 1, quad.first, quad.count, quad.count == per_thread, values);
+  store_values<per_thread - 1>(out, 0, 1, quad.first, quad.count, quad.count == per_thread, values);
 }
 
 template <class Formula, class T>

@@ -142,13 +142,14 @@ __device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64
   for (int k = 0; k < per_thread; ++k) x[k] = k < count ? load<T>(data, dtype, begin + (first + k) * step) : T(0);
 }
 
-template <class T>
+// `most`: of those that are no vector.
+template <int most = per_thread, class T>
 __device__ __forceinline__ void store_values(const Output& out, int64_t begin, int64_t step, int64_t first, int count,
                                              bool vector, const T (&x)[per_thread]) {
   if (vector) [[likely]]
     return store4<T>(out, begin + first, {x[0], x[1], x[2], x[3]});
 #pragma unroll
-  for (int k = 0; k < per_thread; ++k)
+  for (int k = 0; k < most; ++k)
     if (k < count) store(out, begin + (first + k) * step, x[k]);
 }
 
