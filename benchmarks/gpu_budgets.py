@@ -122,11 +122,11 @@ BUDGETS = {
     "balanced_l1": Budget(dense(iouloss.balanced_l1_loss), 206, 9, again=392, debts={"slow": 2}),
     "focal_l1": Budget(dense(iouloss.focal_l1_loss), 125, 0, again=233),
     # Rows are read twice for a gradient, and once for a loss, but for the logit of their class.
-    "softmax_focal": Budget(PROBLEMS["softmax_focal"], 96, 3.9, again=158, asked=1.65, counted=8 / 80, ways=WITH_HALF),
-    "softmax_focal_1000": Budget(long_rows(1000), 76, 3.5, again=122, asked=1.55, counted=8 / 1000),
-    "softmax_focal_image": Budget(ROWS_OF_IMAGES, 102, 3.5, again=151, asked=1.65, counted=8 / 20),
-    "cross_entropy": Budget(PROBLEMS["cross_entropy"], 125, 3.9, again=205, asked=1.6, counted=8 / 80),
-    "distribution_focal": Budget(PROBLEMS["distribution_focal"], 106, 3.9, again=175, asked=2),
+    "softmax_focal": Budget(PROBLEMS["softmax_focal"], 105, 3.9, again=172, asked=1.65, counted=8 / 80, ways=WITH_HALF),
+    "softmax_focal_1000": Budget(long_rows(1000), 85, 3.5, again=136, asked=1.55, counted=8 / 1000),
+    "softmax_focal_image": Budget(ROWS_OF_IMAGES, 111, 3.5, again=165, asked=1.65, counted=8 / 20),
+    "cross_entropy": Budget(PROBLEMS["cross_entropy"], 131, 3.9, again=215, asked=1.6, counted=8 / 80),
+    "distribution_focal": Budget(PROBLEMS["distribution_focal"], 114, 3.9, again=187, asked=2),
     "kl_div": Budget(PROBLEMS["kl_div"], 155, 3.4, again=274, asked=1.7),
     "entropy": Budget(PROBLEMS["entropy"], 91, 3.5, again=152, asked=1.55),
     # Regions are read twice for a gradient, those with a softmax five times. Whatever the upstream gradient is, it is

@@ -89,20 +89,33 @@ IOULOSS_INLINE float share_of_maximum(float d) {
   return share;
 }
 
-// exp(-x) = 2^(-x log2 e), with what the product loses to rounding. expf() guards against much that cannot happen here.
-IOULOSS_INLINE float decay(float x) {
+// exp(-x) = 2^(-x log2 e) of x >= 0, or hardly below; in `lost` what of the exponent of 2 rounding took. expf() guards
+// against much that cannot happen here.
+IOULOSS_INLINE float decay_in_two(float x, float& lost) {
   x = x > 150.f ? 150.f : x;
   const float y = x * -1.44269502f;
-  const float lost = ::fmaf(x, -1.92596303e-8f, ::fmaf(x, -1.44269502f, -y));
+  lost = ::fmaf(x, -1.92596303e-8f, ::fmaf(x, -1.44269502f, -y));
   float power;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(y));
+  return power;
+}
+IOULOSS_INLINE float decay(float x) {
+  float lost;
+  const float power = decay_in_two(x, lost);
   return ::fmaf(power * 0.693147181f, lost, power);
+}
+// exp(rest - x) of a small rest, which at x = infinity may be anything: then it is 0.
+IOULOSS_INLINE float decay(float x, float rest) {
+  float lost;
+  const float power = decay_in_two(x, lost);
+  return ::fmaf(power, ::fmaf(lost, 0.693147181f, ::fminf(rest, 1.f)), power);  // 1 for what is no number as well
 }
 IOULOSS_INLINE float exponential(float x) { return decay(-x); }
 #else
 IOULOSS_INLINE float reciprocal(float x) { return 1.f / x; }
 IOULOSS_INLINE float square_root(float x) { return ::sqrtf(x); }
 IOULOSS_INLINE float exponential(float x) { return ::expf(x); }
+IOULOSS_INLINE float decay(float x, float rest) { return x > 104.f ? 0.f : ::expf(-x) * (1.f + rest); }
 #endif
 
 // n / d where r is reciprocal(d): correctly rounded but for the last place at most, and exactly 1 at n == d.

@@ -1,9 +1,10 @@
 // The losses on a row of logits.
 //
-// A row is gone through twice: for its largest logit m and sums over the classes; and for the gradient. A formula says
-// what is summed of each class (add), what becomes of the sums where a larger logit turns up (raise), what follows from
-// them (finish), and the gradient of a class (gradient). It is told of a class how far its logit lies below m, the
-// exponential of that, and `extra`: the class's probability in the target, or its share of the smoothing.
+// A row is gone through twice: for its largest logit and sums over the classes; and for the gradient. A formula says
+// from which number m beside the largest logit it measures (origin), what is summed of each class (add), what becomes
+// of the sums where a larger logit turns up (raise), what follows from them (finish), and the gradient of a class
+// (gradient). It is told of a class how far its logit lies below m, the exponential of that (power), and `extra`: the
+// class's probability in the target, or its share of the smoothing.
 #pragma once
 
 #include "logit_formulas.h"
@@ -91,6 +92,28 @@ IOULOSS_INLINE V lost_in_sum(V a, V b, V s) {
   return (a - (s - of_b)) + (b - of_b);
 }
 
+// The whole number next to x, where float32 has fractions at all; of a float64 x itself, as precise as it is.
+template <class V>
+IOULOSS_INLINE V nearest_whole(V x) {
+  if constexpr (std::is_same_v<Element<V>, double>)
+    return x;
+  else {
+    const V shift(0x1.8p23);
+    return select(absolute(x) < V(0x1p22), (x + shift) - shift, x);
+  }
+}
+
+// exp(x - m), with what the distance loses to rounding: two operations find that where m is a whole number, as
+// m - distance then is exact.
+template <class V>
+IOULOSS_INLINE V exponential_from_whole(V m, V x) {
+  const V distance = m - x;
+  if constexpr (std::is_same_v<Element<V>, double>)
+    return decay(distance);
+  else
+    return decay(distance, x - (m - distance));
+}
+
 // y = (m - x) + log(others), and all that a loss makes of it. Where y is large, exp(y) would be off by what y lost to
 // rounding: that is put back to first order.
 template <class V>
@@ -126,15 +149,25 @@ struct LogOdds {
 // number, y = logsumexp(others) - x_t: u is sigmoid(y), and CE softplus(y). No 1 - p_t is ever formed, and the gradient
 // of the others is that by y, dealt out by their softmax. With smoothing, CE blends the cross entropies of all classes,
 // each with its weight; a class's extra is its share of that. A second class makes of w CE the blend of two (DFL); it
-// is the one with the smaller share. m is the largest logit of the others, and they alone are summed.
+// is the one with the smaller share. The largest logit is that of the others, and they alone are summed.
 template <bool smooth>
 struct ClassTarget {
   static constexpr int sums = smooth ? 3 : 1;
   static constexpr bool by_class = true, by_two = false, dense = false, by_class_weight = smooth;
 
   template <class V>
+  static IOULOSS_INLINE V origin(V largest) {
+    return nearest_whole(largest);
+  }
+
+  template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
     return smooth ? bounded_above(m - x) : m - x;
+  }
+
+  template <class V>
+  static IOULOSS_INLINE V power(V m, V x, V) {
+    return exponential_from_whole(m, x);
   }
 
   template <class V>
@@ -156,7 +189,7 @@ struct ClassTarget {
   template <class V>
   static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
                                             const RowParameters<Element<V>>& p) {
-    const V others = sum[0];  // 0, or at least 1
+    const V others = sum[0];  // 0, or at least exp(-1/2)
     const V log_others = logarithm(others);
     const LogOdds<V> s(m, t.logit, others, log_others);
     const V factor = s.power(p.gamma);
@@ -225,8 +258,18 @@ struct KLDivergence {
   static constexpr bool by_class = false, by_two = false, dense = true, by_class_weight = false;
 
   template <class V>
+  static IOULOSS_INLINE V origin(V largest) {
+    return largest;
+  }
+
+  template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>& p) {
     return bounded_above(bounded_above(m - x) * V(p.cold));
+  }
+
+  template <class V>
+  static IOULOSS_INLINE V power(V, V, V below) {
+    return exponential(-below);
   }
 
   template <class V>
@@ -263,8 +306,18 @@ struct Entropy {
   static constexpr bool by_class = false, by_two = false, dense = false, by_class_weight = false;
 
   template <class V>
+  static IOULOSS_INLINE V origin(V largest) {
+    return largest;
+  }
+
+  template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
     return bounded_above(m - x);
+  }
+
+  template <class V>
+  static IOULOSS_INLINE V power(V, V, V below) {
+    return exponential(-below);
   }
 
   template <class V>

@@ -15,7 +15,7 @@ struct RowTile {
   static constexpr int rows = lanes<T>, classes = 256;
   alignas(64) T logits[classes * rows];  // and the gradients in their place
   alignas(64) T powers[classes * rows];
-  alignas(64) T extra[classes * rows];              // see core/row_formulas.h: of each class and row, or of each class
+  alignas(64) T extra[classes * rows];              // see core/row_formulas.h
   alignas(64) T lines[classes * rows + rows] = {};  // the same rows one after another
 };
 

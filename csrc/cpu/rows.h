@@ -12,10 +12,11 @@ inline namespace IOULOSS_ARCH {
 template <class T>
 struct RowState {
   static constexpr int rows = RowTile<T>::rows;
-  alignas(64) T target[rows], other[rows];                     // classes, exact to 2^24; -1 where there is none
-  alignas(64) T weight[rows], extra[rows], other_share[rows];  // see RowTarget
-  alignas(64) T factor[rows];                                  // the row's weight
-  alignas(64) T slope[rows];                                   // times what is upstream
+  int64_t target[rows], other[rows];             // classes; -1 where there is none
+  alignas(64) T logit[rows], other_logit[rows];  // see RowTarget, as the next three
+  alignas(64) T weight[rows], extra[rows], other_share[rows];
+  alignas(64) T factor[rows];  // the row's weight
+  alignas(64) T slope[rows];   // times what is upstream
   alignas(64) T counts[rows];  // 1, or 0 for a row that counts for nothing whatever is in it
   alignas(64) T loss[rows];
 };
@@ -53,7 +54,6 @@ struct RowKernel {
     look_ahead(first, rows);
     const bool resident = a.classes <= tile.classes;
     largest = V(-Limits<T>::largest);
-    own.logit = own.other_logit = V(0);
     for (V& total : sum) total = V(0);
     for_each_block(first, rows, [&](const RowBlock& b) {
       load(b);
@@ -94,8 +94,8 @@ struct RowKernel {
     load_values(a.places, first, rows, state.other_share);
     for (int r = 0; r < rows; ++r) {
       const Bins<T> bins(state.other_share[r], a.classes);
-      state.target[r] = T(bins.near);
-      state.other[r] = T(bins.far);
+      state.target[r] = bins.near;
+      state.other[r] = bins.far;
       state.other_share[r] = bins.far_share;
     }
   }
@@ -104,7 +104,7 @@ struct RowKernel {
     for (int r = 0; r < rows; ++r) {
       const int64_t index = a.class_index[first + r];
       const bool counts = index >= 0 && index < a.classes && index != a.ignore_index;
-      state.target[r] = counts ? T(index) : T(-1);
+      state.target[r] = counts ? index : -1;
       state.counts[r] = T(counts);
       T weight = 1;
       if (counts && a.class_weight.data) load_values(a.class_weight, index, 1, &weight);
@@ -118,14 +118,34 @@ struct RowKernel {
     load_block(a.logits, a, b, tile.lines, tile.logits);
     if constexpr (Formula::dense) load_block(a.targets, a, b, tile.lines, tile.extra);
     if constexpr (Formula::by_class_weight) load_shares(b);
+    if constexpr (Formula::by_class) set_aside(b);
   }
 
-  // Calls f(class of the block, whether it is each row's target, whether it is the other one) in their order.
+  void load_shares(const RowBlock& b) {
+    alignas(64) T weights[RowTile<T>::classes];
+    if (a.class_weight.data) load_values(a.class_weight, b.from, b.classes, weights);
+    for (int c = 0; c < b.classes; ++c)
+      V(double(a.class_weight.data ? share * weights[c] : share)).store(tile.extra + c * lanes_);
+  }
+
+  // Calls f(row, where the class is in the tile) for the rows whose class is in the block.
   template <class F>
-  IOULOSS_INLINE void each_class(const RowBlock& b, F f) const {
-    const V target = V::load(state.target), other = V::load(state.other), one(1);
-    V number(double(b.from));
-    for (int c = 0; c < b.classes; ++c, number = number + one) f(c, number == target, number == other);
+  static IOULOSS_INLINE void each_place(const RowBlock& b, const int64_t* classes, F f) {
+    for (int r = 0; r < b.rows; ++r) {
+      const int64_t c = classes[r] - b.from;
+      if (c >= 0 && c < b.classes) f(r, int(c) * lanes_ + r);
+    }
+  }
+
+  // The sums are of the classes that are not the target: its logit is kept, and one that adds nothing put in its place.
+  void set_aside(const RowBlock& b) {
+    if constexpr (Formula::by_two)
+      each_place(b, state.other, [&](int r, int at) { state.other_logit[r] = tile.logits[at]; });
+    each_place(b, state.target, [&](int r, int at) {
+      state.logit[r] = tile.logits[at];
+      tile.logits[at] = -std::numeric_limits<T>::infinity();
+      if constexpr (Formula::by_class_weight) tile.extra[at] = T(0);
+    });
   }
 
   // What the next tile reads and this one writes, so that the memory works while the arithmetic does.
@@ -137,67 +157,48 @@ struct RowKernel {
     own_gradient = rows_ahead(to, grad.dtype, a, first, lanes_);
   }
 
-  // Of the classes that are not the target, with what was summed so far. The logits of the target and the other class
-  // are kept.
+  // With what was summed so far.
   void raise_largest(const RowBlock& b) {
-    const V lowest(-Limits<T>::largest);
-    V most = largest, logit = own.logit, other_logit = own.other_logit;  // in registers
-    each_class(b, [&](int c, auto is_target, auto is_other) {
+    V most = largest;
+    for (int c = 0; c < b.classes; ++c) {
       own_gradient.fetch(b.from + c);
-      V x = V::load(tile.logits + c * lanes_);
-      if constexpr (Formula::by_class) {
-        logit = select(is_target, x, logit);
-        if constexpr (Formula::by_two) other_logit = select(is_other, x, other_logit);
-        x = select(is_target, lowest, x);
-      }
-      most = maximum(most, x);
-    });
+      most = maximum(most, V::load(tile.logits + c * lanes_));
+    }
+    most = Formula::origin(most);
     if (b.from > 0) {
       const V by = Formula::below(most, largest, parameters);
       Formula::raise(sum, by, exponential(-by));
     }
     largest = most;
-    own.logit = logit;
-    own.other_logit = other_logit;
-  }
-
-  void load_shares(const RowBlock& b) {
-    std::fill_n(tile.extra, b.classes, T(1));
-    if (a.class_weight.data) load_values(a.class_weight, b.from, b.classes, tile.extra);
-    for (int c = 0; c < b.classes; ++c) tile.extra[c] *= share;
   }
 
   IOULOSS_INLINE V extra(int c) const {
-    if constexpr (Formula::dense)
-      return V::load(tile.extra + c * lanes_);
-    else
-      return V(Formula::by_class_weight ? double(tile.extra[c]) : 0);
+    return Formula::dense || Formula::by_class_weight ? V::load(tile.extra + c * lanes_) : V(0);
   }
 
-  // Sums over the blocks are sums of their sums: no float32 is added to a far larger one.
+  // A few classes are summed by themselves before they are added: no number to a far larger one.
   void add_powers(const RowBlock& b) {
-    V part[Formula::sums];
-    for (V& x : part) x = V(0);
+    constexpr int few = 16;
     const V most = largest;
     const auto p = parameters;
-    each_class(b, [&](int c, auto is_target, auto) {
-      next_logits.fetch(b.from + c);
-      if constexpr (Formula::dense) next_targets.fetch(b.from + c);
-      V x = V::load(tile.logits + c * lanes_), share = extra(c);
-      if constexpr (Formula::by_class) {
-        x = select(is_target, most, x);
-        share = select(is_target, V(0), share);
+    for (int from = 0; from < b.classes; from += few) {
+      V part[Formula::sums];
+      for (V& x : part) x = V(0);
+      for (int c = from; c < std::min(from + few, b.classes); ++c) {
+        next_logits.fetch(b.from + c);
+        if constexpr (Formula::dense) next_targets.fetch(b.from + c);
+        const V x = V::load(tile.logits + c * lanes_), below = Formula::below(most, x, p);
+        const V e = Formula::power(most, x, below);
+        e.store(tile.powers + c * lanes_);
+        Formula::add(part, below, e, extra(c));
       }
-      const V below = Formula::below(most, x, p);
-      V e = exponential(-below);
-      if constexpr (Formula::by_class) e = select(is_target, V(0), e);
-      e.store(tile.powers + c * lanes_);
-      Formula::add(part, below, e, share);
-    });
-    for (int k = 0; k < Formula::sums; ++k) sum[k] = sum[k] + part[k];
+      for (int k = 0; k < Formula::sums; ++k) sum[k] = sum[k] + part[k];
+    }
   }
 
   void finish() {
+    own.logit = V::load(state.logit);
+    own.other_logit = V::load(state.other_logit);
     own.weight = V::load(state.weight);
     own.extra = V::load(state.extra);
     own.other_share = V::load(state.other_share);
@@ -212,17 +213,24 @@ struct RowKernel {
     const V most = largest;
     const auto p = parameters;
     const RowResult<V> r = result;
-    each_class(b, [&](int c, auto is_target, auto is_other) {
+    for (int c = 0; c < b.classes; ++c) {
       T* const at = tile.logits + c * lanes_;
       const V below = Formula::below(most, V::load(at), p);
-      V gradient = Formula::gradient(below, V::load(tile.powers + c * lanes_), extra(c), r);
-      if constexpr (Formula::by_class) {
-        gradient = select(is_target, r.target, gradient);
-        if constexpr (Formula::by_two) gradient = select(is_other, gradient + r.other, gradient);
-      }
+      const V gradient = Formula::gradient(below, V::load(tile.powers + c * lanes_), extra(c), r);
       select(counts, gradient * slope, V(0)).store(at);
-    });
+    }
+    if constexpr (Formula::by_class) put_back(b, r.target * slope, r.other * slope);
     store_block(grad, a, b, tile.logits, tile.lines);
+  }
+
+  // What was set aside has a gradient of its own.
+  void put_back(const RowBlock& b, V of_target, V of_other) {
+    alignas(64) T gradient[lanes_];
+    of_target.store(gradient);
+    each_place(b, state.target, [&](int r, int at) { tile.logits[at] = gradient[r]; });
+    if constexpr (!Formula::by_two) return;
+    of_other.store(gradient);
+    each_place(b, state.other, [&](int r, int at) { tile.logits[at] += gradient[r]; });
   }
 };
 

@@ -132,15 +132,15 @@ IOULOSS_INLINE Vector<double, N> arctangent2(Vector<double, N> y, Vector<double,
 
 // ---- functions in single precision -------------------------------------------------------------------------------
 
-// exp(x) of x <= 88, 0 below -87.3: 2^n exp(r) with |r| <= ln 2 / 2. Relative error 1e-7.
+// exp(rest - x) of x >= -88, 0 above 87.3 whatever the rest is: 2^n exp(r) with |r| <= ln 2 / 2. Relative error 1e-7.
 template <int N>
-IOULOSS_INLINE Vector<float, N> exponential(Vector<float, N> x) {
+IOULOSS_INLINE Vector<float, N> decay(Vector<float, N> x, Vector<float, N> rest) {
   using V = Vector<float, N>;
-  const V lowest(-87.3);
-  const V clamped = select(x < lowest, lowest, x);
-  const V shifted = mul_add(clamped, V(1.44269504), V(0x1.8p23));  // the last bits of the sum are round(x / ln 2)
+  const V farthest(87.3);
+  const V clamped = select(x > farthest, farthest, x);
+  const V shifted = mul_add(clamped, V(-1.44269504), V(0x1.8p23));  // the last bits of the sum are round(-x / ln 2)
   const V n = shifted - V(0x1.8p23);
-  const V r = mul_add(n, V(2.12194440e-4), mul_add(n, V(-0.693359375), clamped));
+  const V r = mul_add(n, V(2.12194440e-4), mul_add(n, V(-0.693359375), -clamped)) + rest;
   V p = V(0.00138146131);
   p = mul_add(p, r, V(0.00836870983));
   p = mul_add(p, r, V(0.0416683874));
@@ -148,7 +148,11 @@ IOULOSS_INLINE Vector<float, N> exponential(Vector<float, N> x) {
   p = mul_add(p, r, V(0.499999935));
   p = mul_add(p * r, r, r) + V(1);
   const V power = V::from_bits((shifted.bits() << 23) + 0x3f800000);
-  return select(x < lowest, V(0), p * power);
+  return select(x > farthest, V(0), p * power);
+}
+template <int N>
+IOULOSS_INLINE Vector<float, N> exponential(Vector<float, N> x) {
+  return decay(-x, Vector<float, N>(0));
 }
 
 // log(x) of x >= 0, the lowest finite number below the normal range: e ln 2 + log(m) with sqrt(1/2) <= m < sqrt(2).

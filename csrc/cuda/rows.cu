@@ -130,7 +130,7 @@ struct Row {
       for (int k = 0; k < per_thread; ++k)
         if (k < count && c + k != target) most = of_quad[k] > most ? of_quad[k] : most;
     });
-    most = fold_row(most, l.width, [](T a, T b) { return a > b ? a : b; });
+    most = Formula::origin(fold_row(most, l.width, [](T a, T b) { return a > b ? a : b; }));
     if (from > 0) {
       const T by = Formula::below(most, largest, l.parameters);
       Formula::raise(sum, by, exponential(-by));
@@ -143,7 +143,7 @@ struct Row {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k) {
         const T below = Formula::below(most, of_quad[k], l.parameters);
-        if (k < count && c + k != target) Formula::add(sum, below, exponential(-below), extra[k]);
+        if (k < count && c + k != target) Formula::add(sum, below, Formula::power(most, of_quad[k], below), extra[k]);
       }
     });
   }
@@ -177,7 +177,7 @@ struct Row {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k) {
         const T below = Formula::below(largest, x[k], l.parameters);
-        g[k] = Formula::gradient(below, exponential(-below), extra[k], result);
+        g[k] = Formula::gradient(below, Formula::power(largest, x[k], below), extra[k], result);
         if (c + k == target) g[k] = result.target;
         if (Formula::by_two && c + k == other) g[k] += result.other;
         g[k] = counts ? g[k] * slope : T(0);  // whatever is in the row, and upstream
