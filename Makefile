@@ -49,7 +49,9 @@ BOX_TESTS := $(filter tests/test_boxes% tests/test_bounded% tests/test_mask% tes
 OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
 # Those that the package without its extension is tried by; the others test the same reference beside the kernels.
 FALLBACK_TESTS := $(filter-out %_numerics.py %_kernels.py, $(LOSS_TESTS)) tests/test_torchvision_parity.py tests/test_package.py
-# What they leave out of the CUDA kernels.
+# Some tests take minutes, most milliseconds.
+IN_PARALLEL := --numprocesses=auto --dist=worksteal
+# What the tests leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage
 
 .PHONY: train test emulate emulate-boxes emulate-others emulate-counts libraries mutate gpu bench bench-quick accuracy \
@@ -87,9 +89,11 @@ $(VENV)/.lint: requirements/lint.txt $(TORCH)
 train: $(BUILT) $(VENV)/.train
 	$(IN_VENV) examples/train_detector.py $(ARGS)
 
+# Threads of torch that wait for each other let the other test processes have the cores.
+test: export OMP_WAIT_POLICY := passive
 test: $(BUILT) $(VENV)/.test
-	$(IN_VENV) -m pytest --numprocesses=auto
-	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q --numprocesses=auto $(FALLBACK_TESTS)
+	$(IN_VENV) -m pytest $(IN_PARALLEL)
+	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(IN_PARALLEL) $(FALLBACK_TESTS)
 	$(MAKE) BUILD=$(BUILD) libraries
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate

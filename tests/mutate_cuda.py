@@ -38,13 +38,15 @@ PLACES = [WORK / name for name in ("first", "second")]
 MUTANTS = ROOT / "tests/cuda_mutants.txt"
 RESULTS, REPORT = ROOT / "docs/mutations.json", ROOT / "docs/mutations.md"
 NINJA = str(Path(ninja.BIN_DIR, "ninja"))
-TIMEOUT = 500  # seconds for the tests of a mutant
+TIMEOUT = 900  # seconds for the tests of a mutant
 
 TESTS = [
     f"tests/{name}.py"
     for name in (
         "test_determinism test_boxes_numerics test_boxes test_logits_numerics test_logits test_elements_numerics "
-        "test_elements test_mask test_autograd test_errors"
+        "test_elements test_mask test_autograd test_errors test_bounded_iou test_rows_numerics test_rows "
+        "test_rows_kernels test_regions_numerics test_regions test_regions_kernels test_regions_transforms "
+        "test_kept_weight"
     ).split()
 ]
 
@@ -169,7 +171,7 @@ def copy_tree() -> None:
 def tests_for(mutant: Mutant) -> list[str]:
     """All, those first that are the likeliest to notice: of the file's own shape, and numerics if it is a formula."""
     path = Path(mutant.file)
-    shape = next((shape for shape in ("box", "logit") if shape in path.name), "")
+    shape = next((shape for shape in ("box", "logit", "row", "region", "kept") if shape in path.name), "")
     formula = path.parent.name == "core"
     return sorted(TESTS, key=lambda test: (shape not in test, ("numerics" in test) != formula))
 
