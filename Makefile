@@ -24,8 +24,8 @@ ifneq ($(and $(HAS_GPU),$(HAS_NVCC)),)
 BUILD ?= gpu
 else ifneq ($(and $(HAS_NVCC),$(filter test emulate mutate accuracy counts,$(MAKECMDGOALS))),)
 BUILD ?= emulated
-else
-BUILD ?= cpu
+else  # what is built already will do
+BUILD ?= $(firstword $(patsubst $(VENV)/.built-%,%,$(wildcard $(VENV)/.built-*)) cpu)
 endif
 BUILD_OPTIONS_cpu := IOULOSS_NO_CUDA=1
 BUILD_OPTIONS_emulated := TORCH_CUDA_ARCH_LIST=9.0+PTX

@@ -252,24 +252,27 @@ IOULOSS_INLINE void raise_power(V& below_largest, V& count, V by, V e) {
   count = select(same, count, V(0));
 }
 
-// T^2 times the divergence of softmax(x / T) from the target's probabilities q: sum q log(q / p).
-struct KLDivergence {
-  static constexpr int sums = 4;
-  static constexpr bool by_class = false, by_two = false, dense = true, by_class_weight = false;
-
+// Distances from the largest logit itself, since it is known by having none.
+struct FromLargest {
   template <class V>
   static IOULOSS_INLINE V origin(V largest) {
     return largest;
   }
 
   template <class V>
-  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>& p) {
-    return bounded_above(bounded_above(m - x) * V(p.cold));
-  }
-
-  template <class V>
   static IOULOSS_INLINE V power(V, V, V below) {
     return exponential(-below);
+  }
+};
+
+// T^2 times the divergence of softmax(x / T) from the target's probabilities q: sum q log(q / p).
+struct KLDivergence : FromLargest {
+  static constexpr int sums = 4;
+  static constexpr bool by_class = false, by_two = false, dense = true, by_class_weight = false;
+
+  template <class V>
+  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>& p) {
+    return bounded_above(bounded_above(m - x) * V(p.cold));
   }
 
   template <class V>
@@ -301,23 +304,13 @@ struct KLDivergence {
 };
 
 // The entropy of softmax(x): log-sum-exp - sum p x.
-struct Entropy {
+struct Entropy : FromLargest {
   static constexpr int sums = 3;
   static constexpr bool by_class = false, by_two = false, dense = false, by_class_weight = false;
 
   template <class V>
-  static IOULOSS_INLINE V origin(V largest) {
-    return largest;
-  }
-
-  template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
     return bounded_above(m - x);
-  }
-
-  template <class V>
-  static IOULOSS_INLINE V power(V, V, V below) {
-    return exponential(-below);
   }
 
   template <class V>
