@@ -45,8 +45,9 @@ LIBRARIES := $(VENV)/libraries
 # The tests of every backend.
 LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py regions*.py)) \
 	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py kept_weight.py bounded_iou.py)
-BOX_TESTS := $(filter tests/test_boxes% tests/test_bounded% tests/test_mask% tests/test_autograd% tests/test_compile%,$(LOSS_TESTS))
-OTHER_TESTS := $(filter-out $(BOX_TESTS),$(LOSS_TESTS))
+REGRESSION_TESTS := $(filter \
+	$(addprefix tests/test_, boxes% bounded% elements% mask% autograd% compile%),$(LOSS_TESTS))
+OTHER_TESTS := $(filter-out $(REGRESSION_TESTS),$(LOSS_TESTS))
 # Those that the package without its extension is tried by; the others test the same reference beside the kernels.
 FALLBACK_TESTS := $(filter-out %_numerics.py %_kernels.py, $(LOSS_TESTS)) tests/test_torchvision_parity.py tests/test_package.py
 # Some tests take minutes, most milliseconds.
@@ -54,7 +55,7 @@ IN_PARALLEL := --numprocesses=auto --dist=worksteal
 # What the tests leave out of the CUDA kernels.
 COVERAGE := $(VENV)/cuda_coverage
 
-.PHONY: train test emulate emulate-boxes emulate-others emulate-counts libraries mutate gpu bench bench-quick accuracy \
+.PHONY: train test emulate emulate-regression emulate-others emulate-counts libraries mutate gpu bench bench-quick accuracy \
 	counts docs lint format wheel clean
 
 $(TORCH): requirements/torch.txt
@@ -103,11 +104,11 @@ endif
 # at the end whether it tried every kernel out.
 emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
-	$(MAKE) --jobs=2 --output-sync BUILD=$(BUILD) emulate-others emulate-boxes emulate-counts
-	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)-boxes.json $(COVERAGE)-others.json
+	$(MAKE) --jobs=2 --output-sync BUILD=$(BUILD) emulate-others emulate-regression emulate-counts
+	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)-regression.json $(COVERAGE)-others.json
 
-emulate-boxes: $(BUILT)
-	$(EMULATED) --coverage $(COVERAGE)-boxes.json $(IN_VENV) -m pytest -q $(BOX_TESTS)
+emulate-regression: $(BUILT)
+	$(EMULATED) --coverage $(COVERAGE)-regression.json $(IN_VENV) -m pytest -q $(REGRESSION_TESTS)
 
 emulate-others: $(BUILT)
 	$(EMULATED) --coverage $(COVERAGE)-others.json $(IN_VENV) -m pytest -q $(OTHER_TESTS)
