@@ -106,7 +106,7 @@ BUDGETS = {
     "focal_star": Budget(dense(iouloss.focal_star_loss), 82, 6, again=155),
     "poly1_focal": Budget(dense(iouloss.poly1_focal_loss), 170, 7, again=312),
     # Parameters of four classes are loaded one by one. Torch makes them, of the balance.
-    "equalized_focal": Budget(EQUALIZED, 220, 7, again=415, asked=7.1, debts={"launches": 10}),
+    "equalized_focal": Budget(EQUALIZED, 220, 7, again=415, asked=7.1, debts={"launches": 6}),
     "quality_focal": Budget(PROBLEMS["quality_focal"], 98, 4, again=174),
     "quality_focal_scores": Budget(SCORED, 102, 4, again=184, asked=1.06),
     "varifocal": Budget(PROBLEMS["varifocal"], 94, 4, again=174),

@@ -1,5 +1,6 @@
 """The losses of single logits: classification, qualities, heat maps."""
 
+import torch
 from torch import Tensor
 
 from .. import _ops
@@ -173,9 +174,9 @@ def equalized_focal_loss(
     check_not_negative("scale", scale)
     if not isinstance(balance, Tensor):
         raise TypeError(f"balance: got {type(balance).__name__}, wants a torch.Tensor")
-    gammas = gamma + scale * _ops.one_minus(balance.detach())
-    alpha1, alpha0 = _balance(alpha)
-    parameters = Parameters(alpha1 * gammas / gamma, alpha0 * gammas / gamma, gammas, 0.0, 0.0)
+    gammas = torch.rsub(balance.detach().double(), gamma + scale, alpha=scale)  # in one operator
+    alpha1, alpha0 = (gammas * (each / gamma) for each in _balance(alpha))
+    parameters = Parameters(alpha1, alpha0, gammas, 0.0, 0.0)
     return _ops.logit_loss("focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
 
