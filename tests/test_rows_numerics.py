@@ -47,6 +47,17 @@ def test_precision_of_the_focal_loss(backend: Backend, gamma: float, classes: in
         assert (g.double().abs()[w.abs() < 1e-30] < 1e-25).all(), kind
 
 
+def test_precision_of_long_rows(backend: Backend) -> None:
+    """Sums of many classes lose nothing by their number."""
+    case = RowCase("", softmax_focal_loss, "classes", {"alpha": None, "gamma": 2.0})
+    classes = 100_000
+    logits, targets = random_logits(3, classes).float() / 4, torch.tensor([0, 256, classes - 1])
+    got, wanted = row_losses(case, backend, logits, targets), row_truths(case, logits, targets)
+    for kind, g, w in zip(("loss", "gradient"), got, wanted, strict=True):
+        counts = w.abs() > 1e-25
+        assert ((g.double() - w).abs() / w.abs())[counts].max() <= (1e-6 if backend.compiled else 1e-5), kind
+
+
 @every_row_case
 @pytest.mark.parametrize("dtype", [torch.float32, *HALVES])
 @pytest.mark.parametrize("classes", [3, 16, 80])

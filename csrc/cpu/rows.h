@@ -176,11 +176,13 @@ struct RowKernel {
     return Formula::dense || Formula::by_class_weight ? V::load(tile.extra + c * lanes_) : V(0);
   }
 
-  // A few classes are summed by themselves before they are added: no number to a far larger one.
+  // A few classes are summed by themselves, then those of the block: no number is added to a far larger one.
   void add_powers(const RowBlock& b) {
     constexpr int few = 16;
     const V most = largest;
     const auto p = parameters;
+    V of_block[Formula::sums];
+    for (V& x : of_block) x = V(0);
     for (int from = 0; from < b.classes; from += few) {
       V part[Formula::sums];
       for (V& x : part) x = V(0);
@@ -192,8 +194,9 @@ struct RowKernel {
         e.store(tile.powers + c * lanes_);
         Formula::add(part, below, e, extra(c));
       }
-      for (int k = 0; k < Formula::sums; ++k) sum[k] = sum[k] + part[k];
+      for (int k = 0; k < Formula::sums; ++k) of_block[k] = of_block[k] + part[k];
     }
+    for (int k = 0; k < Formula::sums; ++k) sum[k] = sum[k] + of_block[k];
   }
 
   void finish() {

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_fraction, check_not_negative
+from ..reference.checks import check_fraction, check_not_negative, check_per_class
 from ..reference.logits import Parameters
 
 
@@ -34,6 +34,7 @@ def binary_cross_entropy_loss(
     if pos_weight is not None:
         if not isinstance(pos_weight, Tensor):
             check_not_negative("pos_weight", pos_weight)
+        check_per_class("pos_weight", pos_weight, logits)
         alpha1 = pos_weight * alpha1 if alpha is not None else pos_weight
     parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0)
     formula = "binary_cross_entropy"

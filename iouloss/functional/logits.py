@@ -4,7 +4,15 @@ import torch
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_bool, check_fraction, check_not_negative, check_number, check_positive
+from ..reference.checks import (
+    check_bool,
+    check_fraction,
+    check_not_negative,
+    check_number,
+    check_per_class,
+    check_positive,
+    check_tensors,
+)
 from ..reference.logits import Parameters
 
 _Option = Tensor | float | None
@@ -172,8 +180,8 @@ def equalized_focal_loss(
     """
     check_positive("gamma", gamma)
     check_not_negative("scale", scale)
-    if not isinstance(balance, Tensor):
-        raise TypeError(f"balance: got {type(balance).__name__}, wants a torch.Tensor")
+    check_tensors(balance=balance)
+    check_per_class("balance", balance, logits)
     gammas = torch.rsub(balance.detach().double(), gamma + scale, alpha=scale)  # in one operator
     alpha1, alpha0 = (gammas * (each / gamma) for each in _balance(alpha))
     parameters = Parameters(alpha1, alpha0, gammas, 0.0, 0.0)

@@ -85,14 +85,9 @@ def check_logit_loss(
     check_floating(logits=logits)
     dense = are_dense(targets)
     check_floating(weight=weight, scores=scores)
-    per_class = [
-        (name, option)
-        for name, option in zip(("alpha", "alpha", "gamma"), parameters, strict=False)
-        if isinstance(option, Tensor)
-    ]
-    for name, option in per_class:
-        check_floating(**{name: option})
-    if logits.ndim == 0 and not (dense and not per_class):
+    for name, option in zip(("alpha", "alpha", "gamma"), parameters, strict=False):
+        check_per_class(name, option, logits)
+    if logits.ndim == 0 and not dense:
         raise ValueError("logits: got shape [], wants [..., C]")
     rows = logits.shape[:-1]
     if dense:
@@ -103,9 +98,6 @@ def check_logit_loss(
         check_shape("targets", targets, rows)
         check_shape("scores", scores, rows)
     check_weight(weight, logits)
-    for name, option in per_class:
-        check_shape(name, option, logits.shape[-1:])
-        check_devices("logits", logits, **{name: option})
     check_devices("logits", logits, targets=targets, scores=scores, weight=weight, avg_factor=avg_factor)
     check_avg_factor(avg_factor, reduction)
 
@@ -234,6 +226,17 @@ def check_shape(name: str, tensor: Tensor | None, shape: Iterable[int], owner: s
     """Raise unless the tensor, if any, has ``shape``; ``owner`` says whose that is."""
     if tensor is not None and list(tensor.shape) != list(shape):
         raise ValueError(f"{name}: got shape {shape_of(tensor)}, wants {owner}{list(shape)}")
+
+
+def check_per_class(name: str, option: Any, logits: Any) -> None:
+    """Raise unless the option, where it is a tensor, has a number for each class of the logits."""
+    if not isinstance(option, Tensor) or not isinstance(logits, Tensor):
+        return
+    check_floating(**{name: option})
+    if logits.ndim == 0:
+        raise ValueError("logits: got shape [], wants [..., C]")
+    check_shape(name, option, logits.shape[-1:])
+    check_devices("logits", logits, **{name: option})
 
 
 def check_weight(weight: Tensor | None, tensor: Tensor) -> None:
