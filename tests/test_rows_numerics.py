@@ -32,8 +32,8 @@ def test_precision_of_the_focal_loss(backend: Backend, gamma: float, classes: in
     """Where the class leads, what is lost is relative to what is left."""
     case = RowCase("", softmax_focal_loss, "classes", {"alpha": None, "gamma": gamma})
     rows = backend.size(400)
-    logits = peaked_logits(rows, classes, dtype)
-    targets = torch.arange(rows) % classes
+    logits = torch.cat((peaked_logits(rows, classes, dtype), (1000 * random_logits(rows, classes)).to(dtype)))
+    targets = torch.arange(2 * rows) % classes
     got, wanted = row_losses(case, backend, logits, targets), row_truths(case, logits, targets)
     for kind, g, w in zip(("loss", "gradient"), got, wanted, strict=True):
         counts = w.abs() > 1e-25
