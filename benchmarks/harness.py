@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.benchmark import Timer
 
 from .cases import MODES, Case
+from .device_time import device_time
 from .peers import Loss
 
 # Of the losses, relative; of the gradients, relative to the largest of the batch. The eager and compiled float32
@@ -137,6 +138,20 @@ def _timer(case: Case, mode: str, loss: Loss, leaf: Tensor, target: Tensor) -> T
     return Timer(_STATEMENTS[mode], globals=names, num_threads=case.threads)
 
 
+def _on_device(case: Case, mode: str, loss: Loss, leaf: Tensor, target: Tensor) -> dict[str, float]:
+    """Seconds and launches of a call on the GPU alone."""
+    seed = case.seed()
+
+    def call() -> None:
+        leaf.grad = None
+        value = loss(leaf, target)
+        if mode == "forward_backward":
+            torch.autograd.backward(value, seed)
+
+    found = device_time(call)
+    return {"seconds": found.seconds, "launches": found.launches}
+
+
 def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
     """One row of the results; ``speed`` is that of a large copy on the case's device and threads."""
     torch._dynamo.reset()  # else torch.compile would take the next shape for a reason to compile less well
@@ -144,7 +159,7 @@ def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
         leaf, target = case.problem.make_inputs(case.size, case.dtype, case.device)
         losses = case.losses()
         differences = check(case, losses, leaf, target)
-        times, empty = {}, {}
+        times, empty, on_device = {}, {}, {}
         for mode in MODES:
             timers = {name: _timer(case, mode, loss, leaf, target) for name, loss in losses.items()}
             if case.size == SMALL:
@@ -154,6 +169,8 @@ def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
             times[mode] = {name: asdict(timing) for name, timing in measure(timers, effort).items()}
             if "empty" in timers:
                 empty[mode] = times[mode].pop("empty")
+            if case.device == "cuda":
+                on_device[mode] = {name: _on_device(case, mode, loss, leaf, target) for name, loss in losses.items()}
     moved = case.problem.bytes(case.size, leaf.element_size())
     return {
         "key": case.key,
@@ -170,4 +187,5 @@ def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
         "differences": differences,
         "seconds": times,
         "empty_call": empty,
+        "on_device": on_device,
     }

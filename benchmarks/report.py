@@ -54,6 +54,17 @@ def line(row: Row, mode: str) -> str:
     return "  ".join(cells) + ("  <-- slower than a peer" if lost else "")
 
 
+def device_line(row: Row, mode: str) -> str:
+    """The same of the GPU alone, with the number of launches."""
+    each = row["on_device"][mode]
+    ours = each["ours"]["seconds"]
+    cells = [f"{row['loss']:<19}{row['dtype']:<10}{row['size']:>9,}"]
+    for name, found in each.items():
+        factor = "" if name == "ours" else f" {found['seconds'] / ours:.3g}x"
+        cells.append(f"{name} {_time(found['seconds'])}{factor} in {found['launches']:g}")
+    return "  ".join(cells)
+
+
 def print_table(rows: Iterable[Row]) -> None:
     rows = list(rows)
     for device, threads in sorted({(row["device"], row["threads"]) for row in rows}, key=str):
@@ -63,6 +74,11 @@ def print_table(rows: Iterable[Row]) -> None:
             for row in rows:
                 if (row["device"], row["threads"]) == (device, threads):
                     print(line(row, mode))
+            if device == "cuda":
+                print(f"\n{mode.replace('_', ' + ')} on the GPU alone, and launches:")
+                for row in rows:
+                    if row["device"] == device:
+                        print(device_line(row, mode))
     _print_losses(rows)
 
 

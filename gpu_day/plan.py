@@ -8,6 +8,7 @@ from .steps import Step
 
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 TESTS = ("tests", "-k", "cuda", "--ignore=tests/test_cuda_static.py")  # the backend; that file asks the compiler alone
+NO_TIME = "the emulated device measures no time"
 FEW_TESTS = ("tests/test_boxes.py", "-k", "cuda and every_size")
 
 
@@ -20,6 +21,7 @@ def plan(facts: dict[str, Any], folder: Path, may_build: bool = True) -> list[St
         check("graph", 60),
         check("devices", 60),
         check("large", 60),
+        kernel_times(facts, folder),
         benchmarks(facts, folder),
         accuracy(folder, emulated),
         *(sanitizer(name, facts) for name in SANITIZERS),
@@ -49,14 +51,19 @@ def tests(facts: dict[str, Any], folder: Path) -> Step:
     skip = None if "pytest" in facts["modules"] else "pytest is not installed"
     chosen = FEW_TESTS if facts["emulated"] else TESTS
     options = ["-q", "-p", "no:cacheprovider", f"--junitxml={folder / 'tests.xml'}", *several]
-    return python("tests", 150, "-m", "pytest", *chosen, *options, skip=skip, least=30)
+    environment = {"OMP_NUM_THREADS": "2"} if several else {}  # of each process: the reference computes on the host
+    return python("tests", 200, "-m", "pytest", *chosen, *options, skip=skip, least=30, environment=environment)
+
+
+def kernel_times(facts: dict[str, Any], folder: Path) -> Step:
+    arguments = ["-m", "benchmarks.gpu_kernels", "--json", str(folder / "kernel_times.json")]
+    return python("kernel_times", 150, *arguments, skip=NO_TIME if facts["emulated"] else None, least=30)
 
 
 def benchmarks(facts: dict[str, Any], folder: Path) -> Step:
-    skip = "the emulated device measures no time" if facts["emulated"] else None
     eager = [] if "triton" in facts["modules"] else ["--no-compile"]
     arguments = ["-m", "benchmarks", "--gpu", *eager, "--json", str(folder / "benchmarks.json")]
-    return python("benchmarks", 150, *arguments, skip=skip, least=30)
+    return python("benchmarks", 400, *arguments, skip=NO_TIME if facts["emulated"] else None, least=30)
 
 
 def accuracy(folder: Path, emulated: bool) -> Step:

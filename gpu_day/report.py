@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from .steps import FAILED, TIMED_OUT, Result
 
-SHOWN = ("benchmarks",)  # whose log is the result
+SHOWN = ("kernel_times", "benchmarks")  # whose log is the result
 TAIL = 40  # lines of the log of what failed
 
 

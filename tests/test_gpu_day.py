@@ -108,7 +108,12 @@ def test_the_plan(tmp_path: Path) -> None:
     with_one = plan.sanitizer("racecheck", FACTS | {"sanitizer": "/bin/compute-sanitizer"})
     assert with_one.skip is None and with_one.command[:3] == ["/bin/compute-sanitizer", "--tool", "racecheck"]
     emulated = {step.name: step.skip for step in plan.plan(FACTS | {"emulated": True}, tmp_path)}
-    assert {name for name, skip in emulated.items() if skip} == {"build", "benchmarks", *plan.SANITIZERS}
+    assert {name for name, skip in emulated.items() if skip} == {
+        "build",
+        "kernel_times",
+        "benchmarks",
+        *plan.SANITIZERS,
+    }
 
 
 def test_skipped_and_failed_tests_are_counted(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ All that a kernel reads is copied from the host: what torch's own kernels wrote,
 ours alone would take for never written.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,25 +13,13 @@ from torch import Tensor
 from iouloss import _ops, reference
 from iouloss.reference.checks import FORMULAS
 
-from . import require_close, require_kernels
+from . import other_kernels, require_close, require_kernels
+from .call import Call, Loss, evaluate
 
 BOXES = 517  # two blocks of 256 and a tail
 ROWS, CLASSES = 259, 5  # 1295 logits: a block of 1024, and a tail that is no multiple of 4
 NUMBERS = (torch.float32, torch.float64)
 HALVES = (torch.float16, torch.bfloat16)
-
-Loss = Callable[..., Tensor]
-
-
-@dataclass
-class Call:
-    """A loss of host tensors: the first is differentiated, each is wrapped as ``layout`` says on the device."""
-
-    name: str
-    ours: Loss
-    truth: Loss
-    tensors: list[Tensor]
-    layout: Callable[[Tensor], Tensor] = lambda tensor: tensor
 
 
 def boxes(n: int = BOXES) -> list[Tensor]:
@@ -86,6 +73,7 @@ def all_calls() -> Iterator[Call]:
         yield box_call(f"{dtype}", "giou", "none", [box.to(dtype) for box in boxes()])
     yield box_call("one box", "ciou", "mean", [box[:1] for box in single])
     yield from focal_calls()
+    yield from other_kernels.calls()
 
 
 def misaligned(tensor: Tensor) -> Tensor:
@@ -107,14 +95,6 @@ def focal_calls() -> Iterator[Call]:
             yield focal_call(f"{dtype}, classes, mean,", gamma, "mean", [x, classes, rows, by])
     for dtype in HALVES:
         yield focal_call(f"{dtype}", 2.0, "none", [logits.to(dtype), dense.to(dtype), rows])
-
-
-def evaluate(loss: Loss, call: Call, device: str) -> list[Tensor]:
-    first, *others = (call.layout(t) if t.is_floating_point() else t for t in (t.to(device) for t in call.tensors))
-    leaf = first.detach().requires_grad_()
-    value = loss(leaf, *others)
-    (gradient,) = torch.autograd.grad(value, leaf, torch.ones(value.shape, dtype=value.dtype).to(device))
-    return [value.detach().cpu(), gradient.cpu()]
 
 
 def main() -> None:

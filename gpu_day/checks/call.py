@@ -1,0 +1,29 @@
+"""A loss to be held against its truth."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Loss = Callable[..., Tensor]
+
+
+@dataclass
+class Call:
+    """A loss of host tensors: the first is differentiated, each is wrapped as ``layout`` says on the device."""
+
+    name: str
+    ours: Loss
+    truth: Loss
+    tensors: list[Tensor]
+    layout: Callable[[Tensor], Tensor] = lambda tensor: tensor
+
+
+def evaluate(loss: Loss, call: Call, device: str) -> list[Tensor]:
+    """The loss and its gradient."""
+    first, *others = (call.layout(t) if t.is_floating_point() else t for t in (t.to(device) for t in call.tensors))
+    leaf = first.detach().requires_grad_()
+    value = loss(leaf, *others)
+    (gradient,) = torch.autograd.grad(value, leaf, torch.ones(value.shape, dtype=value.dtype).to(device))
+    return [value.detach().cpu(), gradient.cpu()]
