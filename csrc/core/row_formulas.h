@@ -114,25 +114,37 @@ IOULOSS_INLINE V exponential_from_whole(V m, V x) {
     return decay(distance, x - (m - distance));
 }
 
-// y = (m - x) + log(others), and all that a loss makes of it. Where y is large, exp(y) would be off by what y lost to
-// rounding: that is put back to first order.
+// The row's class against all others: e^y is the odds, y = log(others) + (m - x), where `others` is the sum of their
+// exponentials from m. As sigmoid(y) = a / (a + b), with the larger exponential of the two divided out of both, neither
+// a logarithm nor a rounded y comes between the sums and the loss.
 template <class V>
 struct LogOdds {
-  V u, n, entropy, negative;  // sigmoid(y), sigmoid(-y), softplus(y), softplus(-y)
-  V near_log, grown;          // log(u), of the y that was rounded, and by what part of it u is larger
+  V u, n, entropy;  // sigmoid(y), sigmoid(-y), softplus(y)
 
-  IOULOSS_INLINE LogOdds(V m, V x, V others, V log_others) {
-    const V distance = m - x, y = bounded(distance + log_others);
-    const V of_log = mul_add(others, exponential(-log_others), V(-1));
-    const V all = (lost_in_sum(m, -x, distance) + lost_in_sum(distance, log_others, y)) + of_log;
-    const V lost = select(absolute(all) < V(1), all, V(0));  // else y decides alone, or is no number
-    const Sigmoid<V> s(y);
-    near_log = -softplus(-y, s);
-    grown = s.n * lost;
-    u = mul_add(s.p, grown, s.p);
-    n = mul_add(-s.n, s.p * lost, s.n);
-    entropy = mul_add(s.p, lost, softplus(y, s));
-    negative = -(near_log + grown);
+  IOULOSS_INLINE LogOdds(V m, V x, V others) : others(others), distance(m - x) {
+    constexpr bool exact = std::is_same_v<Element<V>, double>;
+    away = exact ? V(0) : (m - distance) - x;
+    const auto is_far = distance > V(0);
+    const V e = precise_decay(absolute(distance), select(is_far, -away, away));
+    const V a = select(is_far, others, others * e), b = select(is_far, e, V(1));
+    const V sum = a + b, r = reciprocal(sum);
+    u = quotient(a, sum, r);
+    n = quotient(b, sum, r);
+    const V less = minimum(a, b), more = maximum(a, b);
+    if constexpr (exact) {
+      tail = log_1_plus(less * reciprocal(more));
+    } else {
+      const V twice = (more + more) + less;
+      tail = log_1_plus_from(quotient(less, twice, reciprocal(twice)));
+    }
+    const auto is_near = distance < V(60);  // else b hardly counts, and may be no number to divide by
+    const V log = logarithm(select(is_near, sum * reciprocal(b), others));
+    entropy = select(u <= n, tail, select(is_near, log, bounded(distance + log) + tail));
+  }
+
+  // softplus(-y)
+  IOULOSS_INLINE V negative(V log_others) const {
+    return select(u <= n, entropy - bounded(distance + log_others), tail);
   }
 
   // u^exponent
@@ -140,9 +152,18 @@ struct LogOdds {
     if (exponent == 0) return V(1);
     if (exponent == 1) return u;
     if (exponent == 2) return u * u;
-    const V near = exponential(V(exponent) * near_log);
-    return mul_add(near, V(exponent) * grown, near);
+    // exp(-exponent * negative), with what rounding took from y, where that has a part in it, and from the product.
+    const V log_others = logarithm(others), y = bounded(distance + log_others), cost = negative(log_others);
+    const V of_log = mul_add(others, exponential(-log_others), V(-1));
+    const V all = (away + lost_in_sum(distance, log_others, y)) + of_log;
+    const V lost = select(u <= n, select(absolute(all) < V(1), all, V(0)), V(0));
+    const V product = bounded(V(exponent) * cost), of_product = mul_add(V(exponent), cost, -product);
+    return precise_decay(product, mul_add(V(exponent), n * lost, -of_product));
   }
+
+ private:
+  V others, distance, away;  // away: what rounding took from the distance
+  V tail;                    // log(1 + the lesser of the odds)
 };
 
 // w u^gamma (CE + poly u) for the row's class t, with u = 1 - p_t. Given the others' log-sum-exp this is a loss of one
@@ -190,14 +211,14 @@ struct ClassTarget {
   static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
                                             const RowParameters<Element<V>>& p) {
     const V others = sum[0];  // 0, or at least exp(-1/2)
-    const V log_others = logarithm(others);
-    const LogOdds<V> s(m, t.logit, others, log_others);
+    const LogOdds<V> s(m, t.logit, others);
     const V factor = s.power(p.gamma);
     V hard = t.weight, soft(0), smoothed(0);
     if constexpr (smooth) {
       hard = mul_add(V(p.hard), t.weight, t.extra);
       soft = sum[2];
-      smoothed = mul_add(soft, log_others + s.negative, sum[1]);  // nothing in it is negative
+      const V log_others = logarithm(others);
+      smoothed = mul_add(soft, log_others + s.negative(log_others), sum[1]);  // nothing in it is negative
     }
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, s.entropy, smoothed) + poly * s.u);

@@ -124,6 +124,10 @@ IOULOSS_INLINE Vector<double, N> log_1_plus(Vector<double, N> x) {
   return x.map([](double y) { return std::log1p(y); });
 }
 template <int N>
+IOULOSS_INLINE Vector<double, N> precise_decay(Vector<double, N> x, Vector<double, N> rest) {
+  return exponential(rest - x);
+}
+template <int N>
 IOULOSS_INLINE Vector<double, N> arctangent2(Vector<double, N> y, Vector<double, N> x) {
   Vector<double, N> r;
   for (int i = 0; i < N; ++i) r.v[i] = std::atan2(y.v[i], x.v[i]);
@@ -132,23 +136,14 @@ IOULOSS_INLINE Vector<double, N> arctangent2(Vector<double, N> y, Vector<double,
 
 // ---- functions in single precision -------------------------------------------------------------------------------
 
-// exp(rest - x) of x >= -88, 0 above 87.3 whatever the rest is: 2^n exp(r) with |r| <= ln 2 / 2. Relative error 1e-7.
+// x * 2^n, where n is in the last bits of `shifted`.
+template <int N>
+IOULOSS_INLINE Vector<float, N> times_power_of_2(Vector<float, N> x, Vector<float, N> shifted) {
+  return x * Vector<float, N>::from_bits((shifted.bits() << 23) + 0x3f800000);
+}
 template <int N>
 IOULOSS_INLINE Vector<float, N> decay(Vector<float, N> x, Vector<float, N> rest) {
-  using V = Vector<float, N>;
-  const V farthest(87.3);
-  const V clamped = select(x > farthest, farthest, x);
-  const V shifted = mul_add(clamped, V(-1.44269504), V(0x1.8p23));  // the last bits of the sum are round(-x / ln 2)
-  const V n = shifted - V(0x1.8p23);
-  const V r = mul_add(n, V(2.12194440e-4), mul_add(n, V(-0.693359375), -clamped)) + rest;
-  V p = V(0.00138146131);
-  p = mul_add(p, r, V(0.00836870983));
-  p = mul_add(p, r, V(0.0416683874));
-  p = mul_add(p, r, V(0.166665207));
-  p = mul_add(p, r, V(0.499999935));
-  p = mul_add(p * r, r, r) + V(1);
-  const V power = V::from_bits((shifted.bits() << 23) + 0x3f800000);
-  return select(x > farthest, V(0), p * power);
+  return precise_decay(x, rest);
 }
 template <int N>
 IOULOSS_INLINE Vector<float, N> exponential(Vector<float, N> x) {

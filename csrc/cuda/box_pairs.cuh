@@ -95,7 +95,7 @@ __device__ __forceinline__ T weight_of(const BoxLaunch<T>& l, int64_t i) {
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
     box_losses(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
@@ -115,7 +115,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<T>)
 
 // The gradient by pred, and the sum of the losses if it is wanted.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
     box_gradient(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, 4 * l.a.n)) return;
   T sum = 0;
@@ -164,7 +164,7 @@ void launch_box_losses(const BoxArguments& a, const Delivery& to, const DeviceSc
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for(a.n, to.reduced);
+  const int64_t blocks = grid_for<T>(a.n, Kept::item, to.reduced);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale));
 }
@@ -177,7 +177,7 @@ void launch_box_gradient(const BoxArguments& a, const Delivery& to, const Device
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for(a.n, to.reduced || grad.left);
+  const int64_t blocks = grid_for<T>(a.n, Kept::item, to.reduced || grad.left);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }

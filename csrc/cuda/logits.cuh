@@ -133,7 +133,7 @@ __device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>&
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_logit_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Kept::logits, T>)
     logit_losses(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
@@ -167,7 +167,7 @@ __device__ __forceinline__ void multiply_by_upstream(const Values& upstream, con
 
 // The gradient by the logits, and the sum of the losses if it is wanted.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_logit_blocks<T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Kept::logits, T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n)) return;
   T sum = 0;
@@ -215,7 +215,7 @@ void launch_logit_losses(const LogitArguments& a, const Delivery& to, const Devi
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for(quads(a.n), to.reduced);
+  const int64_t blocks = grid_for<T>(quads(a.n), Kept::logits, to.reduced);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale));
 }
@@ -228,7 +228,7 @@ void launch_logit_gradient(const LogitArguments& a, const Delivery& to, const De
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for(quads(a.n), to.reduced || grad.left);
+  const int64_t blocks = grid_for<T>(quads(a.n), Kept::logits, to.reduced || grad.left);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }

@@ -76,22 +76,31 @@ __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to, const Sca
   if (threadIdx.x == 0) *static_cast<T*>(to.out) = T(total * double(load_scale(scale)));
 }
 
-// The grid of a launch: a block for each part, but no more than fill the device where there is a sum to fold, or a
-// chance that there is nothing to do.
-inline int64_t grid_for(int64_t items, bool bounded) {
-  const int64_t blocks = (items + threads - 1) / threads > 0 ? (items + threads - 1) / threads : 1;
-  if (!bounded) return blocks;
+// Blocks with a thread for each item.
+inline int64_t blocks_for(int64_t items) {
+  const int64_t blocks = (items + threads - 1) / threads;
+  return blocks > 0 ? blocks : 1;
+}
+
+// No more than fill the device, for a launch that has a sum to fold, or a chance that there is nothing to do.
+inline int64_t bounded_blocks_for(int64_t items, Kept kept, bool float64) {
   int device = 0, multiprocessors = 0, major = 0, minor = 0;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
   cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-  const int64_t most = int64_t(multiprocessors) * policy_of(10 * major + minor).blocks;
+  const int64_t most = int64_t(multiprocessors) * bounded(kept, float64, policy_of(10 * major + minor));
+  const int64_t blocks = blocks_for(items);
   return blocks < most ? blocks : most;
 }
 
-inline int64_t scratch_bytes_for(int64_t items, bool float64) {
-  const int64_t blocks = grid_for(items, true);
+template <class T>
+int64_t grid_for(int64_t items, Kept kept, bool is_bounded) {
+  return is_bounded ? bounded_blocks_for(items, kept, sizeof(T) == 8) : blocks_for(items);
+}
+
+inline int64_t scratch_bytes_for(int64_t items, Kept kept, bool float64) {
+  const int64_t blocks = bounded_blocks_for(items, kept, float64);
   return blocks == 1 ? 0 : counter_bytes + blocks * (float64 ? 8 : 4);
 }
 

@@ -13,7 +13,7 @@ __device__ __forceinline__ void fold_cells(const RegionLaunch<T>& l, const Regio
   for (int64_t k = threadIdx.x / 32; k < own.count; k += threads / 32) {
     const int64_t cell = own.first + k * own.step;
     RegionSums sums;
-#pragma unroll 1
+#pragma unroll 8  // a softmax leaves thousands: eight loads at a time are under way
     for (int64_t chunk = threadIdx.x % 32; chunk < l.chunks; chunk += 32) {
       const RegionTotals<T> part = l.partial[cell * l.chunks + chunk];
       add(sums, {part.overlap, part.extra, part.missed});
@@ -119,7 +119,7 @@ static int64_t blocks_on_pixels(const RegionArguments& a) {
   return blocks < most ? blocks : most;
 }
 
-static int64_t blocks_on_regions(const RegionArguments& a) { return grid_for(a.regions() * threads, true); }
+static int64_t blocks_on_regions(const RegionArguments& a) { return bounded_blocks_for(a.regions() * threads, Kept::item, a.float64); }
 
 // Where in the scratch memory what is; the blocks' sums come first.
 struct Places {
