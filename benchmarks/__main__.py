@@ -47,9 +47,12 @@ def select(options: argparse.Namespace) -> list[Case]:
     return chosen
 
 
-def run_all(chosen: list[Case], effort: Effort) -> tuple[dict[str, Any], list[str]]:
-    """The results, and the cases whose implementations disagree."""
-    results: dict[str, Any] = {**machine.describe(), "copy_bytes_per_second": {}}
+def run_all(chosen: list[Case], effort: Effort, file: Path | None = None) -> tuple[dict[str, Any], list[str]]:
+    """The results, and the cases whose implementations disagree. Written to ``file`` as far as there are any."""
+    started = time.perf_counter()
+    results: dict[str, Any] = {**machine.describe(), "copy_bytes_per_second": {}, "cases": []}
+    results |= {"targets": [], "duration_seconds": 0.0}
+    results["tolerance"] = {str(dtype): list(pair) for dtype, pair in TOLERANCE.items()}
     load, cores = results["machine"]["load"], results["machine"]["cores"]
     if load > 0.3 * cores:
         print(f"The machine is busy (load {load:.1f} on {cores} cores): these numbers are not to be relied on.")
@@ -67,20 +70,23 @@ def run_all(chosen: list[Case], effort: Effort) -> tuple[dict[str, Any], list[st
         except DisagreementError as error:
             failures.append(str(error))
             print(f"[{i + 1}/{len(chosen)}] DISAGREEMENT {error}", flush=True)
-    results["tolerance"] = {str(dtype): list(pair) for dtype, pair in TOLERANCE.items()}
-    results["cases"] = rows
-    results["targets"] = report.judged(rows)
+        results |= {"cases": rows, "targets": report.judged(rows)}
+        results["duration_seconds"] = round(time.perf_counter() - started, 1)
+        write(results, file)
     return results, failures
+
+
+def write(results: dict[str, Any], file: Path | None) -> None:
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(results, indent=1) + "\n")
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """What ``options`` ask for."""
     # Compiling in this process leaves no helper processes behind that would run beside what is timed.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
-    started = time.perf_counter()
-    results, failures = run_all(select(options), QUICK if options.quick or options.gpu else FULL)
-    results["duration_seconds"] = round(time.perf_counter() - started, 1)
-    return results, failures
+    return run_all(select(options), QUICK if options.quick or options.gpu else FULL, options.json)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -90,9 +96,6 @@ def main(argv: list[str] | None = None) -> int:
     report.print_scaling(results["cases"])
     report.print_targets(results["targets"])
     print(f"\n{len(results['cases'])} cases in {results['duration_seconds']:.0f} s")
-    if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
     for failure in failures:
         print(f"DISAGREEMENT {failure}", file=sys.stderr)
     return 1 if failures else 0

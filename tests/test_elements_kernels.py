@@ -16,6 +16,7 @@ from iouloss.reference import common, logits, regression
 PARAMETERS = {
     "square_focal": (2.0, 0.0, 0.0),
     "focal": (1.5, 0.0, 0.0),
+    "equalized_focal": (0.5, 2.0, 4.5),
     "smooth_focal": (1.5, 0.2, 0.0),
     "focal_star": (1.5, 0.5, 0.0),
     "poly_focal": (1.5, 0.7, 0.3),
@@ -80,7 +81,7 @@ class Call:
 
 def calls(formula: str, backend: Backend) -> Iterator[Call]:
     """Every pair of a dtype of the logits and one of the rest, in both alignments, each with four sets of arguments."""
-    hard = formula in ("focal", "square_focal")  # whose classes have no scores
+    hard = formula in ("focal", "square_focal", "equalized_focal")  # whose classes have no scores
     for number, (kind, other, place) in enumerate(itertools.product(DTYPES, DTYPES, (torch.clone, misaligned))):
         for columns, dense, scored, weighted, by_class in (
             (7, True, False, "each", True),

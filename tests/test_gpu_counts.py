@@ -11,8 +11,9 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import iouloss
 from benchmarks import gpu_counts, roofline
-from benchmarks.gpu_budgets import BUDGETS, ONE
+from benchmarks.gpu_budgets import BUDGETS, ONE, with_one_more
 
 emulated = pytest.mark.skipif(os.environ.get("EMULATED_CUDA") != "1", reason="the emulated device counts")
 
@@ -38,7 +39,10 @@ def test_what_is_over_a_budget_is_named(monkeypatch: pytest.MonkeyPatch) -> None
 @emulated
 def test_operators_of_torch_are_launches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu_counts, "LOGITS", 160)
-    (row,) = gpu_counts.measure(["equalized_focal"], {torch.float32: (ONE,)})
+    # What is left of alpha for target 0, torch makes.
+    problem = with_one_more("focal_dense", iouloss.sigmoid_focal_loss, "alpha", lambda x: x[0].sigmoid())
+    monkeypatch.setitem(BUDGETS, "alphas", gpu_counts.Budget(problem, 1, 1))
+    (row,) = gpu_counts.measure(["alphas"], {torch.float32: (ONE,)})
     assert row["launches"] == len(row["passes"]) + row["operators"] and row["operators"] >= 2
 
 

@@ -47,8 +47,21 @@ struct PowerFocal {
   }
 };
 
-// The same with smoothed labels: the target is z (1 - second) + second / 2 in the cross entropy, and there alone if
-// third is 0.
+// The same of a class whose balance, at most 1, is in the place of gamma: the exponent is third - second * balance, and
+// a factor, too.
+struct EqualizedFocal {
+  static constexpr bool has_background = true;
+  template <class V, class Target>
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, LogitParameters<V> f) {
+    f.gamma = mul_add(V(-f.second), f.gamma, V(f.third));
+    f.alpha1 = f.alpha1 * f.gamma;
+    f.alpha0 = f.alpha0 * f.gamma;
+    return PowerFocal::evaluate(x, z, f);
+  }
+};
+
+// The focal loss with smoothed labels: the target is z (1 - second) + second / 2 in the cross entropy, and there alone
+// if third is 0.
 struct SmoothFocal {
   static constexpr bool has_background = false;
   template <class V>
@@ -214,6 +227,7 @@ inline constexpr bool has_targets<BinaryEntropy> = false;
 #define IOULOSS_LOGIT_FORMULAS(X)             \
   X(square_focal, SquareFocal)                \
   X(focal, PowerFocal)                        \
+  X(equalized_focal, EqualizedFocal)          \
   X(smooth_focal, SmoothFocal)                \
   X(focal_star, FocalStar)                    \
   X(poly_focal, PolyFocal)                    \

@@ -39,25 +39,31 @@ struct Quad {
       alpha0[k] = l.parameters.alpha0;
     }
     const bool vector = l.vectors && count == per_thread;
-    load_values(a.logits.data, a.logits.dtype, 0, 1, first, count, vector, logits);
+    Loading<T> of_logits, of_targets;
+    of_logits.start(a.logits.data, a.logits.dtype, 0, 1, first, count, vector, logits);
+    if constexpr (has_targets<Formula>)
+      if (a.targets.data) of_targets.start(a.targets.data, a.targets.dtype, 0, 1, first, count, vector, targets);
     if (!vector) [[unlikely]] {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k)
         if (k >= count) alpha1[k] = alpha0[k] = T(0);  // what does not exist has no loss
     }
+    const bool varies = a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data;
+    const int64_t row = varies ? l.by_classes.quotient(first) : 0;
+    const int64_t index = a.class_index ? a.class_index[row] : -1;
+    of_logits.finish(a.logits.dtype, vector, logits);
     if constexpr (has_targets<Formula>)
-      if (a.targets.data) load_values(a.targets.data, a.targets.dtype, 0, 1, first, count, vector, targets);
-    if (a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data) load_what_varies(l);
+      if (a.targets.data) of_targets.finish(a.targets.dtype, vector, targets);
+    if (varies) use_what_varies(l, row, index);
   }
 
   // What depends on the row or the column of a logit. An index outside [0, classes) is background; a row to ignore
   // gets logits and weights of 0, so that it counts for nothing whatever is in it.
-  __device__ __forceinline__ void load_what_varies(const LogitLaunch<T>& l) {
+  __device__ __forceinline__ void use_what_varies(const LogitLaunch<T>& l, int64_t row, int64_t index) {
     const LogitArguments& a = l.a;
-    int64_t row = l.by_classes.quotient(first), column = first - row * a.classes, index = -1;
+    int64_t column = first - row * a.classes;
     const bool per_class = a.alpha1_per_class.data || a.alpha0_per_class.data;
     if (!a.weight.data && !per_class && column + per_thread <= a.classes) [[likely]] {
-      index = a.class_index[row];
       const bool ignore = index == a.ignore_index;
       if (ignore || uint64_t(index - column) < per_thread) [[unlikely]] {  // most have neither
 #pragma unroll
@@ -78,7 +84,7 @@ struct Quad {
       alpha1[k] *= weight;
       alpha0[k] *= weight;
       if (!a.class_index) continue;
-      if (k == 0 || column == 0) index = a.class_index[row];
+      if (column == 0) index = a.class_index[row];
       set_class(l, k, row, column == index, index == a.ignore_index);
     }
   }
@@ -102,12 +108,16 @@ struct Quad {
   // Calls f with the number of each logit, its target and its parameters.
   template <class F>
   __device__ __forceinline__ void each(const LogitLaunch<T>& l, F f) const {
+    const bool per_class = l.a.gamma_per_class.data;
+    int64_t column = per_class ? first - l.by_classes.quotient(first) * l.a.classes : 0;
     const auto parameters = [&](int k) {
       LogitParameters<T> p = l.parameters;
       p.alpha1 = alpha1[k];
       p.alpha0 = alpha0[k];
-      if (l.a.gamma_per_class.data) [[unlikely]]
-        p.gamma = load<T>(l.a.gamma_per_class, first + k - l.by_classes.quotient(first + k) * l.a.classes);
+      if (per_class) [[unlikely]] {
+        p.gamma = load<T>(l.a.gamma_per_class, column);
+        column = column + 1 < l.a.classes ? column + 1 : 0;
+      }
       return p;
     };
     if (turns && l.a.class_index) {

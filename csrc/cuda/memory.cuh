@@ -142,6 +142,31 @@ __device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64
   for (int k = 0; k < per_thread; ++k) x[k] = k < count ? load<T>(data, dtype, begin + (first + k) * step) : T(0);
 }
 
+// The same in two steps, with other loads between them: to widen halves waits for the memory.
+template <class T>
+struct Loading {
+  uint2 halves;
+
+  static __device__ __forceinline__ bool has_halves(Dtype dtype, bool vector) {
+    return sizeof(T) == 4 && vector && size_of(dtype) == 2;
+  }
+
+  __device__ __forceinline__ void start(const void* data, Dtype dtype, int64_t begin, int64_t step, int64_t first,
+                                        int count, bool vector, T (&x)[per_thread]) {
+    if (has_halves(dtype, vector))
+      halves = __ldg(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + begin + first));
+    else
+      load_values(data, sizeof(T) == 4 && vector ? Dtype::float32 : dtype, begin, step, first, count, vector, x);
+  }
+
+  __device__ __forceinline__ void finish(Dtype dtype, bool vector, T (&x)[per_thread]) const {
+    if (!has_halves(dtype, vector)) return;
+    const Row4<T> v =
+        dtype == Dtype::bfloat16 ? widened<T>(halves, Dtype::bfloat16) : widened<T>(halves, Dtype::float16);
+    x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
+  }
+};
+
 // `most`: of those that are no vector.
 template <int most = per_thread, class T>
 __device__ __forceinline__ void store_values(const Output& out, int64_t begin, int64_t step, int64_t first, int count,

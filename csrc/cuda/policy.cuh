@@ -43,15 +43,14 @@ inline constexpr Policy policy = policies[0];  // for the host's copy of a kerne
 #endif
 
 // What a thread has to remember: one item at a time; four logits, with parameters of their own; what lives through
-// several passes, such as a row's results until its gradient is written; the same of rows with two targets.
-enum class Kept { item, logits, passes, passes_of_two };
+// several passes, such as a row's results until its gradient is written; more of that, as two targets or shares are.
+enum class Kept { item, logits, passes, more_passes };
 
-// Blocks that a multiprocessor is to hold. Fewer for the sake of more registers cost more than these gain: with 3 blocks
-// of logits an H100 reached 76 % of its memory's speed, with 4 it does 90 %.
+// Blocks that a multiprocessor is to hold. Fewer for the sake of more registers cost more than these gain: with 3
+// blocks of logits an H100 reached 76 % of its memory's speed, with 4 it does 90 %.
 constexpr int resident(Kept kept, bool float64, const Policy& of) {
   if (kept == Kept::item) return float64 ? of.float64_blocks : of.float32_blocks;
-  if (kept == Kept::logits) return float64 ? of.float64_blocks : 4;
-  return float64 ? 2 : kept == Kept::passes_of_two ? 3 : 4;
+  return float64 ? 2 : kept == Kept::more_passes ? 3 : 4;
 }
 
 template <Kept kept, class T>

@@ -119,7 +119,9 @@ static int64_t blocks_on_pixels(const RegionArguments& a) {
   return blocks < most ? blocks : most;
 }
 
-static int64_t blocks_on_regions(const RegionArguments& a) { return bounded_blocks_for(a.regions() * threads, Kept::item, a.float64); }
+static int64_t blocks_on_regions(const RegionArguments& a) {
+  return bounded_blocks_for(a.regions() * threads, Kept::item, a.float64);
+}
 
 // Where in the scratch memory what is; the blocks' sums come first.
 struct Places {

@@ -63,7 +63,8 @@ __device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
 }
 
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::passes, T>) softmax_region_sums(const RegionLaunch<T> l) {
+__global__ void __launch_bounds__(threads, resident_blocks<Kept::passes, T>)
+    softmax_region_sums(const RegionLaunch<T> l) {
   each_of_warp(l, [&](int64_t chunk, const Pixels<T>& pixels) {
     const Softmax<T> softmax(l, pixels);
 #pragma unroll 1

@@ -29,7 +29,7 @@ struct RowLaunch {
 inline constexpr int quads = 3;
 
 template <class Formula>
-inline constexpr Kept kept_of = Formula::by_two ? Kept::passes_of_two : Kept::passes;
+inline constexpr Kept kept_of = Formula::by_two || Formula::by_class_weight ? Kept::more_passes : Kept::passes;
 
 // The values of a row's threads folded into one, in an order fixed by the width. Every thread of the block must call
 // it.
@@ -51,7 +51,7 @@ __device__ __forceinline__ T fold_row(T x, int width, Fold fold) {
 template <class Formula, class T>
 struct Row {
   const RowLaunch<T>& l;
-  int64_t row, outer, inner;        // the row, and where it is before and behind the dimension of the classes
+  int64_t row;
   int64_t logits, targets;          // where its values begin
   int64_t target = -1, other = -1;  // classes; none
   bool exists, counts;
@@ -62,10 +62,6 @@ struct Row {
     exists = row < a.n;
     counts = exists;
     if (!exists) row = 0;  // computed along with the others, since threads of a warp meet in their sums
-    if (a.inner > 1) {
-      outer = l.by_inner.quotient(row);
-      inner = row - outer * a.inner;
-    }
     logits = place_of(a.logits);
     targets = place_of(a.targets);
     if constexpr (Formula::by_two) {
@@ -81,7 +77,9 @@ struct Row {
   }
 
   __device__ __forceinline__ int64_t place_of(const ClassRows& of) const {
-    return l.a.inner == 1 ? row * of.outer_stride : outer * of.outer_stride + inner * of.inner_stride;
+    if (l.a.inner == 1) return row * of.outer_stride;
+    const int64_t outer = l.by_inner.quotient(row);  // before the dimension of the classes; behind it is what is left
+    return outer * of.outer_stride + (row - outer * l.a.inner) * of.inner_stride;
   }
 
   // Calls f(first class, how many) for the quads of this thread.
@@ -123,12 +121,16 @@ struct Row {
 #pragma unroll
       for (int q = 0; q < quads; ++q) {
         const int64_t c = from + (q * l.width + l.thread_of_row()) * per_thread;
-        f(x[q], c, int(l.a.classes - c < per_thread ? l.a.classes - c : per_thread));
+        f(x[q], q, c, int(l.a.classes - c < per_thread ? l.a.classes - c : per_thread));
       }
     };
-    each([&](T(&of_quad)[per_thread], int64_t c, int count) {
-      if (count <= 0) return;
-      load_quad(l.a.logits, logits, c, count, of_quad);
+    Loading<T> loading[quads];
+    each([&](T(&of_quad)[per_thread], int q, int64_t c, int count) {
+      const ClassRows& from = l.a.logits;
+      if (count > 0) loading[q].start(from.data, from.dtype, logits, from.class_stride, c, count, l.vectors, of_quad);
+    });
+    each([&](T(&of_quad)[per_thread], int q, int64_t c, int count) {
+      loading[q].finish(l.a.logits.dtype, l.vectors, of_quad);
 #pragma unroll
       for (int k = 0; k < per_thread; ++k)
         if (k < count && c + k != target) most = of_quad[k] > most ? of_quad[k] : most;
@@ -139,7 +141,7 @@ struct Row {
       Formula::raise(sum, by, exponential(-by));
     }
     largest = most;
-    each([&](const T(&of_quad)[per_thread], int64_t c, int count) {
+    each([&](const T(&of_quad)[per_thread], int, int64_t c, int count) {
       if (count <= 0) return;
       T extra[per_thread] = {};
       load_extra(c, count, extra);
@@ -215,7 +217,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
     if (to.reduced)
       sum += loss;
     else
-      static_cast<T*>(to.out)[i] = loss;
+      static_cast<T*>(to.out)[row.row] = loss;
   });
   if (to.reduced) deliver_sum(sum, to, scale);
 }
@@ -225,8 +227,9 @@ template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n * l.a.classes)) return;
-  T sum = 0;
-  const T common = load_scale(scale);
+  __shared__ T sums[threads];  // each thread's own: there is no register left for it
+  T& sum = sums[threadIdx.x];
+  sum = T(0);
   each_row(l, [&](int64_t i) {
     const Row<Formula, T> row(l, i);
     T largest;
@@ -234,8 +237,8 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
     if (!row.exists) return;
     T slope = row.factor();
     if (to.reduced && row.counts && row.is_first_thread()) sum += result.value * slope;
-    slope *= common;
-    if (grad.upstream.data) slope *= load<T>(grad.upstream, i);
+    slope *= load_scale(scale);
+    if (grad.upstream.data) slope *= load<T>(grad.upstream, row.row);
     row.write_gradient(grad.out, largest, result, slope);
   });
   if (to.reduced) deliver_sum(sum, to, scale);
@@ -244,14 +247,15 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
 // ---- launches ----------------------------------------------------------------------------------------------------
 
 // So many that each goes through its registers twice at most, where a warp can; a block for rows of many times that.
-// Twice, because what is done once a row, all its threads do: with half as many an H100 is faster by a sixth to a third.
+// Twice, because what is done once a row, all its threads do: with half as many an H100 is faster by a sixth to a
+// third.
 static int width_bits_of(const RowArguments& a) {
   if (a.inner > 1 || a.logits.class_stride != 1) return 0;
   constexpr int classes_of_thread = 2 * quads * per_thread;
   const int64_t wanted = (a.classes + classes_of_thread - 1) / classes_of_thread;
   int bits = 0;
-  const int most = wanted > 2 * 32 ? threads : 32;
-  while (1 << bits < wanted && 1 << bits < most) ++bits;
+  const int64_t threads_of_row = wanted > 2 * 32 ? threads : wanted < 32 ? wanted : 32;
+  while (1 << bits < threads_of_row) ++bits;
   return bits;
 }
 

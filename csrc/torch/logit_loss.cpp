@@ -72,7 +72,7 @@ struct LogitCall : ElementCall {
                       dense ? ", wants the logits' shape " : ", wants ", dense ? shape : rows);
     check_device("targets", targets, "logits", logits);
     TORCH_CHECK_VALUE(!scores || !dense, "scores: got dense targets, wants class indices");
-    const bool hard = a.formula == LogitFormula::focal || a.formula == LogitFormula::square_focal;
+    const bool hard = a.formula <= LogitFormula::equalized_focal;
     TORCH_CHECK_VALUE(!scores || !hard, "scores: got them for '", formula, "', which has none");
     check_beside(logits, "scores", scores, rows);
     for (const auto& [parameter, tensor] :

@@ -1,8 +1,4 @@
-"""Every kernel once or twice, at sizes with a tail: short enough to run under compute-sanitizer.
-
-All that a kernel reads is copied from the host: what torch's own kernels wrote, a sanitizer that is told to look at
-ours alone would take for never written.
-"""
+"""Every kernel once or twice, at sizes with a tail: short enough to run under compute-sanitizer."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,6 +1,5 @@
 """The losses of single logits: classification, qualities, heat maps."""
 
-import torch
 from torch import Tensor
 
 from .. import _ops
@@ -182,10 +181,11 @@ def equalized_focal_loss(
     check_not_negative("scale", scale)
     check_tensors(balance=balance)
     check_per_class("balance", balance, logits)
-    gammas = torch.rsub(balance.detach().double(), gamma + scale, alpha=scale)  # in one operator
-    alpha1, alpha0 = (gammas * (each / gamma) for each in _balance(alpha))
-    parameters = Parameters(alpha1, alpha0, gammas, 0.0, 0.0)
-    return _ops.logit_loss("focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+    alpha1, alpha0 = (each / gamma for each in _balance(alpha))
+    parameters = Parameters(alpha1, alpha0, balance.detach(), scale, gamma + scale)
+    return _ops.logit_loss(
+        "equalized_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction
+    )
 
 
 def quality_focal_loss(

@@ -76,6 +76,12 @@ def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     return p.alpha(z) * _power(logit.error(z), p.gamma) * logit.cross_entropy(z)
 
 
+def _equalized_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+    """The balance of the classes in the place of gamma: the exponent is third - second balance, and a factor, too."""
+    gamma = p.third - p.second * p.gamma
+    return gamma * _focal(x, z, p._replace(gamma=gamma))
+
+
 def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """The target is smoothed in the cross entropy, and there alone unless ``third``."""
     logit = Logit(x)
@@ -153,6 +159,7 @@ def _binary_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 FORMULAS: dict[str, Callable[[Tensor, Tensor, Parameters], Tensor]] = {
     "square_focal": _focal,
     "focal": _focal,
+    "equalized_focal": _equalized_focal,
     "smooth_focal": _smooth_focal,
     "focal_star": _focal_star,
     "poly_focal": _poly_focal,

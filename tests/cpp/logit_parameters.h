@@ -16,6 +16,7 @@ inline std::vector<LogitParameters<double>> parameters_of(LogitFormula formula) 
     case LogitFormula::focal:
       return {with(0, 0, 0), with(0.5, 0, 0), with(1, 0, 0), with(1.5, 0, 0),
               with(2, 0, 0), with(3, 0, 0),   with(5, 0, 0)};
+    case LogitFormula::equalized_focal: return {with(1, 8, 10), with(0.3, 8, 10), with(0.5, 1, 0.75)};
     case LogitFormula::smooth_focal: return {with(2, 0.1, 0), with(0.5, 1, 0), with(1.5, 0.2, 1)};
     case LogitFormula::focal_star: return {with(2, 1, 0), with(0.5, -3, 0)};
     case LogitFormula::poly_focal: return {with(2, 4, 4. / 3), with(0, 1, 1)};

@@ -85,6 +85,18 @@ def test_functions() -> None:
     assert (evaluate("copysign.f32 %d, %a, %b", "f32 f32 f32", [-1, 1, -1], [2, 2, -3]) == [-2, 2, -3]).all()
 
 
+@pytest.mark.parametrize("op, exact, lowest, highest", [("ex2", np.exp2, -2.6, 1.4), ("rcp", np.reciprocal, -1.7, 1.7)])
+def test_rough_functions(op: str, exact: Callable[..., Any], lowest: float, highest: float) -> None:
+    """They err as a GPU's do, never in what can be exact, and for the same number alike."""
+    x = random.uniform(0.1, 20, 1024).astype(np.float32)
+    got = evaluate(f"{op}.approx.ftz.f32 %d, %a", "f32 f32", x)
+    errors = (got / exact(x.astype(np.float64)) - 1) * 2**24
+    assert lowest <= errors.min() < lowest + 0.6 and highest - 0.6 < errors.max() <= highest
+    assert (evaluate(f"{op}.approx.ftz.f32 %d, %a", "f32 f32", x[::-1].copy()) == got[::-1]).all()
+    whole = np.float32([1, 2, 4, 8, 16])
+    assert (evaluate(f"{op}.approx.ftz.f32 %d, %a", "f32 f32", whole) == exact(whole)).all()
+
+
 def test_half_arithmetic() -> None:
     a, b = random.standard_normal((2, 128)).astype(np.float16)
     assert (evaluate("add.f16 %d, %a, %b", "f16 f16 f16", a, b) == a + b).all()

@@ -80,8 +80,8 @@ Handler approximate(Decoder& d, F f) {
   return float_op<Inputs>(d, f);
 }
 
-// The result for x with an error of `lowest` to `highest` hundredths of 2^-24 before it is rounded, by chance but for the
-// same x always the same. What a float can hold exactly stays exact.
+// The result for x with an error of `lowest` to `highest` hundredths of 2^-24 before it is rounded, by chance but for
+// the same x always the same. What a float can hold exactly stays exact.
 float with_error(double result, float x, int lowest, int highest) {
   if (!std::isfinite(result) || double(float(result)) == result) return float(result);
   uint64_t bits = std::bit_cast<uint32_t>(x) * 0x9e3779b97f4a7c15u;
