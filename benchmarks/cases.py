@@ -243,15 +243,15 @@ def quick(plan: Plan) -> Iterator[Case]:
 def gpu(plan: Plan) -> Iterator[Case]:
     """What a GPU is judged by: large batches, and small ones, where the call itself is what takes time."""
     new = partial(Case, device="cuda", threads=1)
-    yield from (new(loss, n, with_compiled=loss == "ciou") for loss in BOX_LOSSES for n in plan.of((10_000_000,)))
-    yield from (new(loss, size) for loss in LOGIT_LOSSES for size in plan.of((1_000_000,)))
-    yield from (new(loss, size) for loss in REGION_LOSSES for size in plan.of((512 * 512,)))
-    yield from (new(loss, 10 * most) for loss, most in ROW_LOSSES.items() if not plan.sizes)
-    yield from (new(loss, size) for loss in OTHER_LOSSES for size in plan.of((1_000_000,)))
     yield from (new("ciou", size, with_compiled=size == 128) for size in plan.of((128, 10_000, 100_000, 1_000_000)))
     yield from (new(loss, size, with_compiled=False) for loss in LOGIT_LOSSES for size in plan.of((1_000, 100_000)))
     for loss, size in (("ciou", 10_000_000), ("focal_dense", 1_000_000), ("focal_index", 1_000_000)):
         yield from (new(loss, n, dtype, with_compiled=False) for n in plan.of((size,)) for dtype in HALVES)
+    yield from (new(loss, n, with_compiled=loss == "ciou") for loss in BOX_LOSSES for n in plan.of((10_000_000,)))
+    yield from (new(loss, size) for loss in LOGIT_LOSSES for size in plan.of((1_000_000,)))
+    yield from (new(loss, 10 * most) for loss, most in ROW_LOSSES.items() if not plan.sizes)
+    yield from (new(loss, size) for loss in REGION_LOSSES for size in plan.of((512 * 512,)))
+    yield from (new(loss, size) for loss in OTHER_LOSSES for size in plan.of((1_000_000,)))
 
 
 def distinct(cases: Iterable[Case]) -> list[Case]:
