@@ -26,7 +26,7 @@ def _numbers(text: str) -> list[int]:
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Time the losses beside their peers.")
     parser.add_argument("--quick", action="store_true", help="a few cases, for comparison with earlier runs")
-    parser.add_argument("--gpu", action="store_true", help="what a GPU is judged by, in two minutes")
+    parser.add_argument("--gpu", action="store_true", help="what a GPU is judged by")
     parser.add_argument("--only", metavar="PATTERN", help="cases whose key (device/loss/dtype/size/threads) it matches")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there")
     parser.add_argument("--sizes", metavar="N,N", type=_numbers, help="boxes, and rows of 80 logits")

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .cases import BOX_LOSSES, LOGIT_LOSSES, OTHER_LOSSES
+from .cases import BOX_LOSSES, LOGIT_LOSSES, OTHER_LOSSES, PROBLEMS
 from .report import Row, seconds
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +30,12 @@ TITLES = {
     "bounded_iou": "bounded IoU",
     "focal_dense": "sigmoid focal, dense",
     "focal_index": "sigmoid focal, class index",
+    "gaussian_focal": "Gaussian focal",
+    "smooth_l1": "smooth L1",
+    "kl_div": "KL divergence",
+    "dice": "Dice",
+    "focal_tversky": "focal Tversky",
+    "softmax_dice": "softmax Dice",
 }
 # Distinct in print and to the colour-blind; ours is the strongest.
 COLOURS = {"iouloss": "#c0392b", "torch.compile": "#2e86c1", "torchvision": "#7f8c8d"}
@@ -141,6 +147,36 @@ def all_losses(rows: list[Row], machine: str) -> Figure:
     return figure
 
 
+def factors_on_gpu(rows: list[Row], machine: str) -> Figure:
+    """How many times as long as we do each peer keeps the GPU busy, at the largest size of each loss."""
+    largest = {row["loss"]: row for row in sorted(rows, key=lambda row: row["size"])}
+    ordered = [largest[loss] for loss in PROBLEMS if loss in largest]
+    shown = [row for row in ordered if len(row["on_device"]["forward_backward"]) > 1]
+    names = {"PyTorch or torchvision": ("eager", "torchvision"), "torch.compile": ("compile", "compile_columns")}
+    names |= {"kornia": ("kornia",), "MONAI": ("monai",), "segmentation_models": ("smp",)}
+    colours = dict(zip(names, (COLOURS["torchvision"], COLOURS["torch.compile"], *OTHERS), strict=False))
+    figure, axes = plt.subplots(figsize=(8, 0.36 * len(shown) + 1.2))
+    for i, row in enumerate(shown):
+        times = {name: found["seconds"] for name, found in row["on_device"]["forward_backward"].items()}
+        for name, keys in names.items():
+            if factor := min((times[key] / times["ours"] for key in keys if key in times), default=0.0):
+                axes.plot(factor, i, "o", color=colours[name], ms=7, zorder=3)
+                axes.hlines(i, 1, factor, color="#dddddd", lw=1.5, zorder=1)
+    for name, colour in colours.items():
+        axes.plot([], [], "o", color=colour, label=name)
+    axes.axvline(1, color=COLOURS["iouloss"], lw=2.6)
+    axes.annotate("iouloss", (1, -0.6), ha="center", color=COLOURS["iouloss"], fontweight="bold", annotation_clip=False)
+    axes.set(xscale="log", xlabel="time on the GPU, in units of ours")
+    axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    axes.minorticks_off()
+    axes.set_yticks(range(len(shown)), [TITLES.get(row["loss"], row["loss"].replace("_", " ")) for row in shown])
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.11), ncols=5, fontsize=9, handletextpad=0.2)
+    _caption(axes, "Forward + backward of 10,000,000 boxes or 1,000,000 rows of logits", f"float32 · {machine}")
+    return figure
+
+
 def _label_ends(axes: Axes, x: float, ends: list[tuple[str, str, float]]) -> None:
     """The name of each line beside its end, moved up where the names would touch."""
     low, high = axes.get_ylim()
@@ -167,7 +203,10 @@ def _largest_compared(rows: list[Row], loss: str) -> Row | None:
 
 def _caption(axes: Axes, title: str, subtitle: str) -> None:
     axes.set_title(title, loc="left", fontweight="bold", pad=24)
-    axes.text(0, 1.03, subtitle, transform=axes.transAxes, fontsize=9.5, color="#666666")
+    axes.annotate(
+        subtitle, (0, 1), xytext=(0, 9), xycoords="axes fraction", textcoords="offset points", fontsize=9.5,
+        color="#666666",
+    )  # fmt: skip
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[Path]:
@@ -180,7 +219,8 @@ def draw(results: dict[str, Any], folder: Path) -> list[Path]:
         own = [row for row in own if row["threads"] == threads]
         machine = machine_name(results, device, threads)
         with plt.rc_context(STYLE):
-            for name, plot in (("time_per_box", time_per_box), ("losses", all_losses)):
+            pictures = {"time_per_box": time_per_box, "losses": all_losses}
+            for name, plot in ({"losses": factors_on_gpu} if device == "cuda" else pictures).items():
                 figure = plot(own, machine)
                 written.append(folder / f"{name}_{device}.png")
                 figure.savefig(written[-1])

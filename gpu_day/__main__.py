@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m gpu_day", description="Everything that wants a GPU, in one run.")
-    parser.add_argument("--budget", metavar="SECONDS", type=float, default=450, help="for all of it (default: 450)")
+    parser.add_argument("--budget", metavar="SECONDS", type=float, default=600, help="for all of it (default: 600)")
     parser.add_argument("--output", metavar="FOLDER", type=Path, default=ROOT / "gpu-report", help="of the reports")
     parser.add_argument("--no-build", action="store_true", help="take the extension as it is")
     parser.add_argument("--only", metavar="PATTERN", help="the steps whose name it matches")

@@ -10,7 +10,7 @@
 
 namespace iouloss {
 
-enum class Dtype : int { float32, float64, float16, bfloat16 };
+enum class Dtype : int { float32, float64, float16, bfloat16 };  // halves come last
 
 // N values; stride 0 repeats one value, no data means there are none. Strides count elements.
 struct Values {

@@ -56,7 +56,10 @@ struct EqualizedFocal {
     f.gamma = mul_add(V(-f.second), f.gamma, V(f.third));
     f.alpha1 = f.alpha1 * f.gamma;
     f.alpha0 = f.alpha0 * f.gamma;
-    return PowerFocal::evaluate(x, z, f);
+    Evaluated<V> e = PowerFocal::evaluate(x, z, f);
+    const V largest(Limits<Element<V>>::largest);  // the factor may be larger than 1
+    e.value = select(e.value > largest, largest, e.value);
+    return e;
   }
 };
 

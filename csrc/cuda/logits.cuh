@@ -15,6 +15,8 @@ struct LogitLaunch {
   LogitArguments a;
   LogitParameters<T> parameters;  // converted once: many GPUs have few units for double
   bool vectors;                   // logits and dense targets can be loaded four at a time
+  bool halves;                    // and both are halves
+  bool varies;                    // there is something beside them, of the row or column of a logit
   IndexDivision by_classes;
 };
 
@@ -39,22 +41,31 @@ struct Quad {
       alpha0[k] = l.parameters.alpha0;
     }
     const bool vector = l.vectors && count == per_thread;
-    Loading<T> of_logits, of_targets;
-    of_logits.start(a.logits.data, a.logits.dtype, 0, 1, first, count, vector, logits);
-    if constexpr (has_targets<Formula>)
-      if (a.targets.data) of_targets.start(a.targets.data, a.targets.dtype, 0, 1, first, count, vector, targets);
     if (!vector) [[unlikely]] {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k)
         if (k >= count) alpha1[k] = alpha0[k] = T(0);  // what does not exist has no loss
     }
-    const bool varies = a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data;
-    const int64_t row = varies ? l.by_classes.quotient(first) : 0;
-    const int64_t index = a.class_index ? a.class_index[row] : -1;
-    of_logits.finish(a.logits.dtype, vector, logits);
-    if constexpr (has_targets<Formula>)
-      if (a.targets.data) of_targets.finish(a.targets.dtype, vector, targets);
-    if (varies) use_what_varies(l, row, index);
+    int64_t row = 0, index = -1;
+    if (l.varies) {  // under way before what is waited for
+      row = l.by_classes.quotient(first);
+      if (a.class_index) index = a.class_index[row];
+    }
+    load_logits_and_targets(l, vector);
+    if (l.varies) use_what_varies(l, row, index);
+  }
+
+  __device__ __forceinline__ void load_logits_and_targets(const LogitLaunch<T>& l, bool vector) {
+    const LogitArguments& a = l.a;
+    const bool dense = has_targets<Formula> && a.targets.data;
+    if (sizeof(T) == 4 && dense && vector && l.halves) {
+      const uint2 x = load_halves(a.logits.data, first), z = load_halves(a.targets.data, first);
+      widen(x, a.logits.dtype, logits);
+      widen(z, a.targets.dtype, targets);
+      return;
+    }
+    load_values(a.logits.data, a.logits.dtype, 0, 1, first, count, vector, logits);
+    if (dense) load_values(a.targets.data, a.targets.dtype, 0, 1, first, count, vector, targets);
   }
 
   // What depends on the row or the column of a logit. An index outside [0, classes) is background; a row to ignore
@@ -143,7 +154,7 @@ __device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>&
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::logits, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     logit_losses(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
@@ -177,7 +188,7 @@ __device__ __forceinline__ void multiply_by_upstream(const Values& upstream, con
 
 // The gradient by the logits, and the sum of the losses if it is wanted.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::logits, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n)) return;
   T sum = 0;
@@ -213,7 +224,9 @@ LogitLaunch<T> launch_of(const LogitArguments& a) {
     return v.data == nullptr || is_vectorizable(v.data, v.dtype, per_thread);
   };
   const LogitParameters<T> parameters{T(a.alpha1), T(a.alpha0), T(a.gamma), T(a.second), T(a.third)};
-  return {a, parameters, vectors(a.logits) && vectors(a.targets), {a.classes, a.n}};
+  const bool halves = is_half(a.logits.dtype) && is_half(a.targets.dtype);
+  const bool varies = a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data;
+  return {a, parameters, vectors(a.logits) && vectors(a.targets), halves, varies, {a.classes, a.n}};
 }
 
 inline int64_t quads(int64_t n) { return (n + per_thread - 1) / per_thread; }
@@ -225,7 +238,7 @@ void launch_logit_losses(const LogitArguments& a, const Delivery& to, const Devi
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for<T>(quads(a.n), Kept::logits, to.reduced);
+  const int64_t blocks = grid_for<T>(quads(a.n), Kept::several, to.reduced);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale));
 }
@@ -238,7 +251,7 @@ void launch_logit_gradient(const LogitArguments& a, const Delivery& to, const De
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for<T>(quads(a.n), Kept::logits, to.reduced || grad.left);
+  const int64_t blocks = grid_for<T>(quads(a.n), Kept::several, to.reduced || grad.left);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }

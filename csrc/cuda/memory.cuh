@@ -18,6 +18,8 @@ __host__ __device__ inline int size_of(Dtype dtype) {
   return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2;
 }
 
+inline bool is_half(Dtype dtype) { return dtype >= Dtype::float16; }
+
 // Whether four consecutive values from data + 4k * stride on can be loaded as a vector, for every k.
 inline bool is_vectorizable(const void* data, Dtype dtype, int64_t stride) {
   const int64_t bytes = size_of(dtype) * 4 < 16 ? size_of(dtype) * 4 : 16;
@@ -93,6 +95,10 @@ __device__ __forceinline__ uint2 narrowed(const Row4<T>& v, Dtype dtype) {
   return {pack(float(v.c0), float(v.c1), dtype), pack(float(v.c2), float(v.c3), dtype)};
 }
 
+__device__ __forceinline__ uint2 load_halves(const void* data, int64_t i) {
+  return __ldg(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + i));
+}
+
 // Four consecutive values of boxes or logits from index i on, which is_vectorizable() allows.
 template <class T>
 __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t i) {
@@ -106,7 +112,7 @@ __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t 
     const float4 v = __ldg(reinterpret_cast<const float4*>(static_cast<const float*>(data) + i));
     return {v.x, v.y, v.z, v.w};
   }
-  const uint2 v = __ldg(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + i));
+  const uint2 v = load_halves(data, i);
   return dtype == Dtype::bfloat16 ? widened<T>(v, Dtype::bfloat16) : widened<T>(v, Dtype::float16);
 }
 
@@ -142,30 +148,12 @@ __device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64
   for (int k = 0; k < per_thread; ++k) x[k] = k < count ? load<T>(data, dtype, begin + (first + k) * step) : T(0);
 }
 
-// The same in two steps, with other loads between them: to widen halves waits for the memory.
+// Four halves in two steps, since to widen them waits for the memory: first all are loaded that are wanted together.
 template <class T>
-struct Loading {
-  uint2 halves;
-
-  static __device__ __forceinline__ bool has_halves(Dtype dtype, bool vector) {
-    return sizeof(T) == 4 && vector && size_of(dtype) == 2;
-  }
-
-  __device__ __forceinline__ void start(const void* data, Dtype dtype, int64_t begin, int64_t step, int64_t first,
-                                        int count, bool vector, T (&x)[per_thread]) {
-    if (has_halves(dtype, vector))
-      halves = __ldg(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + begin + first));
-    else
-      load_values(data, sizeof(T) == 4 && vector ? Dtype::float32 : dtype, begin, step, first, count, vector, x);
-  }
-
-  __device__ __forceinline__ void finish(Dtype dtype, bool vector, T (&x)[per_thread]) const {
-    if (!has_halves(dtype, vector)) return;
-    const Row4<T> v =
-        dtype == Dtype::bfloat16 ? widened<T>(halves, Dtype::bfloat16) : widened<T>(halves, Dtype::float16);
-    x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
-  }
-};
+__device__ __forceinline__ void widen(uint2 halves, Dtype dtype, T (&x)[per_thread]) {
+  const Row4<T> v = dtype == Dtype::bfloat16 ? widened<T>(halves, Dtype::bfloat16) : widened<T>(halves, Dtype::float16);
+  x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
+}
 
 // `most`: of those that are no vector.
 template <int most = per_thread, class T>

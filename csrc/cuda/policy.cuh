@@ -42,15 +42,15 @@ inline constexpr Policy policy = policy_of(__CUDA_ARCH__ / 10);
 inline constexpr Policy policy = policies[0];  // for the host's copy of a kernel's declaration
 #endif
 
-// What a thread has to remember: one item at a time; four logits, with parameters of their own; what lives through
-// several passes, such as a row's results until its gradient is written; more of that, as two targets or shares are.
-enum class Kept { item, logits, passes, more_passes };
+// What a thread has to remember: one item at a time; four logits with parameters of their own, or what lives through
+// several passes, such as a row's results until its gradient is written; more than that, of two targets or of shares.
+enum class Kept { item, several, more };
 
 // Blocks that a multiprocessor is to hold. Fewer for the sake of more registers cost more than these gain: with 3
 // blocks of logits an H100 reached 76 % of its memory's speed, with 4 it does 90 %.
 constexpr int resident(Kept kept, bool float64, const Policy& of) {
   if (kept == Kept::item) return float64 ? of.float64_blocks : of.float32_blocks;
-  return float64 ? 2 : kept == Kept::more_passes ? 3 : 4;
+  return float64 ? 2 : kept == Kept::more ? 3 : 4;
 }
 
 template <Kept kept, class T>

@@ -21,6 +21,7 @@ struct RowLaunch {
   int width, width_bits;        // threads of a row: a power of 2 up to 32, or all of a block; its logarithm
   IndexDivision by_inner;
   bool vectors;  // four classes can be loaded at a time, and four gradients stored
+  bool halves;   // and the logits are halves
 
   __device__ __forceinline__ int thread_of_row() const { return threadIdx.x & (width - 1); }
 };
@@ -29,7 +30,7 @@ struct RowLaunch {
 inline constexpr int quads = 3;
 
 template <class Formula>
-inline constexpr Kept kept_of = Formula::by_two || Formula::by_class_weight ? Kept::more_passes : Kept::passes;
+inline constexpr Kept kept_of = Formula::by_two || Formula::by_class_weight ? Kept::more : Kept::several;
 
 // The values of a row's threads folded into one, in an order fixed by the width. Every thread of the block must call
 // it.
@@ -113,6 +114,23 @@ struct Row {
     }
   }
 
+  // The logits of the quads that `each` goes through.
+  template <class Each>
+  __device__ __forceinline__ void load_classes(const Each& each) const {
+    const ClassRows& from = l.a.logits;
+    if (sizeof(T) == 4 && l.halves) {
+      uint2 halves[quads];
+      each([&](T(&)[per_thread], int q, int64_t c, int count) {
+        if (count > 0) halves[q] = load_halves(from.data, logits + c);
+      });
+      each([&](T(&x)[per_thread], int q, int64_t, int) { widen(halves[q], from.dtype, x); });
+      return;
+    }
+    each([&](T(&x)[per_thread], int, int64_t c, int count) {
+      if (count > 0) load_quad(from, logits, c, count, x);
+    });
+  }
+
   // Adds to the sums what this thread has of the classes from `from` on. All threads of the row know its largest logit,
   // that of the class's own target left out.
   __device__ __forceinline__ void add_classes(int64_t from, T& largest, T (&sum)[Formula::sums]) const {
@@ -124,13 +142,8 @@ struct Row {
         f(x[q], q, c, int(l.a.classes - c < per_thread ? l.a.classes - c : per_thread));
       }
     };
-    Loading<T> loading[quads];
-    each([&](T(&of_quad)[per_thread], int q, int64_t c, int count) {
-      const ClassRows& from = l.a.logits;
-      if (count > 0) loading[q].start(from.data, from.dtype, logits, from.class_stride, c, count, l.vectors, of_quad);
-    });
-    each([&](T(&of_quad)[per_thread], int q, int64_t c, int count) {
-      loading[q].finish(l.a.logits.dtype, l.vectors, of_quad);
+    load_classes(each);
+    each([&](const T(&of_quad)[per_thread], int, int64_t c, int count) {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k)
         if (k < count && c + k != target) most = of_quad[k] > most ? of_quad[k] : most;
@@ -267,9 +280,15 @@ template <class T>
 static RowLaunch<T> launch_of(const RowArguments& a) {
   const bool vectors = a.inner == 1 && a.classes % per_thread == 0 && is_vectorizable(a.logits) &&
                        (a.formula != RowFormula::kl_div || is_vectorizable(a.targets));
-  return {
-      a,      row_parameters<T>(a), share_of_smoothing<T>(a), 1 << width_bits_of(a), width_bits_of(a), {a.inner, a.n},
-      vectors};
+  const int bits = width_bits_of(a);
+  return {a,
+          row_parameters<T>(a),
+          share_of_smoothing<T>(a),
+          1 << bits,
+          bits,
+          {a.inner, a.n},
+          vectors,
+          vectors && is_half(a.logits.dtype)};
 }
 
 template <class Formula, class T>
