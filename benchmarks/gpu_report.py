@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .gpu_budgets import AGAIN, ONE, OTHER
-from .gpu_counts import put_into_page
+from .gpu_counts import PAGE, put_into_page
 
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
@@ -62,7 +62,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_report", description="A GPU's times, for a page.")
     parser.add_argument("--kernels", type=Path, metavar="FILE", default=RESULTS / "h100_kernels.json")
     parser.add_argument("--benchmarks", type=Path, metavar="FILE", default=RESULTS / "h100.json")
-    parser.add_argument("--page", action="store_true", help="put the tables into docs/gpu.md")
+    parser.add_argument("--page", action="store_true", help=f"put the tables into {PAGE.name}")
     options = parser.parse_args(argv)
     kernels, benchmarks = (json.loads(file.read_text()) for file in (options.kernels, options.benchmarks))
     tables = {"measured": kernel_table(kernels["rows"]), "beside peers": peer_table(benchmarks["cases"])}

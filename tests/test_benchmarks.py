@@ -11,7 +11,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import __main__ as program
-from benchmarks import accuracy, accuracy_report, cases, compare, harness, peers, report
+from benchmarks import accuracy, accuracy_report, cases, compare, device_time, gpu_report, harness, peers, report
 from benchmarks.cases import Case
 from benchmarks.harness import DisagreementError, Effort
 
@@ -163,3 +163,19 @@ def test_backends_that_lie_apart_are_seen() -> None:
         "reference and cuda": {"value": 0, "gradient": "nan"},
         "cpu and cuda": {"value": 0.5, "gradient": "nan"},
     }
+
+
+def test_the_page_has_what_the_gpu_took(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu_report.main([]) == 0
+    page = gpu_report.PAGE.read_text()
+    for table in capsys.readouterr().out.strip().split("\n\n"):
+        assert table in page
+        assert len(table.splitlines()) > 30
+
+
+def test_names_of_kernels_are_short() -> None:
+    ours = "void iouloss::cuda::box_gradient<iouloss::cuda::Sum<iouloss::cuda::LinearIoU>, float>(iouloss::BoxLaunch)"
+    assert device_time.short_name(ours) == "box_gradient<Sum>"
+    theirs = "void at::native::(anonymous namespace)::CatArrayBatchedCopy<float, unsigned int>(float*)"
+    assert device_time.short_name(theirs) == "CatArrayBatchedCopy"
+    assert device_time.short_name("Memset (Device)").strip() == "Memset"
