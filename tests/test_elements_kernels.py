@@ -96,13 +96,16 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
             weight = uniform(*((9, columns) if weighted == "each" else (9,)), seed=3).to(backend.device, other)
             alphas = [uniform(columns, seed=seed).to(backend.device, other) for seed in (4, 5)]
             gamma = None if formula == "square_focal" else 1 + uniform(columns, seed=6)
+            kind_of_gamma = torch.float64 if number % 2 else other  # which does not decide what is computed in
             if formula in regression.FORMULAS:  # they have one for all
                 gamma = torch.full((columns,), PARAMETERS[formula][0])
             yield Call(
                 *(formula, x, targets if dense else classes),
                 uniform(9, seed=7).to(backend.device, other) if scored and not hard else None,
                 None if weighted == "none" else weight,
-                (*alphas, None if gamma is None else gamma.to(backend.device, other)) if by_class else (None,) * 3,
+                (*alphas, None if gamma is None else gamma.to(backend.device, kind_of_gamma))
+                if by_class
+                else (None,) * 3,
                 *(None, "none"),
             )
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from cases import DTYPES, misaligned, uniform
 from conftest import Backend
-from regions import ACTIVATIONS, CASES, Case, every_case
+from regions import ACTIVATIONS, CASES, Case, every_case, losses, truths
 
 from iouloss import reference
 
@@ -74,3 +74,14 @@ def test_every_way_through_the_gradient(backend: Backend, case: Case, activation
 
 def test_the_table_has_every_kind() -> None:
     assert {case.kind for case in CASES} == {"dice", "generalized_dice", "tversky"}
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[5]], ids=lambda case: case.name)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_partial_sums_of_a_large_image(backend: Backend, case: Case, dtype: torch.dtype) -> None:
+    """A softmax leaves so many that each thread has fifteen of a class to fold: eight at a time, and the rest."""
+    x, targets = (4 * uniform(1, 2, 61_440) - 2).to(dtype), uniform(1, 2, 61_440, seed=1).to(dtype)
+    options = {"activation": "softmax", "per": "image"}
+    (got, gradient), (want, slope) = losses(backend, case, x, targets, **options), truths(case, x, targets, **options)
+    torch.testing.assert_close(got.double(), want, rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradient.double(), slope, rtol=1e-4, atol=1e-9)

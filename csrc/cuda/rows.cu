@@ -127,7 +127,13 @@ struct Row {
       return;
     }
     each([&](T(&x)[per_thread], int, int64_t c, int count) {
-      if (count > 0) load_quad(from, logits, c, count, x);
+      if (count <= 0) return;
+      if (sizeof(T) == 4 && l.vectors) {  // so of float32
+        const Row4<T> v = load4<T>(from.data, Dtype::float32, logits + c);
+        x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
+      } else {
+        load_values(from.data, from.dtype, logits, from.class_stride, c, count, sizeof(T) == 8 && l.vectors, x);
+      }
     });
   }
 
