@@ -1,4 +1,4 @@
-"""The compiled CUDA kernels keep to their registers and load by the vector, on every architecture: no GPU needed."""
+"""The compiled CUDA kernels keep to their registers and load by the vector, on every GPU: none is needed."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,8 @@ pytestmark = pytest.mark.skipif(nvcc is None, reason="no nvcc, in CUDA_HOME or o
 
 
 def test_no_kernel_breaks_a_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    result = cuda_static.main([])
+    # One of each policy (csrc/cuda/policy.cuh): sm_89 has that of sm_86. `python tests/cuda_static.py` takes them all.
+    result = cuda_static.main([arch for arch in cuda_static.ARCHS if arch != "8.9"])
     text = capsys.readouterr().out
     with capsys.disabled():  # the table is for whoever reads the log
         print(f"\n{text}")
