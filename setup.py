@@ -9,6 +9,7 @@ Environment:
 """
 
 import contextlib
+import importlib.util
 import os
 import platform
 import re
@@ -43,6 +44,21 @@ if platform.machine().lower() in ("x86_64", "amd64"):
 
 def enabled(name: str) -> bool:
     return os.environ.get(name, "0") not in ("", "0")
+
+
+def require_wheels() -> None:
+    """New environments of Python 3.10 and 3.11 have a setuptools that makes no wheel: pip would not say what to do."""
+    making_one = {"dist_info", "bdist_wheel", "editable_wheel"} & set(sys.argv)
+    found = [name for name in ("setuptools.command.bdist_wheel", "wheel.bdist_wheel") if importable(name)]
+    if making_one and not found:
+        sys.exit("iouloss: this setuptools makes no wheels: pip install 'setuptools>=70.1'")
+
+
+def importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False
 
 
 def find_cuda_home() -> str | None:
@@ -187,4 +203,5 @@ def extension_options() -> dict:
     return {"ext_modules": [extension], "cmdclass": {"build_ext": make_build_command(cpp_extension)}}
 
 
+require_wheels()
 setup(**extension_options())

@@ -25,7 +25,7 @@ from torch import Tensor
 from .gpu_budgets import AGAIN, ALL_WAYS, BUDGETS, OTHER, SLACK, Budget, Ways
 
 SECTOR = 32
-BOXES, LOGITS = 2**20, 2**20  # several times what runs at a time, so that what a block does once is little of it
+BOXES, LOGITS = 2**21, 2**20  # several times what runs at a time, so that what a block does once is little of it
 # One operation each of the unit for special functions, and those that a GPU computes by a sequence with a branch.
 SPECIAL = re.compile(r"(rcp|rsqrt|sqrt|ex2|lg2|sin|cos|tanh)\.approx")
 SLOW = re.compile(r"(div|rcp|sqrt)\.(rn|rz|rp|rm|full)|(div|rem)\.[us]\d")

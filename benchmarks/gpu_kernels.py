@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,10 @@ from torch import Tensor
 from . import machine
 from .device_time import DeviceTime, device_time
 from .gpu_budgets import AGAIN, BUDGETS, OTHER, Budget
+from .gpu_counts import inputs_on_device
 
-# Beyond any second-level cache: 256 MiB of logits, or of each of two sets of boxes, in float32.
+# Beyond any second-level cache: some 300 MiB of logits, and 256 of each of two sets of boxes, in float32.
 BOXES, NUMBERS = 2**24, 2**26
-
-
-@lru_cache(maxsize=3)  # three dtypes, which many losses want alike
-def inputs_on_device(make_inputs: Callable[..., Any], size: int, dtype: torch.dtype) -> tuple[Tensor, Any]:
-    leaf, target = make_inputs(size, dtype, "cuda")
-    return leaf.detach(), target
 
 
 def step(budget: Budget, way: str, logits: Tensor, target: Any) -> Callable[[], None]:

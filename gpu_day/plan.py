@@ -73,12 +73,12 @@ def accuracy(folder: Path, emulated: bool) -> Step:
 
 
 def sanitizer(name: str, facts: dict[str, Any]) -> Step:
-    """Of our kernels alone, with an allocation for every tensor: else an access beyond one lands in the next."""
+    """With an allocation for every tensor: else an access beyond one lands in the next."""
     skip = None if facts["sanitizer"] else "compute-sanitizer was not found, on the PATH or in CUDA_HOME"
     if facts["emulated"]:
         skip = "the emulated device checks every access itself"
     options = ["--error-exitcode", "1"]
-    if name != "initcheck":  # which would take what torch's kernels wrote for never written
+    if name != "initcheck":  # which takes what is written by kernels that it does not look at for never written
         options += ["--kernel-name", "kernel_substring=iouloss"]
     if name == "memcheck":
         options += ["--padding", "64", "--report-api-errors", "no"]

@@ -82,6 +82,21 @@ def test_finite_in_finite_out(case: Case, x: float, z: float, by: str) -> None:
     assert loss.isfinite().all() and (loss >= -1).all() and number.grad.isfinite().all()
 
 
+@settings(max_examples=200, deadline=None)
+@given(
+    st.floats(allow_nan=False, allow_infinity=False, width=32),
+    st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1, width=32)),
+    st.one_of(st.sampled_from([0.0, 1.0]), st.floats(0, 1, width=32)),
+    st.sampled_from(["extension", "reference"]),
+)
+def test_the_equalized_focal_loss_is_finite(x: float, z: float, balance: float, by: str) -> None:
+    """Its factor is larger than 1 for rare classes, and what it multiplies may be the largest number."""
+    number, target = torch.tensor([[x]], requires_grad=True), torch.tensor([[z]], requires_grad=by == "reference")
+    loss = iouloss.equalized_focal_loss(number, target, torch.tensor([balance]), reduction="none")
+    loss.sum().backward()
+    assert loss.isfinite().all() and (loss >= 0).all() and number.grad.isfinite().all()
+
+
 @every_case
 def test_nan_is_not_hidden(backend: Backend, case: Case) -> None:
     x, z = backend.put(torch.full((9, 1), math.nan), torch.linspace(0, 1, 9)[:, None])

@@ -46,13 +46,14 @@ struct Quad {
       for (int k = 0; k < per_thread; ++k)
         if (k >= count) alpha1[k] = alpha0[k] = T(0);  // what does not exist has no loss
     }
-    int64_t row = 0, index = -1;
-    if (l.varies) {  // under way before what is waited for
-      row = l.by_classes.quotient(first);
-      if (a.class_index) index = a.class_index[row];
+    if (!l.varies) {
+      load_logits_and_targets(l, vector);
+      return;
     }
+    const int64_t row = l.by_classes.quotient(first);
+    const int64_t index = a.class_index ? a.class_index[row] : -1;  // under way before what is waited for
     load_logits_and_targets(l, vector);
-    if (l.varies) use_what_varies(l, row, index);
+    use_what_varies(l, row, index);
   }
 
   __device__ __forceinline__ void load_logits_and_targets(const LogitLaunch<T>& l, bool vector) {

@@ -99,6 +99,11 @@ __device__ __forceinline__ uint2 load_halves(const void* data, int64_t i) {
   return __ldg(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + i));
 }
 
+template <class T>
+__device__ __forceinline__ Row4<T> widened_of(uint2 halves, Dtype dtype) {
+  return dtype == Dtype::bfloat16 ? widened<T>(halves, Dtype::bfloat16) : widened<T>(halves, Dtype::float16);
+}
+
 // Four consecutive values of boxes or logits from index i on, which is_vectorizable() allows.
 template <class T>
 __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t i) {
@@ -112,8 +117,7 @@ __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t 
     const float4 v = __ldg(reinterpret_cast<const float4*>(static_cast<const float*>(data) + i));
     return {v.x, v.y, v.z, v.w};
   }
-  const uint2 v = load_halves(data, i);
-  return dtype == Dtype::bfloat16 ? widened<T>(v, Dtype::bfloat16) : widened<T>(v, Dtype::float16);
+  return widened_of<T>(load_halves(data, i), dtype);
 }
 
 template <class T>
@@ -134,16 +138,18 @@ __device__ __forceinline__ void store4(const Output& out, int64_t i, const Row4<
       out.dtype == Dtype::bfloat16 ? narrowed(v, Dtype::bfloat16) : narrowed(v, Dtype::float16);
 }
 
+template <class T>
+__device__ __forceinline__ void spread(const Row4<T>& v, T (&x)[per_thread]) {
+  x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
+}
+
 // The values of a thread: from the value `first` on, `count` of those that lie `step` apart from index `begin` on; 0
 // beyond. As a vector where that is allowed, which takes a step of 1 and a count of four.
 template <class T>
 __device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64_t begin, int64_t step, int64_t first,
                                             int count, bool vector, T (&x)[per_thread]) {
-  if (vector) [[likely]] {
-    const Row4<T> v = load4<T>(data, dtype, begin + first);
-    x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
-    return;
-  }
+  if (vector) [[likely]]
+    return spread(load4<T>(data, dtype, begin + first), x);
 #pragma unroll
   for (int k = 0; k < per_thread; ++k) x[k] = k < count ? load<T>(data, dtype, begin + (first + k) * step) : T(0);
 }
@@ -151,8 +157,7 @@ __device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64
 // Four halves in two steps, since to widen them waits for the memory: first all are loaded that are wanted together.
 template <class T>
 __device__ __forceinline__ void widen(uint2 halves, Dtype dtype, T (&x)[per_thread]) {
-  const Row4<T> v = dtype == Dtype::bfloat16 ? widened<T>(halves, Dtype::bfloat16) : widened<T>(halves, Dtype::float16);
-  x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
+  spread(widened_of<T>(halves, dtype), x);
 }
 
 // `most`: of those that are no vector.

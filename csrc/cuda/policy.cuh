@@ -43,11 +43,10 @@ inline constexpr Policy policy = policies[0];  // for the host's copy of a kerne
 #endif
 
 // What a thread has to remember: one item at a time; four logits with parameters of their own, or what lives through
-// several passes, such as a row's results until its gradient is written; more than that, of two targets or of shares.
+// several passes, such as a row's results until its gradient is written; more than that, of two targets.
 enum class Kept { item, several, more };
 
-// Blocks that a multiprocessor is to hold. Fewer for the sake of more registers cost more than these gain: with 3
-// blocks of logits an H100 reached 76 % of its memory's speed, with 4 it does 90 %.
+// Blocks that a multiprocessor is to hold. Fewer for the sake of more registers cost more than these gain: docs/gpu.md.
 constexpr int resident(Kept kept, bool float64, const Policy& of) {
   if (kept == Kept::item) return float64 ? of.float64_blocks : of.float32_blocks;
   return float64 ? 2 : kept == Kept::more ? 3 : 4;

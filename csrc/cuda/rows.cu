@@ -30,7 +30,7 @@ struct RowLaunch {
 inline constexpr int quads = 3;
 
 template <class Formula>
-inline constexpr Kept kept_of = Formula::by_two || Formula::by_class_weight ? Kept::more : Kept::several;
+inline constexpr Kept kept_of = Formula::by_two ? Kept::more : Kept::several;
 
 // The values of a row's threads folded into one, in an order fixed by the width. Every thread of the block must call
 // it.
@@ -129,8 +129,7 @@ struct Row {
     each([&](T(&x)[per_thread], int, int64_t c, int count) {
       if (count <= 0) return;
       if (sizeof(T) == 4 && l.vectors) {  // so of float32
-        const Row4<T> v = load4<T>(from.data, Dtype::float32, logits + c);
-        x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
+        spread(load4<T>(from.data, Dtype::float32, logits + c), x);
       } else {
         load_values(from.data, from.dtype, logits, from.class_stride, c, count, sizeof(T) == 8 && l.vectors, x);
       }
@@ -150,6 +149,7 @@ struct Row {
     };
     load_classes(each);
     each([&](const T(&of_quad)[per_thread], int, int64_t c, int count) {
+      if (count <= 0) return;
 #pragma unroll
       for (int k = 0; k < per_thread; ++k)
         if (k < count && c + k != target) most = of_quad[k] > most ? of_quad[k] : most;
@@ -246,9 +246,8 @@ template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n * l.a.classes)) return;
-  __shared__ T sums[threads];  // each thread's own: there is no register left for it
-  T& sum = sums[threadIdx.x];
-  sum = T(0);
+  T sum = 0;
+  const T common = load_scale(scale);
   each_row(l, [&](int64_t i) {
     const Row<Formula, T> row(l, i);
     T largest;
@@ -256,7 +255,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
     if (!row.exists) return;
     T slope = row.factor();
     if (to.reduced && row.counts && row.is_first_thread()) sum += result.value * slope;
-    slope *= load_scale(scale);
+    slope *= common;
     if (grad.upstream.data) slope *= load<T>(grad.upstream, row.row);
     row.write_gradient(grad.out, largest, result, slope);
   });
@@ -266,8 +265,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
 // ---- launches ----------------------------------------------------------------------------------------------------
 
 // So many that each goes through its registers twice at most, where a warp can; a block for rows of many times that.
-// Twice, because what is done once a row, all its threads do: with half as many an H100 is faster by a sixth to a
-// third.
+// Twice, because what is done once a row, all its threads do: docs/gpu.md.
 static int width_bits_of(const RowArguments& a) {
   if (a.inner > 1 || a.logits.class_stride != 1) return 0;
   constexpr int classes_of_thread = 2 * quads * per_thread;

@@ -79,7 +79,8 @@ def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 def _equalized_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """The balance of the classes in the place of gamma: the exponent is third - second balance, and a factor, too."""
     gamma = p.third - p.second * p.gamma
-    return gamma * _focal(x, z, p._replace(gamma=gamma))
+    loss, largest = gamma * _focal(x, z, p._replace(gamma=gamma)), torch.finfo(x.dtype).max
+    return torch.where(loss > largest, largest, loss)  # the factor may be larger than 1
 
 
 def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
