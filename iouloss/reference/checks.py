@@ -34,6 +34,7 @@ FORMULAS = (
     "bounded_iou_swapped",
 )
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+INTEGRAL = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def check_box_loss(
@@ -83,19 +84,15 @@ def check_logit_loss(
     check_reduction(reduction)
     check_int("ignore_index", ignore_index)
     check_floating(logits=logits)
-    dense = are_dense(targets)
+    dense = are_dense(targets, logits)
     check_floating(weight=weight, scores=scores)
     for name, option in zip(("alpha", "alpha", "gamma"), parameters, strict=False):
         check_per_class(name, option, logits)
-    if logits.ndim == 0 and not dense:
-        raise ValueError("logits: got shape [], wants [..., C]")
     rows = logits.shape[:-1]
     if dense:
-        check_shape("targets", targets, logits.shape, "the logits' shape ")
         if scores is not None:
             raise ValueError("scores: got dense targets, wants class indices")
     else:
-        check_shape("targets", targets, rows)
         check_shape("scores", scores, rows)
     check_weight(weight, logits)
     check_devices("logits", logits, targets=targets, scores=scores, weight=weight, avg_factor=avg_factor)
@@ -208,11 +205,25 @@ def check_bool(name: str, value: Any) -> None:
         raise TypeError(f"{name}: got {kind_of(value)}, wants a bool")
 
 
-def are_dense(targets: Tensor) -> bool:
-    """Whether targets are dense; they are class indices otherwise. Raise if they are neither."""
-    if targets.dtype not in (*FLOATING, torch.int64):
-        raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating dtype (dense) or int64 (class indices)")
-    return targets.dtype != torch.int64
+def are_dense(targets: Tensor, logits: Tensor, class_dim: int = -1) -> bool:
+    """Whether targets are dense, of the logits' shape; they are class indices otherwise. Raise if they are neither.
+
+    Dense targets are of any dtype, class indices of an integer one. Their shape tells them apart.
+    """
+    if targets.dtype not in (*FLOATING, *INTEGRAL):
+        raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating or an integer dtype")
+    if targets.shape == logits.shape:
+        return True
+    rows = shape_of(logits)
+    if rows:
+        del rows[class_dim]
+    if not rows and not logits.ndim or shape_of(targets) != rows:
+        indices = f" or {rows} (class indices, where 0 is the first class)" if logits.ndim else ""
+        raise ValueError(f"targets: got shape {shape_of(targets)}, wants {shape_of(logits)} (dense){indices}")
+    if targets.dtype not in INTEGRAL:
+        wants = f"an integer dtype (class indices), or the logits' shape {shape_of(logits)}"
+        raise TypeError(f"targets: got dtype {targets.dtype} and shape {rows}, wants {wants}")
+    return False
 
 
 def check_floating(**tensors: Tensor | None) -> None:

@@ -86,8 +86,5 @@ def _shape_of_values(logits: Tensor, per: str) -> tuple[int, ...]:
 def _check_shapes(logits: Tensor, targets: Tensor, class_weight: Tensor | None) -> None:
     if logits.ndim < 2:
         raise ValueError(f"logits: got shape {shape_of(logits)}, wants [N, C, ...]")
-    if are_dense(targets):
-        check_shape("targets", targets, logits.shape, "the logits' shape ")
-    else:
-        check_shape("targets", targets, (logits.shape[0], *logits.shape[2:]))
+    are_dense(targets, logits, 1)
     check_shape("class_weight", class_weight, logits.shape[1:2])
