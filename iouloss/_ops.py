@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import _backend, reference
 from .reference.boxes import kept_boxes
-from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
+from .reference.checks import INTEGRAL, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters
 from .reference.region_checks import check_region_loss
 from .reference.row_checks import check_row_loss
@@ -124,22 +124,28 @@ def box_loss(
     return loss
 
 
-def one_minus(tensor: Tensor) -> Tensor:
-    """``1 - tensor``, as precise as any computation wants it."""
-    return 1 - tensor.double()
+def _are_indices(targets: Any, logits: Any) -> bool:
+    """Whether these are class indices, if they are anything."""
+    return isinstance(targets, Tensor) and isinstance(logits, Tensor) and targets.ndim < logits.ndim
 
 
 def _kept_weight(
     logits: Any, targets: Any, class_weight: Any, ignore_index: Any, class_dim: Any, unit: str
 ) -> Tensor | None:
-    """What a mean over class indices is divided by, in one operator.
+    """What a mean is divided by where something may be ignored, in one operator.
 
-    None where the reference serves the call, which counts by itself, and where an argument is not what it should be,
-    which the checks of the loss say.
+    None where nothing may, where the reference serves the call, which counts by itself, and where an argument is not
+    what it should be, which the checks of the loss say.
     """
-    if not _fused(logits, class_weight) or getattr(targets, "dtype", None) != torch.int64:
+    if not _fused(logits, class_weight) or not isinstance(targets, Tensor):
         return None
-    if not isinstance(ignore_index, int) or not isinstance(class_dim, int):
+    if targets.ndim >= logits.ndim and (ignore_index is None or targets.shape != logits.shape):
+        return None
+    if targets.dtype not in INTEGRAL and targets.ndim < logits.ndim:
+        return None
+    if ignore_index is not None and not (isinstance(ignore_index, int) and -(2**63) <= ignore_index < 2**63):
+        return None
+    if not isinstance(class_dim, int):
         return None
     if not -logits.ndim <= class_dim < logits.ndim:
         return None
@@ -160,25 +166,23 @@ def logit_loss(
     scores: Tensor | None,
     weight: Tensor | None,
     avg_factor: Tensor | float | None,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
 ) -> Tensor:
     """A loss of logits and their targets; ``iouloss.functional`` documents them."""
     given = avg_factor
     if avg_factor is None and reduction == "mean":
         avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
-    per_class, numbers = [], []
-    for option in parameters[:3]:
-        tensor, number = _split(option)
-        per_class.append(tensor)
-        numbers.append(0.0 if number is None else number)
+    alpha1, alpha0, gamma, second, third, alpha_per_class, complement = parameters
+    gamma_per_class, exponent = _split(gamma)
     return dispatch(
         "logit_loss",
         (
-            *(logits, targets, scores, weight, *per_class, *divisors(avg_factor, logits)),
-            *(formula, *numbers, parameters.second, parameters.third, ignore_index, reduction),
+            *(logits, targets, scores, weight, alpha_per_class, gamma_per_class, *divisors(avg_factor, logits)),
+            *(formula, alpha1, alpha0, complement, 0.0 if exponent is None else exponent, second, third),
+            *(ignore_index, reduction),
         ),
-        constants=(targets, scores, weight, *per_class, avg_factor),
+        constants=(targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor),
         pure=lambda: reference.logit_loss(
             logits, targets, scores, weight, given, formula, parameters, ignore_index, reduction
         ),
@@ -223,7 +227,7 @@ def row_loss(
     label_smoothing: float = 0.0,
     poly_epsilon: float = 0.0,
     temperature: float = 1.0,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """A loss on rows of logits; the functions of ``iouloss.functional.rows`` document them."""
     options = (alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction)

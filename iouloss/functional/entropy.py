@@ -16,7 +16,7 @@ def binary_cross_entropy_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Binary cross entropy of logits: ``a * z * softplus(-x) + b * (1 - z) * softplus(x)``.
 
@@ -26,17 +26,17 @@ def binary_cross_entropy_loss(
     in ``x``.
     The common arguments, the errors and the numbers are those of :func:`iouloss.functional.sigmoid_focal_loss`.
     """
-    alpha1: Tensor | float
-    alpha1, alpha0 = 1.0, 1.0
+    alpha1, alpha0, per_class = 1.0, 1.0, None
     if alpha is not None:
         check_fraction("alpha", alpha, " or None")
         alpha1, alpha0 = alpha, 1 - alpha
-    if pos_weight is not None:
-        if not isinstance(pos_weight, Tensor):
-            check_not_negative("pos_weight", pos_weight)
+    if isinstance(pos_weight, Tensor):
         check_per_class("pos_weight", pos_weight, logits)
-        alpha1 = pos_weight * alpha1 if alpha is not None else pos_weight
-    parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0)
+        per_class = pos_weight
+    elif pos_weight is not None:
+        check_not_negative("pos_weight", pos_weight)
+        alpha1 *= pos_weight
+    parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0, per_class)
     formula = "binary_cross_entropy"
     return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
@@ -52,7 +52,7 @@ def asymmetric_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Asymmetric loss of many labels: ``z * (1 - p)**gamma_pos * softplus(-x) - (1 - z) * m**gamma_neg * log(1 - m)``.
 
@@ -86,4 +86,4 @@ def binary_entropy_loss(
     """
     parameters = Parameters(1.0, 1.0, 0.0, 0.0, 0.0)
     targets = logits.detach() if isinstance(logits, Tensor) else logits  # not looked at
-    return _ops.logit_loss("binary_entropy", logits, targets, parameters, None, weight, avg_factor, -100, reduction)
+    return _ops.logit_loss("binary_entropy", logits, targets, parameters, None, weight, avg_factor, None, reduction)

@@ -17,14 +17,14 @@ from ..reference.logits import Parameters
 _Option = Tensor | float | None
 
 
-def _balance(alpha: _Option) -> tuple[Tensor | float, Tensor | float]:
-    """The factors of targets 1 and 0."""
-    if alpha is None:
-        return 1.0, 1.0
-    if isinstance(alpha, Tensor):
-        return alpha, _ops.one_minus(alpha)
+def _balanced(
+    alpha: _Option, gamma: Tensor | float, second: float = 0.0, third: float = 0.0, divisor: float = 1.0
+) -> Parameters:
+    """With the factors ``alpha`` of target 1 and ``1 - alpha`` of target 0, over ``divisor``."""
+    if alpha is None or isinstance(alpha, Tensor):
+        return Parameters(1 / divisor, 1 / divisor, gamma, second, third, alpha, alpha is not None)
     check_fraction("alpha", alpha, ", a tensor [C] or None")
-    return alpha, 1 - alpha
+    return Parameters(alpha / divisor, (1 - alpha) / divisor, gamma, second, third)
 
 
 def sigmoid_focal_loss(
@@ -38,7 +38,7 @@ def sigmoid_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Sigmoid focal loss: ``alpha_t * q**gamma * BCE`` of each logit ``x`` and its target ``z``.
 
@@ -48,10 +48,12 @@ def sigmoid_focal_loss(
 
     Args:
         logits: ``[..., C]`` (any shape with dense targets); float64, float32, float16 or bfloat16. Any strides.
-        targets: either *dense*, of ``logits``' shape and a floating dtype, with values in [0, 1], hard or soft; or
-            *class indices*, int64 of shape ``[...]``: row ``i`` of the logits has the target 1 in column
-            ``targets[i]`` and 0 elsewhere. An index outside ``[0, C)`` is background: 0 in every column. Dense
-            targets that require a gradient get one (the call is then served by pure PyTorch).
+        targets: either *dense*, of ``logits``' shape, with values in [0, 1], hard or soft, in a floating dtype, bool,
+            uint8, int8, int16, int32 or int64; or *class indices*, in any of those integer dtypes and of shape
+            ``[...]``: row ``i`` of the logits has the target 1 in column ``targets[i]`` and 0 elsewhere. An index
+            outside ``[0, C)`` is background: 0 in every column. So with one class, index 0 is that class, target 1,
+            and not background. Dense targets that require a gradient get one (the call is then served by pure
+            PyTorch).
         alpha: the share of the positives: a number in [0, 1], a floating tensor ``[C]`` with one per class, or None.
         gamma: a finite number >= 0; 0 gives the (balanced) cross entropy.
         label_smoothing: a number in [0, 1]: the cross entropy has the target
@@ -60,10 +62,11 @@ def sigmoid_focal_loss(
             otherwise, as in apex: smoothing then leaves alone which logits the loss looks at.
         weight: a floating factor for each loss: of ``logits``' shape, or one per row, ``logits.shape[:-1]``.
         reduction: ``"none"`` gives the losses in ``logits``' shape, ``"sum"`` their sum, ``"mean"`` their sum
-            divided by ``avg_factor``, or by the number of logits that are not in ignored rows where there is none.
+            divided by ``avg_factor``, or by the number of logits that are not ignored where there is none.
         avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the
             host. Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
-        ignore_index: rows with this class index have neither loss nor gradient. Dense targets know none.
+        ignore_index: what has this class index, a row, or this dense target, a logit, has neither loss nor gradient,
+            whatever its logits and weights are. None is -100 for class indices and nothing for dense targets.
 
     Returns:
         The loss, in float64 if ``logits`` or dense ``targets`` are float64, else in float32, in which it is
@@ -94,7 +97,7 @@ def sigmoid_focal_loss(
     if label_smoothing != 0:
         check_fraction("label_smoothing", label_smoothing)
         formula = "smooth_focal"
-    parameters = Parameters(*_balance(alpha), gamma, label_smoothing, float(smooth_all))
+    parameters = _balanced(alpha, gamma, label_smoothing, float(smooth_all))
     return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
 
@@ -108,7 +111,7 @@ def focal_star_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """The focal loss FL*: ``alpha_t * softplus(-(gamma * x_t + beta)) / gamma`` with ``x_t = (2 * z - 1) * x``.
 
@@ -119,7 +122,7 @@ def focal_star_loss(
     """
     check_positive("gamma", gamma)
     check_number("beta", beta, "a finite number")
-    parameters = Parameters(*_balance(alpha), gamma, beta, 0.0)
+    parameters = _balanced(alpha, gamma, beta)
     return _ops.logit_loss("focal_star", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
 
@@ -134,7 +137,7 @@ def poly1_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Poly-1 focal loss: the sigmoid focal loss and ``epsilon * q**(gamma + 1)``, ``q`` the error of the probability.
 
@@ -149,8 +152,8 @@ def poly1_focal_loss(
     if alpha is not None:
         check_fraction("alpha", alpha, " or None")
     alphas = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-    added = [epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in alphas]
-    parameters = Parameters(*alphas, gamma, *added)
+    added1, added0 = (epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in alphas)
+    parameters = Parameters(*alphas, gamma, added1, added0)
     return _ops.logit_loss("poly_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
 
@@ -158,14 +161,14 @@ def equalized_focal_loss(
     logits: Tensor,
     targets: Tensor,
     balance: Tensor,
-    alpha: float | None = 0.25,
+    alpha: Tensor | float | None = 0.25,
     gamma: float = 2.0,
     scale: float = 8.0,
     *,
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Equalized focal loss: the sigmoid focal loss with an exponent and a factor for each class.
 
@@ -181,8 +184,7 @@ def equalized_focal_loss(
     check_not_negative("scale", scale)
     check_tensors(balance=balance)
     check_per_class("balance", balance, logits)
-    alpha1, alpha0 = (each / gamma for each in _balance(alpha))
-    parameters = Parameters(alpha1, alpha0, balance.detach(), scale, gamma + scale)
+    parameters = _balanced(alpha, balance.detach(), scale, gamma + scale, divisor=gamma)
     return _ops.logit_loss(
         "equalized_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction
     )
@@ -197,7 +199,7 @@ def quality_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Quality focal loss: ``|z - p|**beta * BCE`` with ``p = sigmoid(x)`` and the quality ``z`` in [0, 1] as target.
 
@@ -227,6 +229,7 @@ def varifocal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Varifocal loss: ``z * BCE`` where the quality ``z`` is positive, else ``alpha * p**gamma * softplus(x)``.
 
@@ -240,7 +243,7 @@ def varifocal_loss(
     check_not_negative("alpha", alpha)
     check_not_negative("gamma", gamma)
     parameters = Parameters(1.0, alpha, 0.0, gamma, float(iou_weighted))
-    return _ops.logit_loss("varifocal", logits, targets, parameters, None, weight, avg_factor, -100, reduction)
+    return _ops.logit_loss("varifocal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
 
 def gaussian_focal_loss(
@@ -252,6 +255,7 @@ def gaussian_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
+    ignore_index: int | None = None,
 ) -> Tensor:
     """Penalty-reduced focal loss of heat maps, as in CornerNet and CenterNet.
 
@@ -265,4 +269,6 @@ def gaussian_focal_loss(
     check_not_negative("alpha", alpha)
     check_not_negative("beta", beta)
     parameters = Parameters(1.0, 1.0, 0.0, alpha, beta)
-    return _ops.logit_loss("gaussian_focal", logits, targets, parameters, None, weight, avg_factor, -100, reduction)
+    return _ops.logit_loss(
+        "gaussian_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction
+    )

@@ -14,7 +14,7 @@ def softmax_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
     label_smoothing: float = 0.0,
     class_dim: int = -1,
 ) -> Tensor:
@@ -27,8 +27,8 @@ def softmax_focal_loss(
     Args:
         logits: ``[..., C]``, or with the classes in any other dimension; float64, float32, float16 or bfloat16. Any
             strides: the classes of ``[N, C, H, W]`` (``class_dim=1``) are taken where they are.
-        targets: int64, ``logits``' shape without the classes: the class of each row. A row whose index is outside
-            ``[0, C)`` has neither loss nor gradient.
+        targets: bool, uint8, int8, int16, int32 or int64, of ``logits``' shape without the classes: the class of each
+            row. A row whose index is outside ``[0, C)`` has neither loss nor gradient.
         alpha: a factor for every class: a finite number >= 0, a floating tensor ``[C]`` with one per class, or None
             for 1.
         gamma: a finite number >= 0; 0 gives the cross entropy.
@@ -37,7 +37,7 @@ def softmax_focal_loss(
             by ``avg_factor``, or by the number of rows whose index is a class and not ``ignore_index``.
         avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the host.
             Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
-        ignore_index: rows with this index have neither loss nor gradient, whatever is in them.
+        ignore_index: rows with this index have neither loss nor gradient, whatever is in them. None is -100.
         label_smoothing: a number in [0, 1].
         class_dim: the dimension of the classes.
 
@@ -88,7 +88,7 @@ def cross_entropy_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
     class_dim: int = -1,
 ) -> Tensor:
     """Cross entropy of class indices: ``w_t * -log p_t`` of each row, with label smoothing and Poly-1.
@@ -107,7 +107,7 @@ def cross_entropy_loss(
             by ``avg_factor``; without it, by what ``torch.nn.functional.cross_entropy`` divides by: the weights of the
             classes of the rows that count, added up. Where none counts, the loss and its gradient are 0.
         avg_factor: as in :func:`softmax_focal_loss`.
-        ignore_index: rows with this index have neither loss nor gradient, whatever is in them.
+        ignore_index: rows with this index have neither loss nor gradient, whatever is in them. None is -100.
         class_dim: the dimension of the classes. ``torch.nn.functional.cross_entropy`` has them in dimension 1.
 
     Returns:

@@ -75,18 +75,18 @@ def check_logit_loss(
     scores: Any,
     weight: Any,
     avg_factor: Any,
-    parameters: Iterable[Any],
+    parameters: Any,
     ignore_index: Any,
     reduction: Any,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of a loss of logits deserve, if any."""
     check_tensors(logits=logits, targets=targets, weight=weight)
     check_reduction(reduction)
-    check_int("ignore_index", ignore_index)
+    check_ignore_index(ignore_index)
     check_floating(logits=logits)
     dense = are_dense(targets, logits)
     check_floating(weight=weight, scores=scores)
-    for name, option in zip(("alpha", "alpha", "gamma"), parameters, strict=False):
+    for name, option in (("alpha", parameters.alpha_per_class), ("gamma", parameters.gamma)):
         check_per_class(name, option, logits)
     rows = logits.shape[:-1]
     if dense:
@@ -199,6 +199,16 @@ def check_int(name: str, value: Any) -> None:
         raise TypeError(f"{name}: got {kind_of(value)}, wants an int")
 
 
+def check_ignore_index(ignore_index: Any) -> None:
+    """Raise unless ``ignore_index`` is None or an int that a tensor can hold."""
+    if ignore_index is None:
+        return
+    if not isinstance(ignore_index, int):
+        raise TypeError(f"ignore_index: got {kind_of(ignore_index)}, wants an int or None")
+    if not -(2**63) <= ignore_index < 2**63:
+        raise ValueError("ignore_index: got more than 64 bits, wants an int of 64 bits")
+
+
 def check_bool(name: str, value: Any) -> None:
     """Raise unless ``value`` is a bool."""
     if not isinstance(value, bool):
@@ -217,8 +227,9 @@ def are_dense(targets: Tensor, logits: Tensor, class_dim: int = -1) -> bool:
     rows = shape_of(logits)
     if rows:
         del rows[class_dim]
-    if not rows and not logits.ndim or shape_of(targets) != rows:
-        indices = f" or {rows} (class indices, where 0 is the first class)" if logits.ndim else ""
+    if (not rows and not logits.ndim) or shape_of(targets) != rows:
+        first = "the one class: target 1" if logits.ndim and logits.shape[class_dim] == 1 else "the first class"
+        indices = f" or {rows} (class indices, where 0 is {first})" if logits.ndim else ""
         raise ValueError(f"targets: got shape {shape_of(targets)}, wants {shape_of(logits)} (dense){indices}")
     if targets.dtype not in INTEGRAL:
         wants = f"an integer dtype (class indices), or the logits' shape {shape_of(logits)}"

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+IGNORED = -100  # the class index that is ignored where none is named
+
 
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
     """float64 if any of the tensors is float64, else float32."""

@@ -6,31 +6,33 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .checks import check_logit_loss
-from .common import compute_dtype, reduce_loss
-
-
-def kept_elements(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
-    """The number of logits in the rows whose class index is not ``ignore_index``, as a tensor on their device."""
-    return (targets != ignore_index).sum() * logits.shape[-1]
+from .checks import are_dense, check_logit_loss
+from .common import IGNORED, compute_dtype, reduce_loss
 
 
 class Parameters(NamedTuple):
-    """Of a loss: the factors of targets 1 and 0 and the exponent, one for all or one for each class, and two more."""
+    """Of a loss: the factors of targets 1 and 0, the exponent, two more numbers, and a factor for each class.
+
+    With ``alpha_per_class`` a, ``alpha1`` is multiplied by a; ``alpha0`` by 1 - a if ``complement``, else not at all.
+    """
 
     alpha1: Tensor | float
     alpha0: Tensor | float
     gamma: Tensor | float
     second: float
     third: float
+    alpha_per_class: Tensor | None = None
+    complement: bool = False
 
     def to(self, dtype: torch.dtype) -> "Parameters":
-        """With the tensors in ``dtype``."""
-
-        def converted(option: Tensor | float) -> Tensor | float:
-            return option.to(dtype) if isinstance(option, Tensor) else option
-
-        return self._replace(alpha1=converted(self.alpha1), alpha0=converted(self.alpha0), gamma=converted(self.gamma))
+        """With the tensors in ``dtype``, and those of each class multiplied in."""
+        gamma = self.gamma.to(dtype) if isinstance(self.gamma, Tensor) else self.gamma
+        if self.alpha_per_class is None:
+            return self._replace(gamma=gamma)
+        alpha1 = self.alpha1 * self.alpha_per_class.to(dtype)
+        # 1 - a is taken before it is rounded.
+        alpha0 = self.alpha0 * (1 - self.alpha_per_class.double()).to(dtype) if self.complement else self.alpha0
+        return Parameters(alpha1, alpha0, gamma, self.second, self.third)
 
     def alpha(self, z: Tensor) -> Tensor:
         """What the loss of target ``z`` is multiplied by."""
@@ -182,28 +184,30 @@ def logit_loss(
     avg_factor: Tensor | float | None,
     formula: str,
     parameters: Parameters,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
 ) -> Tensor:
     """The operator behind the losses of logits; ``iouloss.functional`` documents them."""
     check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction)
-    dense = targets.dtype != torch.int64
     dtype = compute_dtype(logits, targets)
-    x = logits.to(dtype)
-    if dense:
+    x, kept = logits.to(dtype), None
+    if are_dense(targets, logits):
         z = targets.to(dtype)
+        if ignore_index is not None:
+            kept = (z if targets.is_floating_point() else targets.long()) != ignore_index
     else:
-        if avg_factor is None and reduction == "mean":
-            avg_factor = kept_elements(logits, targets, ignore_index)
-        kept = (targets != ignore_index)[..., None]
-        x = torch.where(kept, x, 0.0)
+        index = targets.long()  # before it is compared: -100 is no number of a uint8
+        kept = (index != (IGNORED if ignore_index is None else ignore_index))[..., None]
         # An index that is no class matches no column: background.
-        z = (targets[..., None] == torch.arange(logits.shape[-1], device=logits.device)).to(dtype)
-        z = z if scores is None else torch.where(z * kept != 0, scores[..., None].to(dtype), 0.0)
-    loss = FORMULAS[formula](x, z, parameters.to(dtype))
+        hot = index[..., None] == torch.arange(logits.shape[-1], device=logits.device)
+        z = hot.to(dtype) if scores is None else torch.where(hot, scores[..., None].to(dtype), 0.0)
     if weight is not None and weight.shape != logits.shape:
         weight = weight[..., None]
-    if not dense:
-        loss = torch.where(kept, loss, 0.0)
-        weight = None if weight is None else torch.where(kept, weight, 0.0)
+    if kept is None:
+        return reduce_loss(FORMULAS[formula](x, z, parameters.to(dtype)), weight, avg_factor, reduction)
+    if avg_factor is None and reduction == "mean":
+        avg_factor = kept.expand(x.shape).sum()
+    x, z = torch.where(kept, x, 0.0), torch.where(kept, z, 0.0)
+    loss = torch.where(kept, FORMULAS[formula](x, z, parameters.to(dtype)), 0.0)
+    weight = None if weight is None else torch.where(kept, weight, 0.0)
     return reduce_loss(loss, weight, avg_factor, reduction)

@@ -2,15 +2,16 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .checks import (
+    INTEGRAL,
     check_avg_factor,
     check_choice,
     check_devices,
     check_floating,
     check_fraction,
+    check_ignore_index,
     check_int,
     check_not_negative,
     check_number,
@@ -54,13 +55,13 @@ def check_row_loss(
     check_fraction("label_smoothing", label_smoothing)
     check_number("poly_epsilon", poly_epsilon, "a finite number")
     check_positive("temperature", temperature)
-    check_int("ignore_index", ignore_index)
+    check_ignore_index(ignore_index)
     check_int("class_dim", class_dim)
     check_floating(logits=logits)
     if formula in ("distribution_focal", "kl_div"):
         check_floating(targets=targets)
-    elif formula != "entropy" and targets.dtype != torch.int64:
-        raise TypeError(f"targets: got dtype {targets.dtype}, wants int64 (class indices)")
+    elif formula != "entropy" and targets.dtype not in INTEGRAL:
+        raise TypeError(f"targets: got dtype {targets.dtype}, wants an integer dtype (class indices)")
     check_floating(weight=weight)
     check_floating(**{weights_name: class_weight})
     _check_row_shapes(logits, targets, weight, class_weight, formula, class_dim, weights_name)

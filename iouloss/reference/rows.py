@@ -4,16 +4,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .common import compute_dtype, reduce_loss
+from .common import IGNORED, compute_dtype, reduce_loss
 from .row_checks import check_row_loss
 
 
-def kept_weight(
-    logits: Tensor, targets: Tensor, class_weight: Tensor | None, ignore_index: int, class_dim: int
-) -> Tensor:
-    """The weights of the classes of the rows that count, added up; their number without weights."""
-    count = logits.shape[class_dim]
-    kept = (targets >= 0) & (targets < count) & (targets != ignore_index)
+def kept_weight(logits: Tensor, targets: Tensor, kept: Tensor, class_weight: Tensor | None) -> Tensor:
+    """The weights of the classes of the rows that are kept, added up; their number without weights."""
     if class_weight is None:
         return kept.sum()
     weights = class_weight.detach().to(compute_dtype(logits, class_weight))
@@ -126,7 +122,7 @@ def row_loss(
     label_smoothing: float,
     poly_epsilon: float,
     temperature: float,
-    ignore_index: int,
+    ignore_index: int | None,
     class_dim: int,
     reduction: str,
 ) -> Tensor:
@@ -159,10 +155,11 @@ def row_loss(
     if formula == "kl_div":
         q = targets.to(dtype).movedim(class_dim, -1)
         return reduce_loss(kl_terms(x, q, temperature), weight, avg_factor, reduction)
+    targets = targets.long()  # before they are compared: -100 is no number of a uint8
+    kept = (targets >= 0) & (targets < x.shape[-1]) & (targets != (IGNORED if ignore_index is None else ignore_index))
     if avg_factor is None and reduction == "mean":
         counted = class_weight if formula == "cross_entropy" else None
-        avg_factor = kept_weight(logits, targets, counted, ignore_index, class_dim)
-    kept = (targets >= 0) & (targets < x.shape[-1]) & (targets != ignore_index)
+        avg_factor = kept_weight(logits, targets, kept, counted)
     x = torch.where(kept[..., None], x, 0.0)
     weights = torch.full((x.shape[-1],), alpha, dtype=dtype, device=x.device)
     if class_weight is not None:
