@@ -14,7 +14,7 @@ from torch import Tensor
 
 from . import _backend, reference
 from .reference.boxes import kept_boxes
-from .reference.checks import INTEGRAL, check_box_loss, check_logit_loss, check_regression_loss
+from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters
 from .reference.region_checks import check_region_loss
 from .reference.row_checks import check_row_loss
@@ -49,9 +49,9 @@ def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor |
     return torch.full((), avg_factor, dtype=torch.float64, device=device)
 
 
-def _explain(error: TypeError, check: Callable[..., None], *arguments: Any) -> None:
-    """Where the binding refused the type of an argument, say which and why."""
-    if "incompatible function arguments" in str(error):
+def _explain(error: Exception, check: Callable[..., None], *arguments: Any) -> None:
+    """Where the binding refused the type of an argument, or torch its layout, say which and why."""
+    if isinstance(error, NotImplementedError) or "incompatible function arguments" in str(error):
         check(*arguments)
 
 
@@ -75,7 +75,7 @@ def dispatch(
         return loss
     try:
         loss = getattr(_extension, name)(*arguments)
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:
         _explain(error, check)
         raise
     return loss
@@ -154,7 +154,10 @@ def _kept_weight(
     if class_weight is not None and class_weight.shape != (logits.shape[class_dim],):
         return None
     operators = torch.ops.iouloss if _is_compiling() else _extension
-    kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
+    try:
+        kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
+    except NotImplementedError:  # of a sparse tensor and its like
+        return None
     return kept
 
 
@@ -171,8 +174,11 @@ def logit_loss(
 ) -> Tensor:
     """A loss of logits and their targets; ``iouloss.functional`` documents them."""
     given = avg_factor
-    if avg_factor is None and reduction == "mean":
-        avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
+    if avg_factor is None:
+        if reduction == "mean":
+            avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
+    elif not isinstance(avg_factor, Tensor):
+        check_avg_factor(avg_factor, reduction)
     alpha1, alpha0, gamma, second, third, alpha_per_class, complement = parameters
     gamma_per_class, exponent = _split(gamma)
     return dispatch(
@@ -233,9 +239,12 @@ def row_loss(
     options = (alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction)
     given = (logits, targets, weight, avg_factor, class_weight, formula, *options)
     constants = (targets, weight, avg_factor, class_weight)
-    if avg_factor is None and reduction == "mean" and formula in ("softmax_focal", "cross_entropy"):
-        counted = class_weight if formula == "cross_entropy" else None
-        avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row")
+    if avg_factor is None:
+        if reduction == "mean" and formula in ("softmax_focal", "cross_entropy"):
+            counted = class_weight if formula == "cross_entropy" else None
+            avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row")
+    elif not isinstance(avg_factor, Tensor):
+        check_avg_factor(avg_factor, reduction)
     return dispatch(
         "row_loss",
         (logits, targets, weight, *divisors(avg_factor, logits), class_weight, formula, *options),

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_fraction, check_not_negative, check_per_class
+from ..reference.checks import check_bool, check_fraction, check_not_negative, check_per_class
 from ..reference.logits import Parameters
 
 
@@ -34,7 +34,7 @@ def binary_cross_entropy_loss(
         check_per_class("pos_weight", pos_weight, logits)
         per_class = pos_weight
     elif pos_weight is not None:
-        check_not_negative("pos_weight", pos_weight)
+        check_not_negative("pos_weight", pos_weight, ", a tensor [C] or None")
         alpha1 *= pos_weight
     parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0, per_class)
     formula = "binary_cross_entropy"
@@ -67,6 +67,7 @@ def asymmetric_loss(
     check_not_negative("gamma_neg", gamma_neg)
     check_not_negative("gamma_pos", gamma_pos)
     check_fraction("margin", margin)
+    check_bool("differentiable_focus", differentiable_focus)
     parameters = Parameters(1.0, 1.0, gamma_pos, gamma_neg, margin)
     formula = "asymmetric_attached" if differentiable_focus else "asymmetric"
     return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)

@@ -93,10 +93,8 @@ def sigmoid_focal_loss(
     """
     check_not_negative("gamma", gamma)
     check_bool("smooth_all", smooth_all)
-    formula = "square_focal" if gamma == 2 else "focal"
-    if label_smoothing != 0:
-        check_fraction("label_smoothing", label_smoothing)
-        formula = "smooth_focal"
+    check_fraction("label_smoothing", label_smoothing)
+    formula = "smooth_focal" if label_smoothing != 0 else "square_focal" if gamma == 2 else "focal"
     parameters = _balanced(alpha, gamma, label_smoothing, float(smooth_all))
     return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
@@ -149,10 +147,13 @@ def poly1_focal_loss(
     """
     check_not_negative("gamma", gamma)
     check_number("epsilon", epsilon, "a finite number")
+    check_bool("balance_epsilon", balance_epsilon)
     if alpha is not None:
         check_fraction("alpha", alpha, " or None")
     alphas = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
     added1, added0 = (epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in alphas)
+    for each in (added1, added0):
+        check_number("epsilon / alpha", each, "a finite number")
     parameters = Parameters(*alphas, gamma, added1, added0)
     return _ops.logit_loss("poly_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 
@@ -182,6 +183,7 @@ def equalized_focal_loss(
     """
     check_positive("gamma", gamma)
     check_not_negative("scale", scale)
+    check_not_negative("gamma + scale", gamma + scale)
     check_tensors(balance=balance)
     check_per_class("balance", balance, logits)
     parameters = _balanced(alpha, balance.detach(), scale, gamma + scale, divisor=gamma)
@@ -242,6 +244,7 @@ def varifocal_loss(
     """
     check_not_negative("alpha", alpha)
     check_not_negative("gamma", gamma)
+    check_bool("iou_weighted", iou_weighted)
     parameters = Parameters(1.0, alpha, 0.0, gamma, float(iou_weighted))
     return _ops.logit_loss("varifocal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
 

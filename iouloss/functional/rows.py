@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
+from ..reference.checks import check_fraction, check_not_negative, check_number, check_positive
 
 
 def softmax_focal_loss(
@@ -62,6 +63,10 @@ def softmax_focal_loss(
         >>> softmax_focal_loss(logits, classes, class_dim=1).backward()
     """
     per_class = isinstance(alpha, Tensor)
+    if alpha is not None and not per_class:
+        check_not_negative("alpha", alpha, ", a tensor [C] or None")
+    check_not_negative("gamma", gamma)
+    check_fraction("label_smoothing", label_smoothing)
     return _ops.row_loss(
         logits,
         targets,
@@ -127,6 +132,8 @@ def cross_entropy_loss(
         >>> logits = torch.randn(8, 80, requires_grad=True)
         >>> cross_entropy_loss(logits, torch.randint(0, 80, (8,)), label_smoothing=0.1).backward()
     """
+    check_fraction("label_smoothing", label_smoothing)
+    check_number("poly_epsilon", poly_epsilon, "a finite number")
     return _ops.row_loss(
         logits,
         targets,
@@ -233,6 +240,7 @@ def kl_div_loss(
         >>> teacher, student = torch.randn(8, 80), torch.randn(8, 80, requires_grad=True)
         >>> kl_div_loss(student, (teacher / 4).softmax(-1), temperature=4.0).backward()
     """
+    check_positive("temperature", temperature)
     if reduction == "batchmean" and avg_factor is None and isinstance(logits, Tensor) and logits.ndim > 0:
         reduction, avg_factor = "mean", logits.shape[0]
     return _ops.row_loss(logits, targets, weight, avg_factor, "kl_div", reduction, class_dim, temperature=temperature)

@@ -35,6 +35,9 @@ FORMULAS = (
 )
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INTEGRAL = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # of float32's normal numbers
+IN_RANGE = " in float32's range"
+OPTIONAL = ("weight", "scores")  # tensors that may be None
 
 
 def check_box_loss(
@@ -80,7 +83,7 @@ def check_logit_loss(
     reduction: Any,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of a loss of logits deserve, if any."""
-    check_tensors(logits=logits, targets=targets, weight=weight)
+    check_tensors(logits=logits, targets=targets, weight=weight, scores=scores)
     check_reduction(reduction)
     check_ignore_index(ignore_index)
     check_floating(logits=logits)
@@ -113,52 +116,89 @@ def check_regression_loss(pred: Any, target: Any, weight: Any, avg_factor: Any, 
 def check_fraction(name: str, value: Any, otherwise: str = "") -> None:
     """Raise unless ``value`` is a number in [0, 1]; ``otherwise`` says what else the argument may be."""
     wants = f"a number in [0, 1]{otherwise}"
-    if not isinstance(value, (int, float, Real)):
-        raise TypeError(f"{name}: got {kind_of(value)}, wants {wants}")
-    if not 0 <= float(value) <= 1:
-        raise ValueError(f"{name}: got {float(value)}, wants {wants}")
+    if not 0 <= _number(name, value, wants) <= 1:
+        raise ValueError(f"{name}: got {_shown(value)}, wants {wants}")
+
+
+def check_number(name: str, value: Any, wants: str) -> None:
+    """Raise unless ``value`` is a finite number, and one for float32 too, whatever the dtype of the tensors."""
+    number = _number(name, value, wants)
+    if not -LARGEST <= number <= LARGEST:  # not math.isfinite, which a traced number does not know
+        finite = -math.inf < number < math.inf
+        raise ValueError(f"{name}: got {_shown(value)}, wants {wants}{IN_RANGE if finite else ''}")
+
+
+def check_not_negative(name: str, value: Any, otherwise: str = "") -> None:
+    """Raise unless ``value`` is a finite number >= 0; ``otherwise`` says what else the argument may be."""
+    wants = f"a finite number >= 0{otherwise}"
+    check_number(name, value, wants)
+    if value < 0:
+        raise ValueError(f"{name}: got {_shown(value)}, wants {wants}")
 
 
 def check_positive(name: str, value: Any) -> None:
     """Raise unless ``value`` is a finite number > 0."""
-    check_number(name, value, "a finite number > 0")
-    if value <= 0:
-        raise ValueError(f"{name}: got {float(value)}, wants a finite number > 0")
+    wants = "a finite number > 0"
+    check_number(name, value, wants)
+    if value < SMALLEST:
+        raise ValueError(f"{name}: got {_shown(value)}, wants {wants}{IN_RANGE if value > 0 else ''}")
+
+
+def _number(name: str, value: Any, wants: str) -> float:
+    """``value`` as a number to be compared with floats."""
+    if isinstance(value, (int, float)):
+        return value
+    if not isinstance(value, Real):
+        raise TypeError(f"{name}: got {kind_of(value)}, wants {wants}")
+    return _as_float(value)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _shown(value: Any) -> str:
+    number = _as_float(value)
+    return f"{number}" if isinstance(value, float) or abs(number) < math.inf else "a number beyond float64's range"
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Raise ValueError unless ``value`` is one of ``choices``."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: got {value!r}, wants one of {', '.join(map(repr, choices))}")
 
 
 def check_tensors(**tensors: Any) -> None:
-    """Raise unless each is a tensor; ``weight`` may be None."""
+    """Raise unless each is a tensor of the ordinary kind; some may be None."""
     for name, value in tensors.items():
-        if not isinstance(value, Tensor) and not (name == "weight" and value is None):
+        if value is None and name in OPTIONAL:
+            continue
+        if not isinstance(value, Tensor):
             raise TypeError(f"{name}: got {kind_of(value)}, wants a torch.Tensor")
+        check_strided(name, value)
+
+
+def check_strided(name: str, tensor: Tensor) -> None:
+    """Raise if the tensor is not simply numbers with strides."""
+    kind: str | None = None
+    what: Any = tensor.layout
+    if tensor.is_nested:
+        kind = "nested"
+    elif tensor.is_quantized:
+        kind, what = "quantised", tensor.dtype
+    elif what != torch.strided:
+        kind = "sparse" if "sparse" in str(what) else "mkldnn"
+    if kind is not None:
+        raise TypeError(f"{name}: got a {kind} tensor ({what}), wants a dense (strided) one")
 
 
 def check_reduction(reduction: Any) -> None:
     """Raise unless it is a reduction."""
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ValueError(f"reduction: got {reduction!r}, wants 'mean', 'sum' or 'none'")
-
-
-def check_number(name: str, value: Any, wants: str) -> None:
-    """Raise unless ``value`` is a finite number."""
-    if not isinstance(value, (int, float, Real)):
-        raise TypeError(f"{name}: got {kind_of(value)}, wants {wants}")
-    if not -math.inf < float(value) < math.inf:  # not math.isfinite, which a traced number does not know
-        raise ValueError(f"{name}: got {float(value)}, wants {wants}")
-
-
-def check_not_negative(name: str, value: Any) -> None:
-    """Raise unless ``value`` is a finite number >= 0."""
-    wants = "a finite number >= 0"
-    check_number(name, value, wants)
-    if value < 0:
-        raise ValueError(f"{name}: got {float(value)}, wants {wants}")
 
 
 def check_eps_mode(eps_mode: Any, formula: str) -> None:
@@ -185,6 +225,7 @@ def _check_mask(mask: Any, pred: Tensor) -> None:
         return
     if not isinstance(mask, Tensor):
         raise TypeError(f"mask: got {kind_of(mask)}, wants a torch.Tensor")
+    check_strided("mask", mask)
     if mask.dtype not in (torch.bool, torch.int64):
         raise TypeError(f"mask: got dtype {mask.dtype}, wants torch.bool (a mask) or torch.int64 (indices)")
     if mask.dtype == torch.bool:
@@ -254,6 +295,7 @@ def check_per_class(name: str, option: Any, logits: Any) -> None:
     """Raise unless the option, where it is a tensor, has a number for each class of the logits."""
     if not isinstance(option, Tensor) or not isinstance(logits, Tensor):
         return
+    check_strided(name, option)
     check_floating(**{name: option})
     if logits.ndim == 0:
         raise ValueError("logits: got shape [], wants [..., C]")
@@ -282,9 +324,11 @@ def check_avg_factor(avg_factor: Any, reduction: str) -> None:
     if reduction != "mean":
         raise ValueError(f"avg_factor: got reduction {reduction!r}, wants 'mean'")
     if not isinstance(avg_factor, Tensor):
-        if not isinstance(avg_factor, (int, float, Real)):
-            raise TypeError(f"avg_factor: got {kind_of(avg_factor)}, wants a number or a tensor of one element")
+        number = _number("avg_factor", avg_factor, "a number or a tensor of one element")
+        if number != 0 and not SMALLEST <= abs(number) <= LARGEST:
+            raise ValueError(f"avg_factor: got {_shown(avg_factor)}, wants 0 or a finite number{IN_RANGE}")
         return
+    check_strided("avg_factor", avg_factor)
     if avg_factor.numel() != 1:
         raise ValueError(f"avg_factor: got shape {shape_of(avg_factor)}, wants a tensor of one element")
     if avg_factor.dtype == torch.bool or avg_factor.is_complex():

@@ -10,15 +10,13 @@ from .checks import (
     check_choice,
     check_devices,
     check_floating,
-    check_fraction,
     check_ignore_index,
     check_int,
-    check_not_negative,
-    check_number,
-    check_positive,
     check_reduction,
     check_shape,
+    check_strided,
     check_tensors,
+    kind_of,
     shape_of,
 )
 
@@ -41,20 +39,20 @@ def check_row_loss(
     class_dim: Any,
     reduction: Any,
 ) -> None:
-    """Raise the ValueError or TypeError that the arguments of ``row_loss`` deserve, if any."""
+    """Raise the ValueError or TypeError that the arguments of ``row_loss`` deserve, if any.
+
+    The functions of ``iouloss.functional.rows`` check the numbers.
+    """
     weights_name = "alpha" if formula == "softmax_focal" else "class_weight"
     check_tensors(logits=logits, weight=weight)
     if formula != "entropy":
         check_tensors(targets=targets)
     if class_weight is not None:
-        check_tensors(**{weights_name: class_weight})
+        if not isinstance(class_weight, Tensor):
+            raise TypeError(f"{weights_name}: got {kind_of(class_weight)}, wants a tensor [C] or None")
+        check_strided(weights_name, class_weight)
     check_choice("formula", formula, FORMULAS)
     check_reduction(reduction)
-    check_not_negative("alpha", alpha)
-    check_not_negative("gamma", gamma)
-    check_fraction("label_smoothing", label_smoothing)
-    check_number("poly_epsilon", poly_epsilon, "a finite number")
-    check_positive("temperature", temperature)
     check_ignore_index(ignore_index)
     check_int("class_dim", class_dim)
     check_floating(logits=logits)
