@@ -161,6 +161,11 @@ def _kept_weight(
     return kept
 
 
+def _classes_last(tensor: Any, class_dim: int, dims: int) -> Any:
+    """A tensor of each logit with the classes in the last dimension; one of each row, or none, as it is."""
+    return tensor if tensor is None or tensor.ndim < dims else tensor.movedim(class_dim, -1)
+
+
 def logit_loss(
     formula: str,
     logits: Tensor,
@@ -171,8 +176,18 @@ def logit_loss(
     avg_factor: Tensor | float | None,
     ignore_index: int | None,
     reduction: str,
+    class_dim: int = -1,
 ) -> Tensor:
     """A loss of logits and their targets; ``iouloss.functional`` documents them."""
+    if class_dim != -1:
+        check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction, class_dim)
+        by_class = parameters.alpha_per_class is not None or isinstance(parameters.gamma, Tensor)
+        if by_class or any(x is not None and x.ndim < logits.ndim for x in (targets, weight)):
+            moved = (_classes_last(x, class_dim, logits.ndim) for x in (logits, targets, weight))
+            logits, targets, weight = moved
+            options = (scores, weight, avg_factor, ignore_index, reduction)
+            loss = logit_loss(formula, logits, targets, parameters, *options)
+            return loss.movedim(-1, class_dim) if reduction == "none" else loss
     given = avg_factor
     if avg_factor is None:
         if reduction == "mean":

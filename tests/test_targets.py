@@ -145,7 +145,80 @@ def test_targets_that_are_ignored_get_no_gradient(backend: Backend) -> None:
     assert z.grad.isfinite().all() and torch.equal(z.grad == 0, z == 7)
 
 
-def test_compiled_losses_ignore_alike(backend: Backend) -> None:
+# ------------------------------------------------------------------------------------- classes in another dimension
+
+
+def moved(value: Any, to: int) -> Any:
+    """What has four dimensions, with its last one, the classes, brought to another place."""
+    return value.movedim(-1, to) if isinstance(value, Tensor) and value.ndim == 4 else value
+
+
+@by_class
+@pytest.mark.parametrize("dim", [1, -4])
+@pytest.mark.parametrize("kind", ["dense", "dense, row weights", "dense, weights", "indices", "indices, row weights"])
+def test_classes_in_another_dimension(backend: Backend, case: Case, dim: int, kind: str) -> None:
+    x, z, each = (uniform(2, 3, 4, 5, seed=seed).to(backend.device) for seed in range(3))
+    x = 8 * x - 4
+    index = (torch.arange(24).reshape(2, 3, 4) % 7 - 1).int().to(backend.device)
+    options: dict[str, Any] = {"ignore_index": 4} if "indices" in kind else {}
+    if "weights" in kind:
+        options["weight"] = each[..., 0] if "row" in kind else each
+    if kind == "indices" and case.name == "quality_focal_loss":
+        options["scores"] = each[..., 1]
+    if case.name == "sigmoid_focal_loss":
+        options["alpha"] = torch.linspace(0.1, 0.9, 5, dtype=torch.float64, device=backend.device)
+    if case.name == "binary_cross_entropy_loss" and "pos_weight" not in case.options:
+        options["pos_weight"] = torch.linspace(0.5, 3, 5, dtype=torch.float64, device=backend.device)
+    targets = index if "indices" in kind else z
+    want = results(case, x, targets, **options)
+    there = {name: moved(value, dim) for name, value in options.items()}
+    for layout in (moved(x, dim), moved(x, dim).contiguous()):
+        got = results(case, layout, moved(targets, dim), class_dim=dim, **there)
+        assert got[0].shape == got[1].shape == layout.shape
+        same(got, [moved(w, dim) for w in want], rtol=1e-9)
+
+
+def test_parameters_of_classes_in_another_dimension(backend: Backend) -> None:
+    x, z = (uniform(2, 3, 4, seed=seed).to(backend.device) for seed in (0, 1))
+    weight = z[:, 0]
+    for loss, option in (
+        (iouloss.equalized_focal_loss, {"balance": torch.tensor([0.0, 0.5, 1.0], device=backend.device)}),
+        (iouloss.binary_entropy_loss, {"weight": weight}),
+    ):
+        targets = () if loss is iouloss.binary_entropy_loss else (z,)
+        last = [tensor.movedim(1, -1) for tensor in targets]
+        got = evaluate(lambda x, f=loss, t=targets, o=option: f(x, *t, class_dim=1, reduction="none", **o), x)
+        want = evaluate(lambda x, f=loss, t=last, o=option: f(x, *t, reduction="none", **o), x.movedim(1, -1))
+        same(got, [w.movedim(-1, 1) for w in want])
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"class_dim": 4}, ValueError, "class_dim: got 4, wants a dimension of the logits, -4 to 3"),
+        ({"class_dim": 1.0}, TypeError, "class_dim: got float, wants an int"),
+        (
+            {"targets": torch.zeros(2, 3, dtype=torch.int64)},
+            ValueError,
+            "targets: got shape [2, 3], wants [2, 5, 3, 4] (dense) or [2, 3, 4] (class indices, where 0 is the first "
+            "class)",
+        ),
+        ({"weight": torch.ones(2, 5, 3)}, ValueError, "weight: got shape [2, 5, 3], wants [2, 5, 3, 4] or [2, 3, 4]"),
+        ({"alpha": torch.ones(4)}, ValueError, "alpha: got shape [4], wants [5]"),
+    ],
+    ids=str,
+)
+def test_errors_name_the_callers_shapes(
+    backend: Backend, options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    given = {"logits": torch.zeros(2, 5, 3, 4), "targets": torch.zeros(2, 5, 3, 4), "class_dim": 1} | options
+    given = {name: x.to(backend.device) if isinstance(x, Tensor) else x for name, x in given.items()}
+    with pytest.raises(error) as caught:
+        iouloss.sigmoid_focal_loss(**given)
+    assert str(caught.value) == message
+
+
+def test_compiled_losses_are_the_eager_ones(backend: Backend) -> None:
     torch._dynamo.reset()
     x, z = numbers(6, 3)
     z[::2] = 255
@@ -154,6 +227,7 @@ def test_compiled_losses_ignore_alike(backend: Backend) -> None:
 
     def loss(x: Tensor) -> Tensor:
         dense = iouloss.quality_focal_loss(x, z, ignore_index=255)
-        return dense + iouloss.sigmoid_focal_loss(x, index) + iouloss.cross_entropy_loss(x, index, ignore_index=7)
+        first = iouloss.sigmoid_focal_loss(x, index[:3], class_dim=0, reduction="none").sum()
+        return dense + first + iouloss.cross_entropy_loss(x, index, ignore_index=7)
 
     same(evaluate(torch.compile(loss, fullgraph=True, backend="aot_eager"), x), evaluate(loss, x))

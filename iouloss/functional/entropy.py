@@ -17,6 +17,7 @@ def binary_cross_entropy_loss(
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Binary cross entropy of logits: ``a * z * softplus(-x) + b * (1 - z) * softplus(x)``.
 
@@ -31,14 +32,16 @@ def binary_cross_entropy_loss(
         check_fraction("alpha", alpha, " or None")
         alpha1, alpha0 = alpha, 1 - alpha
     if isinstance(pos_weight, Tensor):
-        check_per_class("pos_weight", pos_weight, logits)
+        check_per_class("pos_weight", pos_weight, logits, class_dim)
         per_class = pos_weight
     elif pos_weight is not None:
         check_not_negative("pos_weight", pos_weight, ", a tensor [C] or None")
         alpha1 *= pos_weight
     parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0, per_class)
     formula = "binary_cross_entropy"
-    return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+    return _ops.logit_loss(
+        formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )
 
 
 def asymmetric_loss(
@@ -53,6 +56,7 @@ def asymmetric_loss(
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
     ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Asymmetric loss of many labels: ``z * (1 - p)**gamma_pos * softplus(-x) - (1 - z) * m**gamma_neg * log(1 - m)``.
 
@@ -70,7 +74,9 @@ def asymmetric_loss(
     check_bool("differentiable_focus", differentiable_focus)
     parameters = Parameters(1.0, 1.0, gamma_pos, gamma_neg, margin)
     formula = "asymmetric_attached" if differentiable_focus else "asymmetric"
-    return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+    return _ops.logit_loss(
+        formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )
 
 
 def binary_entropy_loss(
@@ -79,6 +85,7 @@ def binary_entropy_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Entropy of ``p = sigmoid(x)``: ``-p * log(p) - (1 - p) * log(1 - p) = softplus(x) - x * p``, in [0, ln 2].
 
@@ -87,4 +94,6 @@ def binary_entropy_loss(
     """
     parameters = Parameters(1.0, 1.0, 0.0, 0.0, 0.0)
     targets = logits.detach() if isinstance(logits, Tensor) else logits  # not looked at
-    return _ops.logit_loss("binary_entropy", logits, targets, parameters, None, weight, avg_factor, None, reduction)
+    return _ops.logit_loss(
+        "binary_entropy", logits, targets, parameters, None, weight, avg_factor, None, reduction, class_dim
+    )

@@ -81,23 +81,24 @@ def check_logit_loss(
     parameters: Any,
     ignore_index: Any,
     reduction: Any,
+    class_dim: Any = -1,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of a loss of logits deserve, if any."""
     check_tensors(logits=logits, targets=targets, weight=weight, scores=scores)
     check_reduction(reduction)
     check_ignore_index(ignore_index)
     check_floating(logits=logits)
-    dense = are_dense(targets, logits)
+    check_class_dim(class_dim, logits)
+    dense = are_dense(targets, logits, class_dim)
     check_floating(weight=weight, scores=scores)
     for name, option in (("alpha", parameters.alpha_per_class), ("gamma", parameters.gamma)):
-        check_per_class(name, option, logits)
-    rows = logits.shape[:-1]
+        check_per_class(name, option, logits, class_dim)
     if dense:
         if scores is not None:
             raise ValueError("scores: got dense targets, wants class indices")
     else:
-        check_shape("scores", scores, rows)
-    check_weight(weight, logits)
+        check_shape("scores", scores, rows_of(logits, class_dim))
+    check_weight(weight, logits, class_dim)
     check_devices("logits", logits, targets=targets, scores=scores, weight=weight, avg_factor=avg_factor)
     check_avg_factor(avg_factor, reduction)
 
@@ -250,6 +251,14 @@ def check_ignore_index(ignore_index: Any) -> None:
         raise ValueError("ignore_index: got more than 64 bits, wants an int of 64 bits")
 
 
+def check_class_dim(class_dim: Any, logits: Tensor) -> None:
+    """Raise unless ``class_dim`` is a dimension of the logits."""
+    check_int("class_dim", class_dim)
+    dims = max(logits.ndim, 1)  # the last one of a number is taken as torch takes it
+    if not -dims <= class_dim < dims:
+        raise ValueError(f"class_dim: got {class_dim}, wants a dimension of the logits, {-dims} to {dims - 1}")
+
+
 def check_bool(name: str, value: Any) -> None:
     """Raise unless ``value`` is a bool."""
     if not isinstance(value, bool):
@@ -265,9 +274,7 @@ def are_dense(targets: Tensor, logits: Tensor, class_dim: int = -1) -> bool:
         raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating or an integer dtype")
     if targets.shape == logits.shape:
         return True
-    rows = shape_of(logits)
-    if rows:
-        del rows[class_dim]
+    rows = rows_of(logits, class_dim)
     if (not rows and not logits.ndim) or shape_of(targets) != rows:
         first = "the one class: target 1" if logits.ndim and logits.shape[class_dim] == 1 else "the first class"
         indices = f" or {rows} (class indices, where 0 is {first})" if logits.ndim else ""
@@ -291,7 +298,7 @@ def check_shape(name: str, tensor: Tensor | None, shape: Iterable[int], owner: s
         raise ValueError(f"{name}: got shape {shape_of(tensor)}, wants {owner}{list(shape)}")
 
 
-def check_per_class(name: str, option: Any, logits: Any) -> None:
+def check_per_class(name: str, option: Any, logits: Any, class_dim: Any = -1) -> None:
     """Raise unless the option, where it is a tensor, has a number for each class of the logits."""
     if not isinstance(option, Tensor) or not isinstance(logits, Tensor):
         return
@@ -299,15 +306,16 @@ def check_per_class(name: str, option: Any, logits: Any) -> None:
     check_floating(**{name: option})
     if logits.ndim == 0:
         raise ValueError("logits: got shape [], wants [..., C]")
-    check_shape(name, option, logits.shape[-1:])
+    check_class_dim(class_dim, logits)
+    check_shape(name, option, [logits.shape[class_dim]])
     check_devices("logits", logits, **{name: option})
 
 
-def check_weight(weight: Tensor | None, tensor: Tensor) -> None:
+def check_weight(weight: Tensor | None, tensor: Tensor, class_dim: int = -1) -> None:
     """Raise unless there is one weight for each number, or one for each row of them."""
-    rows = tensor.shape[:-1]
-    if weight is not None and weight.shape != tensor.shape and (tensor.ndim == 0 or weight.shape != rows):
-        raise ValueError(f"weight: got shape {shape_of(weight)}, wants {shape_of(tensor)} or {list(rows)}")
+    rows = rows_of(tensor, class_dim)
+    if weight is not None and weight.shape != tensor.shape and (tensor.ndim == 0 or shape_of(weight) != rows):
+        raise ValueError(f"weight: got shape {shape_of(weight)}, wants {shape_of(tensor)} or {rows}")
 
 
 def check_devices(first: str, tensor: Tensor, **others: Any) -> None:
@@ -337,6 +345,14 @@ def check_avg_factor(avg_factor: Any, reduction: str) -> None:
 
 def shape_of(tensor: Tensor) -> list[int]:
     return list(tensor.shape)
+
+
+def rows_of(tensor: Tensor, class_dim: int) -> list[int]:
+    """The shape without the classes."""
+    rows = shape_of(tensor)
+    if rows:
+        del rows[class_dim]
+    return rows
 
 
 def kind_of(value: Any) -> str:

@@ -8,6 +8,7 @@ from .checks import (
     INTEGRAL,
     check_avg_factor,
     check_choice,
+    check_class_dim,
     check_devices,
     check_floating,
     check_ignore_index,
@@ -17,6 +18,7 @@ from .checks import (
     check_strided,
     check_tensors,
     kind_of,
+    rows_of,
     shape_of,
 )
 
@@ -77,17 +79,13 @@ def _check_row_shapes(
     class_dim: int,
     weights_name: str,
 ) -> None:
-    dims = logits.ndim
-    if dims == 0:
+    if logits.ndim == 0:
         raise ValueError("logits: got shape [], wants [..., C]")
-    if not -dims <= class_dim < dims:
-        wants = f"a dimension of the logits, {-dims} to {dims - 1}"
-        raise ValueError(f"class_dim: got {class_dim}, wants {wants}")
+    check_class_dim(class_dim, logits)
     classes = logits.shape[class_dim]
     if classes == 0:
         raise ValueError(f"logits: got shape {shape_of(logits)}, wants at least one class")
-    rows = shape_of(logits)
-    del rows[class_dim]
+    rows = rows_of(logits, class_dim)
     check_shape("targets", targets, logits.shape if formula == "kl_div" else rows)
     check_shape("weight", weight, rows)
     check_shape(weights_name, class_weight, [classes])
