@@ -21,6 +21,17 @@ def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, denominator))
 
 
+def bounded(x: Tensor) -> Tensor:
+    """The largest numbers in place of infinities. Not by a clamp, which has no gradient at NaN."""
+    largest = torch.finfo(x.dtype).max
+    return torch.where(x > largest, largest, torch.where(x < -largest, -largest, x))
+
+
+def times(factor: Tensor, value: Tensor) -> Tensor:
+    """The product, in which a factor of 0 outweighs an infinity."""
+    return factor * torch.where(factor == 0, bounded(value), value)
+
+
 def smooth_l1(x: Tensor, beta: float) -> Tensor:
     """x**2 / (2 beta) where x < beta, else x - beta / 2."""
     near = x < beta

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .checks import are_dense, check_logit_loss
-from .common import IGNORED, compute_dtype, reduce_loss
+from .common import IGNORED, bounded, compute_dtype, reduce_loss, times
 
 
 class Parameters(NamedTuple):
@@ -55,12 +55,18 @@ class Logit:
 
     def cross_entropy(self, z: Tensor | float) -> Tensor:
         """z softplus(-x) + (1 - z) softplus(x) = log(1 + e) + wrong |x|"""
-        return torch.log1p(self.e) + self.wrong(z) * self.magnitude
+        return torch.log1p(self.e) + times(self.wrong(z), self.magnitude)
 
     def error(self, z: Tensor | float) -> Tensor:
         """z sigmoid(-x) + (1 - z) sigmoid(x) = (wrong + (1 - wrong) e) / (1 + e)"""
         wrong = self.wrong(z)
         return (wrong + (1 - wrong) * self.e) / (1 + self.e)
+
+    def focus(self, z: Tensor, gamma: Tensor | float) -> Tensor:
+        """error(z)**gamma, exp(-gamma |x|) where the error is too small for a number but its power need not be."""
+        error = self.error(z)
+        tiny = (error < torch.finfo(error.dtype).tiny) & (self.wrong(z) == 0)
+        return torch.where(tiny, torch.exp(-gamma * bounded(self.magnitude)), _power(error, gamma))
 
 
 def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
@@ -75,14 +81,14 @@ def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
 def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """alpha_t q^gamma BCE with q the error of the probability"""
     logit = Logit(x)
-    return p.alpha(z) * _power(logit.error(z), p.gamma) * logit.cross_entropy(z)
+    return times(p.alpha(z) * _power(logit.error(z), p.gamma), logit.cross_entropy(z))
 
 
 def _equalized_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """The balance of the classes in the place of gamma: the exponent is third - second balance, and a factor, too."""
     gamma = p.third - p.second * p.gamma
     loss, largest = gamma * _focal(x, z, p._replace(gamma=gamma)), torch.finfo(x.dtype).max
-    return torch.where(loss > largest, largest, loss)  # the factor may be larger than 1
+    return torch.where((loss > largest) & ~x.isinf(), largest, loss)  # the factor may be larger than 1
 
 
 def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
@@ -90,49 +96,48 @@ def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     logit = Logit(x)
     smooth = z * (1 - p.second) + p.second / 2
     label = smooth if p.third else z
-    return p.alpha(label) * _power(logit.error(label), p.gamma) * logit.cross_entropy(smooth)
+    return times(p.alpha(label) * logit.focus(label, p.gamma), logit.cross_entropy(smooth))
 
 
 def _focal_star(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """softplus(-(gamma x_t + beta)) / gamma"""
-    largest = torch.finfo(x.dtype).max
-    u = p.gamma * (1 - 2 * z) * x - p.second
-    # Not clamp(), which gives NaN a gradient of 0.
-    u = torch.where(u > largest, largest, torch.where(u < -largest, -largest, u))
-    return p.alpha(z) * Logit(u).cross_entropy(0.0) / p.gamma
+    u = times(p.gamma * (1 - 2 * z), x) - p.second
+    u = torch.where(x.isinf(), u, bounded(u))
+    return times(p.alpha(z), Logit(u).cross_entropy(0.0)) / p.gamma
 
 
 def _poly_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """The focal loss and epsilon_t q^(gamma + 1)"""
     logit = Logit(x)
     error, epsilon = logit.error(z), p.alpha1 * p.second * z + p.alpha0 * p.third * (1 - z)
-    return _power(error, p.gamma) * (p.alpha(z) * logit.cross_entropy(z) + epsilon * error)
+    return _power(error, p.gamma) * (times(p.alpha(z), logit.cross_entropy(z)) + epsilon * error)
 
 
 def _quality_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """|z - p|^beta BCE"""
     logit = Logit(x)
     distance = ((1 - z) * logit.error(0.0) - z * logit.error(1.0)).abs()
-    return p.alpha(z) * _power(distance, p.second) * logit.cross_entropy(z)
+    return times(p.alpha(z) * _power(distance, p.second), logit.cross_entropy(z))
 
 
 def _varifocal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     logit = Logit(x)
-    positive = p.alpha1 * (z if p.third else torch.ones_like(z)) * logit.cross_entropy(z)
-    negative = p.alpha0 * _power(logit.error(0.0), p.second) * logit.cross_entropy(0.0)
+    positive = times(p.alpha1 * (z if p.third else torch.ones_like(z)), logit.cross_entropy(z))
+    negative = times(p.alpha0 * _power(logit.error(0.0), p.second), logit.cross_entropy(0.0))
     return torch.where(z > 0, positive, negative)
 
 
 def _gaussian_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     logit = Logit(x)
-    peak = p.alpha1 * _power(logit.error(1.0), p.second) * logit.cross_entropy(1.0)
-    off = p.alpha0 * _power(1 - z, p.third) * _power(logit.error(0.0), p.second) * logit.cross_entropy(0.0)
+    peak = times(p.alpha1 * _power(logit.error(1.0), p.second), logit.cross_entropy(1.0))
+    penalty = p.alpha0 * _power(1 - z, p.third)
+    off = times(penalty * _power(logit.error(0.0), p.second), logit.cross_entropy(0.0))
     return torch.where(z == 1, peak, off)
 
 
 def _binary_cross_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     logit = Logit(x)
-    return p.alpha1 * z * logit.cross_entropy(1.0) + p.alpha0 * (1 - z) * logit.cross_entropy(0.0)
+    return times(p.alpha1 * z, logit.cross_entropy(1.0)) + times(p.alpha0 * (1 - z), logit.cross_entropy(0.0))
 
 
 def _asymmetric(x: Tensor, z: Tensor, p: Parameters, attached: bool = False) -> Tensor:
@@ -146,7 +151,7 @@ def _asymmetric(x: Tensor, z: Tensor, p: Parameters, attached: bool = False) -> 
         focus = focus[0].detach(), focus[1].detach()
     rest = torch.where(beyond, logit.error(1.0) + p.third, 1.0)
     cost = logit.cross_entropy(0.0) if p.third == 0 else -torch.log(rest)
-    return p.alpha1 * z * focus[0] * logit.cross_entropy(1.0) + p.alpha0 * (1 - z) * focus[1] * cost
+    return times(p.alpha1 * z, focus[0] * logit.cross_entropy(1.0)) + times(p.alpha0 * (1 - z), focus[1] * cost)
 
 
 def _asymmetric_attached(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
@@ -156,7 +161,8 @@ def _asymmetric_attached(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 def _binary_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """softplus(x) - x p = log(1 + e) + |x| e / (1 + e)"""
     logit = Logit(x)
-    return p.alpha0 * (torch.log1p(logit.e) + logit.magnitude * logit.e / (1 + logit.e))
+    magnitude = torch.where(logit.magnitude > 1000, 0.0, logit.magnitude)  # beyond it e is 0
+    return p.alpha0 * (torch.log1p(logit.e) + magnitude * logit.e / (1 + logit.e))
 
 
 FORMULAS: dict[str, Callable[[Tensor, Tensor, Parameters], Tensor]] = {

@@ -1,10 +1,12 @@
 """The losses on rows of logits in plain PyTorch, in forms that neither cancel nor overflow."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .common import IGNORED, compute_dtype, reduce_loss
+from .common import IGNORED, bounded, compute_dtype, reduce_loss, times
 from .row_checks import check_row_loss
 
 
@@ -16,23 +18,19 @@ def kept_weight(logits: Tensor, targets: Tensor, kept: Tensor, class_weight: Ten
     return torch.where(kept, weights[torch.where(kept, targets, 0)], 0.0).sum()
 
 
-def bounded(x: Tensor) -> Tensor:
-    """The largest numbers in place of infinities. Not by a clamp, which has no gradient at NaN."""
-    largest = torch.finfo(x.dtype).max
-    return torch.where(x > largest, largest, torch.where(x < -largest, -largest, x))
-
-
 def log_odds(x: Tensor, chosen: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """logsumexp(others) - own, for the one chosen class of each row; and its parts: the largest and the log-sum."""
     largest = torch.where(chosen, torch.finfo(x.dtype).min, x.detach()).amax(-1, keepdim=True)
-    powers = torch.where(chosen, 0.0, torch.exp(torch.where(chosen, largest, x) - largest))
+    absent = chosen | (x == -math.inf)
+    powers = torch.where(absent, 0.0, torch.exp(torch.where(absent, largest, x) - largest))
     total = powers.sum(-1)
     lowest = torch.finfo(x.dtype).min / 4
     log_total = torch.where(total > 0, torch.log(torch.where(total > 0, total, 1.0)), lowest)
     # A NaN is neither greater than 0 nor a reason for the lowest number.
     log_total = torch.where(total.isnan(), total, log_total)
     largest = largest.squeeze(-1)
-    return bounded((largest - own) + log_total), largest, log_total
+    y = (largest - own) + log_total
+    return torch.where(own == -math.inf, y, bounded(y)), largest, log_total
 
 
 def class_terms(
@@ -52,19 +50,23 @@ def class_terms(
     y, largest, log_others = log_odds(x, chosen, own)
     weight = weights[index]
     entropy = -logsigmoid(-y)
-    each = (1 - smoothing) * weight * entropy
+    each = times((1 - smoothing) * weight, entropy)
+    impossible = x == -math.inf
     if smoothing > 0:
         shares = smoothing / x.shape[-1] * weights
         of_others = torch.where(chosen, 0.0, shares)
         above = log_others - logsigmoid(y)  # logsumexp(all) over the largest
-        below = bounded(largest[..., None] - torch.where(chosen, largest[..., None], x))
-        each = each + shares[index] * entropy + (of_others * below).sum(-1) + of_others.sum(-1) * above
+        below = largest[..., None] - torch.where(chosen, largest[..., None], x)
+        below = torch.where(impossible, below, bounded(below))
+        each = each + times(shares[index], entropy) + times(of_others, below).sum(-1) + of_others.sum(-1) * above
     if poly != 0:
         each = each + poly * weight * torch.sigmoid(y)
     if gamma == 0:
         return each
     most = torch.finfo(x.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
-    return torch.exp(gamma * logsigmoid(y)) * torch.where(each > most, most, each)
+    each = torch.where((each > most) & ~impossible.any(-1), most, each)
+    # Beyond 1000 the factor is 1. Its derivative is 0, and stays so beside an infinity.
+    return times(torch.exp(gamma * logsigmoid(torch.where(y > 1000, 1000.0, y))), each)
 
 
 def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
@@ -76,15 +78,24 @@ def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
     near = (low + (beyond > 0.5)).long()
     far = (low + (beyond <= 0.5)).long().clamp(max=bins - 1)
     share = torch.where(beyond > 0.5, 1 - beyond, beyond)
+    # The further one, where the nearer has no probability, so that one logarithm alone is infinite.
+    swapped = x.detach().gather(-1, near[..., None]).squeeze(-1) == -math.inf
+    near, far, share = (
+        torch.where(swapped, far, near),
+        torch.where(swapped, near, far),
+        torch.where(swapped, 1 - share, share),
+    )
     own, other = (x.gather(-1, i[..., None]).squeeze(-1) for i in (near, far))
     chosen = torch.arange(bins, device=x.device) == near[..., None]
-    return -logsigmoid(-log_odds(x, chosen, own)[0]) + share * bounded(own - other)
+    apart = torch.where(own == -math.inf, 0.0, own - other)
+    apart = torch.where(other == -math.inf, apart, bounded(apart))
+    return -logsigmoid(-log_odds(x, chosen, own)[0]) + times(share, apart)
 
 
 def log_softmax_parts(x: Tensor, cold: float) -> tuple[Tensor, Tensor, Tensor]:
     """How far each logit is below the largest, the softmax, and the log-sum-exp over the largest."""
     largest = x.detach().amax(-1, keepdim=True)
-    below = bounded(bounded(largest - x) * cold)
+    below = torch.where(x == -math.inf, (largest - x) * cold, bounded(bounded(largest - x) * cold))
     powers = torch.exp(-below)
     first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, x.detach().argmax(-1, keepdim=True), True)
     others = torch.where(first, 0.0, powers).sum(-1)
@@ -100,14 +111,14 @@ def kl_terms(x: Tensor, targets: Tensor, temperature: float) -> Tensor:
     # As good as 0 where its logarithm would be that of a number below the normal ones.
     nothing = targets.abs() < (2.0**-120 if x.dtype == torch.float32 else 2.0**-1000)
     log_q = torch.log(torch.where(nothing, 1.0, targets))
-    divergence = (targets * (log_q + below)).sum(-1) + targets.sum(-1) * log_total
-    return bounded(temperature**2 * divergence)
+    divergence = temperature**2 * (times(targets, log_q + below).sum(-1) + targets.sum(-1) * log_total)
+    return torch.where((x == -math.inf).any(-1), divergence, bounded(divergence))
 
 
 def entropy_terms(x: Tensor) -> Tensor:
     """The entropy of softmax(x)."""
     below, p, log_total = log_softmax_parts(x, 1.0)
-    return log_total + (p * below).sum(-1)
+    return log_total + times(p, below).sum(-1)
 
 
 def row_loss(
