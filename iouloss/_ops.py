@@ -17,7 +17,7 @@ from .reference.boxes import kept_boxes
 from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters
 from .reference.region_checks import check_region_loss
-from .reference.row_checks import check_row_loss
+from .reference.row_checks import BY_CLASS, check_row_loss
 
 _extension: Any = _backend.extension
 _has_cuda = _backend.has_cuda
@@ -250,12 +250,18 @@ def row_loss(
     temperature: float = 1.0,
     ignore_index: int | None = None,
 ) -> Tensor:
-    """A loss on rows of logits; the functions of ``iouloss.functional.rows`` document them."""
+    """A loss on rows of logits; the functions of ``iouloss.functional.rows`` document them.
+
+    The kernels know class indices, places and the probabilities of the KL divergence: the dense targets of the other
+    losses are served by the reference, on every device.
+    """
     options = (alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction)
     given = (logits, targets, weight, avg_factor, class_weight, formula, *options)
+    if formula in BY_CLASS and targets is not None and not _are_indices(targets, logits):
+        return reference.row_loss(*given)
     constants = (targets, weight, avg_factor, class_weight)
     if avg_factor is None:
-        if reduction == "mean" and formula in ("softmax_focal", "cross_entropy"):
+        if reduction == "mean" and formula in BY_CLASS:
             counted = class_weight if formula == "cross_entropy" else None
             avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row")
     elif not isinstance(avg_factor, Tensor):

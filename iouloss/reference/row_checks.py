@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from .checks import (
-    INTEGRAL,
+    are_dense,
     check_avg_factor,
     check_choice,
     check_class_dim,
@@ -22,7 +22,8 @@ from .checks import (
     shape_of,
 )
 
-FORMULAS = ("softmax_focal", "cross_entropy", "distribution_focal", "kl_div", "entropy")
+BY_CLASS = ("softmax_focal", "cross_entropy")
+FORMULAS = (*BY_CLASS, "distribution_focal", "kl_div", "entropy")
 
 
 def check_row_loss(
@@ -60,11 +61,9 @@ def check_row_loss(
     check_floating(logits=logits)
     if formula in ("distribution_focal", "kl_div"):
         check_floating(targets=targets)
-    elif formula != "entropy" and targets.dtype not in INTEGRAL:
-        raise TypeError(f"targets: got dtype {targets.dtype}, wants an integer dtype (class indices)")
     check_floating(weight=weight)
     check_floating(**{weights_name: class_weight})
-    _check_row_shapes(logits, targets, weight, class_weight, formula, class_dim, weights_name)
+    _check_row_shapes(logits, targets, weight, class_weight, formula, class_dim, weights_name, ignore_index)
     others = {"targets": targets, "weight": weight, weights_name: class_weight, "avg_factor": avg_factor}
     check_devices("logits", logits, **others)
     check_avg_factor(avg_factor, reduction)
@@ -78,6 +77,7 @@ def _check_row_shapes(
     formula: str,
     class_dim: int,
     weights_name: str,
+    ignore_index: int | None,
 ) -> None:
     if logits.ndim == 0:
         raise ValueError("logits: got shape [], wants [..., C]")
@@ -86,6 +86,11 @@ def _check_row_shapes(
     if classes == 0:
         raise ValueError(f"logits: got shape {shape_of(logits)}, wants at least one class")
     rows = rows_of(logits, class_dim)
-    check_shape("targets", targets, logits.shape if formula == "kl_div" else rows)
+    if formula in BY_CLASS:
+        assert targets is not None  # for the type checker
+        if are_dense(targets, logits, class_dim) and ignore_index is not None:
+            raise ValueError(f"ignore_index: got {ignore_index} for dense targets, wants None")
+    else:
+        check_shape("targets", targets, logits.shape if formula == "kl_div" else rows)
     check_shape("weight", weight, rows)
     check_shape(weights_name, class_weight, [classes])

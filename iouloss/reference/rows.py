@@ -33,6 +33,38 @@ def log_odds(x: Tensor, chosen: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Te
     return torch.where(own == -math.inf, y, bounded(y)), largest, log_total
 
 
+def each_log_odds(x: Tensor) -> Tensor:
+    """logsumexp(others) - own, for every class of each row.
+
+    The others of all classes but the largest have at least half of the sum, which each may be taken from.
+    """
+    place = x.detach().argmax(-1, keepdim=True)
+    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, place, True)
+    own = x.gather(-1, place)
+    impossible, largest = x == -math.inf, own.detach()
+    powers = torch.where(impossible, 0.0, torch.exp(torch.where(impossible, largest, x) - largest))
+    others = powers.sum(-1, keepdim=True) - torch.where(first, 0.0, powers)
+    y = (largest - x) + torch.log(others)
+    y = torch.where(impossible, y, bounded(y))
+    return torch.where(first, log_odds(x, first, own.squeeze(-1))[0][..., None], y)
+
+
+def settled(loss: Tensor, x: Tensor) -> Tensor:
+    """The loss of each row, whose logits are ``x``: infinite only where one of them is -inf."""
+    return torch.where((x == -math.inf).any(-1), loss, bounded(loss))
+
+
+def focused(each: Tensor, y: Tensor, gamma: float, may_be_infinite: Tensor) -> Tensor:
+    """``each`` times u**gamma, u = sigmoid(y)."""
+    if gamma == 0:
+        return each
+    most = torch.finfo(y.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
+    each = torch.where((each > most) & ~may_be_infinite, most, each)
+    # Beyond 1000 the factor is 1, without a derivative. Beside an infinity it has none either, which would be infinite.
+    y = torch.where((y > 1000) | (each == math.inf), y.detach().clamp(max=1000.0), y)
+    return times(torch.exp(gamma * logsigmoid(y)), each)
+
+
 def class_terms(
     x: Tensor,
     index: Tensor,
@@ -61,12 +93,28 @@ def class_terms(
         each = each + times(shares[index], entropy) + times(of_others, below).sum(-1) + of_others.sum(-1) * above
     if poly != 0:
         each = each + poly * weight * torch.sigmoid(y)
-    if gamma == 0:
-        return each
-    most = torch.finfo(x.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
-    each = torch.where((each > most) & ~impossible.any(-1), most, each)
-    # Beyond 1000 the factor is 1. Its derivative is 0, and stays so beside an infinity.
-    return times(torch.exp(gamma * logsigmoid(torch.where(y > 1000, 1000.0, y))), each)
+    return focused(each, y, gamma, impossible.any(-1))
+
+
+def probability_terms(x: Tensor, q: Tensor, weights: Tensor, smoothing: float, poly: float) -> Tensor:
+    """sum_c w_c (q'_c -log p_c + poly q_c (1 - p_c)) with the smoothed probabilities q' of the classes."""
+    y = each_log_odds(x)
+    smooth = (1 - smoothing) * q + smoothing / x.shape[-1]
+    loss = times(weights * smooth, -logsigmoid(-y)).sum(-1)
+    if poly != 0:
+        loss = loss + poly * (weights * q * torch.sigmoid(y)).sum(-1)
+    return settled(loss, x)
+
+
+def multi_hot_terms(x: Tensor, z: Tensor, weights: Tensor, gamma: float, smoothing: float) -> Tensor:
+    """sum_c z_c times the focal loss of class c."""
+    y = each_log_odds(x)
+    entropy = -logsigmoid(-y)
+    each = times((1 - smoothing) * weights, entropy)
+    if smoothing > 0:
+        each = each + times(smoothing / x.shape[-1] * weights, entropy).sum(-1, keepdim=True)
+    each = focused(each, y, gamma, (x == -math.inf).any(-1, keepdim=True))
+    return settled(times(z, each).sum(-1), x)
 
 
 def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
@@ -112,7 +160,7 @@ def kl_terms(x: Tensor, targets: Tensor, temperature: float) -> Tensor:
     nothing = targets.abs() < (2.0**-120 if x.dtype == torch.float32 else 2.0**-1000)
     log_q = torch.log(torch.where(nothing, 1.0, targets))
     divergence = temperature**2 * (times(targets, log_q + below).sum(-1) + targets.sum(-1) * log_total)
-    return torch.where((x == -math.inf).any(-1), divergence, bounded(divergence))
+    return settled(divergence, x)
 
 
 def entropy_terms(x: Tensor) -> Tensor:
@@ -154,27 +202,31 @@ def row_loss(
         class_dim,
         reduction,
     )
-    by_class = formula in ("softmax_focal", "cross_entropy")
-    given = logits if by_class or targets is None else targets
-    dtype = compute_dtype(logits, given)
+    dtype = compute_dtype(logits, logits if targets is None else targets)
     x = logits.to(dtype).movedim(class_dim, -1)
     if formula == "entropy":
         return reduce_loss(entropy_terms(x), weight, avg_factor, reduction)
     assert targets is not None  # for the type checker
     if formula == "distribution_focal":
         return reduce_loss(distribution_terms(x, targets.to(dtype)), weight, avg_factor, reduction)
-    if formula == "kl_div":
+    weights = torch.full((x.shape[-1],), alpha, dtype=dtype, device=x.device)
+    if class_weight is not None:
+        weights = weights * class_weight.to(dtype)
+    if targets.ndim == logits.ndim:
         q = targets.to(dtype).movedim(class_dim, -1)
-        return reduce_loss(kl_terms(x, q, temperature), weight, avg_factor, reduction)
+        if formula == "kl_div":
+            loss = kl_terms(x, q, temperature)
+        elif formula == "cross_entropy":
+            loss = probability_terms(x, q, weights, label_smoothing, poly_epsilon)
+        else:
+            loss = multi_hot_terms(x, q, weights, gamma, label_smoothing)
+        return reduce_loss(loss, weight, avg_factor, reduction)
     targets = targets.long()  # before they are compared: -100 is no number of a uint8
     kept = (targets >= 0) & (targets < x.shape[-1]) & (targets != (IGNORED if ignore_index is None else ignore_index))
     if avg_factor is None and reduction == "mean":
         counted = class_weight if formula == "cross_entropy" else None
         avg_factor = kept_weight(logits, targets, kept, counted)
     x = torch.where(kept[..., None], x, 0.0)
-    weights = torch.full((x.shape[-1],), alpha, dtype=dtype, device=x.device)
-    if class_weight is not None:
-        weights = weights * class_weight.to(dtype)
     loss = class_terms(x, torch.where(kept, targets, 0), weights, gamma, label_smoothing, poly_epsilon)
     loss = torch.where(kept, loss, 0.0)
     weight = None if weight is None else torch.where(kept, weight, 0.0)
