@@ -12,7 +12,6 @@ from torch import Tensor, nn
 # The arguments of the functions that ``forward`` takes, in its order. All others are options, which the module holds.
 TENSORS = ("pred", "target", "logits", "targets", "balance", "weight", "avg_factor", "mask", "scores", "pixel_weight")
 
-_CLASSES = 4  # of an example; boxes have as many numbers
 _MOST_DIMENSIONS = 64  # torch's limit
 
 
@@ -135,7 +134,7 @@ def _try_out(function: Callable[..., Tensor], required: list[str], options: dict
                 function(**{name: tensors[name] for name in required}, **given)
                 return
             except (TypeError, ValueError) as error:
-                if not str(error).startswith("target"):  # else others may fit
+                if not str(error).startswith("targets:"):  # else others may fit
                     raise
         function(**{name: last[name] for name in required}, **given)
 
@@ -143,13 +142,13 @@ def _try_out(function: Callable[..., Tensor], required: list[str], options: dict
 def _examples(options: dict[str, Any]) -> list[dict[str, Tensor]]:
     """The smallest tensors that fit the options, with each kind of targets: dense, class indices, places in a row."""
     zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
-    classes = next((x.shape[-1] for x in options.values() if isinstance(x, Tensor) and x.ndim), _CLASSES)
+    classes = next((x.shape[-1] if x.ndim else 1 for x in options.values() if isinstance(x, Tensor)), 1)
     class_dim = options.get("class_dim", -1)
     if not isinstance(class_dim, int) or not -_MOST_DIMENSIONS <= class_dim < _MOST_DIMENSIONS:
         class_dim = -1  # the function refuses it
     rows = [1] * max(1, class_dim, -class_dim - 1)
     shape = [*rows, 1]
     shape[class_dim] = classes
-    dense = zeros(shape)
-    tensors = {"pred": dense, "logits": dense, "balance": zeros(classes)}
-    return [{**tensors, "target": each, "targets": each} for each in (dense, zeros(rows).long(), zeros(rows))]
+    boxes, logits = zeros(1, 4), zeros(shape)
+    tensors = {"pred": boxes, "target": boxes, "logits": logits, "balance": zeros(classes)}
+    return [{**tensors, "targets": targets} for targets in (logits, zeros(rows).long(), zeros(rows))]
