@@ -142,7 +142,7 @@ def _try_out(function: Callable[..., Tensor], required: list[str], options: dict
 def _examples(options: dict[str, Any]) -> list[dict[str, Tensor]]:
     """The smallest tensors that fit the options, with each kind of targets: dense, class indices, places in a row."""
     zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
-    classes = next((x.shape[-1] if x.ndim else 1 for x in options.values() if isinstance(x, Tensor)), 1)
+    classes = next((x.shape[-1] if x.ndim else 1 for x in options.values() if isinstance(x, Tensor)), 2)
     class_dim = options.get("class_dim", -1)
     if not isinstance(class_dim, int) or not -_MOST_DIMENSIONS <= class_dim < _MOST_DIMENSIONS:
         class_dim = -1  # the function refuses it
