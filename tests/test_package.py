@@ -69,12 +69,12 @@ def test_box_modules(backend: Backend, module: type) -> None:
     for name, value in options.items():
         assert f"{name}={value!r}" in repr(loss)
     kind = re.sub("^(focal|bounded)", r"\1_", module.__name__.removesuffix("Loss").lower())
-    assert torch.equal(iouloss.BoxLoss(kind, **options)(pred, target, weight, 3), expected)
-    assert torch.equal(iouloss.BoxLoss(kind)(pred, target), module()(pred, target))
+    assert torch.equal(iouloss.BoxLoss(kind=kind, **options)(pred, target, weight, 3), expected)
+    assert torch.equal(iouloss.BoxLoss(kind=kind)(pred, target), module()(pred, target))
 
 
 def test_box_loss_module() -> None:
-    assert repr(iouloss.BoxLoss("cdiou", base="iou", lambda_=2.0)) == (
+    assert repr(iouloss.BoxLoss(kind="cdiou", base="iou", lambda_=2.0)) == (
         "BoxLoss(kind='cdiou', reduction='mean', fmt='xyxy', eps=None, eps_mode='torchvision', base='iou', lambda_=2.0)"
     )
 
