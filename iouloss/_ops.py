@@ -252,8 +252,12 @@ def region_loss(
     *options: Any,
 ) -> Tensor:
     """A loss of regions; the functions of ``iouloss.functional.regions`` document them."""
-    named = (kind, "none" if activation is None else activation, *options)
-    given = (logits, targets, weight, class_weight, avg_factor, *named)
+    *named, ignore_index, reduction, pixel_weight, soft_labels = options
+    named = [kind, "none" if activation is None else activation, *named, ignore_index, reduction]
+    given = (logits, targets, weight, class_weight, avg_factor, *named, pixel_weight, soft_labels)
+    dense = getattr(targets, "shape", None) == getattr(logits, "shape", None)
+    if soft_labels is not False or pixel_weight is not None or (dense and ignore_index is not None):
+        return reference.region_loss(*given)
     return dispatch(
         "region_loss",
         (logits, targets, weight, class_weight, *divisors(avg_factor, logits), *named),

@@ -20,6 +20,7 @@ from .checks import (
     check_tensors,
     shape_of,
 )
+from .region_checks import check_number_of_classes
 
 FORMULAS = ("softmax_focal", "cross_entropy", "distribution_focal", "kl_div", "entropy")
 
@@ -87,6 +88,8 @@ def _check_row_shapes(
     classes = logits.shape[class_dim]
     if classes == 0:
         raise ValueError(f"logits: got shape {shape_of(logits)}, wants at least one class")
+    if formula == "distribution_focal":
+        check_number_of_classes(classes)
     rows = shape_of(logits)
     del rows[class_dim]
     check_shape("targets", targets, logits.shape if formula == "kl_div" else rows)
