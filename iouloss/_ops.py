@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _backend, reference
+from . import _backend, _checking, reference
 from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters
@@ -103,6 +103,8 @@ def box_loss(
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
     loss: Tensor
+    if _checking.wanted:
+        _checking.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
     if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
         options = (formula, parameter, reduction, fmt, eps, eps_mode, mask)
         return reference.box_loss(pred, target, weight, avg_factor, *options)
@@ -164,6 +166,8 @@ def logit_loss(
     reduction: str,
 ) -> Tensor:
     """A loss of logits and their targets; ``iouloss.functional`` documents them."""
+    if _checking.wanted:
+        _checking.logit_loss(formula, logits, targets, parameters, scores, weight, avg_factor, ignore_index, reduction)
     given = avg_factor
     if avg_factor is None and reduction == "mean":
         avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
@@ -198,6 +202,8 @@ def regression_loss(
     reduction: str,
 ) -> Tensor:
     """A loss of the difference of two tensors; ``iouloss.functional`` documents them."""
+    if _checking.wanted:
+        _checking.regression_loss(pred, target, weight, avg_factor, reduction)
     options = (formula, gamma, second, third, reduction)
     return dispatch(
         "regression_loss",
@@ -228,6 +234,8 @@ def row_loss(
     """A loss on rows of logits; the functions of ``iouloss.functional.rows`` document them."""
     options = (alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction)
     given = (logits, targets, weight, avg_factor, class_weight, formula, *options)
+    if _checking.wanted:
+        _checking.row_loss(*given)
     constants = (targets, weight, avg_factor, class_weight)
     if avg_factor is None and reduction == "mean" and formula in ("softmax_focal", "cross_entropy"):
         counted = class_weight if formula == "cross_entropy" else None
@@ -255,6 +263,8 @@ def region_loss(
     *named, ignore_index, reduction, pixel_weight, soft_labels = options
     named = [kind, "none" if activation is None else activation, *named, ignore_index, reduction]
     given = (logits, targets, weight, class_weight, avg_factor, *named, pixel_weight, soft_labels)
+    if _checking.wanted:
+        _checking.region_loss(*given)
     dense = getattr(targets, "shape", None) == getattr(logits, "shape", None)
     if soft_labels is not False or pixel_weight is not None or (dense and ignore_index is not None):
         return reference.region_loss(*given)
