@@ -250,19 +250,20 @@ def logit_loss(
     scores: Tensor | None,
     weight: Tensor | None,
     avg_factor: Tensor | float | None,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
+    class_dim: int = -1,
 ) -> None:
     check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction)
     kept = rows = None
     if formula == "binary_entropy":
         pass  # has no targets
-    elif are_dense(targets, logits):
+    elif are_dense(targets, logits, class_dim):
         kept = _dense_kept(targets, ignore_index)
     else:
-        classes = logits.shape[-1]
+        classes = logits.shape[class_dim]
         rows = _indices_kept(targets, classes, ignore_index, background=True)
-        kept = rows[..., None]
+        kept = rows.unsqueeze(class_dim)
         if scores is not None:
             _refuse_outside("scores", scores, 1, rows & (targets >= 0) & (targets < classes))
     _refuse_nan("logits", logits, kept)
@@ -306,7 +307,7 @@ def row_loss(
     label_smoothing: float,
     poly_epsilon: float,
     temperature: float,
-    ignore_index: int,
+    ignore_index: int | None,
     class_dim: int,
     reduction: str,
 ) -> None:
@@ -314,7 +315,9 @@ def row_loss(
     given = (logits, targets, weight, avg_factor, class_weight, formula, *numbers, ignore_index, class_dim, reduction)
     check_row_loss(*given)
     classes, kept = logits.shape[class_dim], None
-    if formula in ("softmax_focal", "cross_entropy"):
+    if formula in ("softmax_focal", "cross_entropy") and are_dense(targets, logits, class_dim):
+        _refuse_outside("targets", targets, 1)
+    elif formula in ("softmax_focal", "cross_entropy"):
         kept = _indices_kept(targets, classes, ignore_index, background=False)
     elif formula == "distribution_focal":
         _refuse_outside("targets", targets, classes - 1, wants="places")
