@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _backend, reference
+from . import _backend, _checking, reference
 from .reference.boxes import kept_boxes
 from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters
@@ -103,6 +103,8 @@ def box_loss(
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
     loss: Tensor
+    if _checking.wanted:
+        _checking.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
     if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
         options = (formula, parameter, reduction, fmt, eps, eps_mode, mask)
         return reference.box_loss(pred, target, weight, avg_factor, *options)
@@ -179,6 +181,9 @@ def logit_loss(
     class_dim: int = -1,
 ) -> Tensor:
     """A loss of logits and their targets; ``iouloss.functional`` documents them."""
+    if _checking.wanted:
+        beside = (scores, weight, avg_factor, ignore_index, reduction, class_dim)
+        _checking.logit_loss(formula, logits, targets, parameters, *beside)
     if class_dim != -1:
         check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction, class_dim)
         by_class = parameters.alpha_per_class is not None or isinstance(parameters.gamma, Tensor)
@@ -223,6 +228,8 @@ def regression_loss(
     reduction: str,
 ) -> Tensor:
     """A loss of the difference of two tensors; ``iouloss.functional`` documents them."""
+    if _checking.wanted:
+        _checking.regression_loss(pred, target, weight, avg_factor, reduction)
     options = (formula, gamma, second, third, reduction)
     return dispatch(
         "regression_loss",
@@ -257,6 +264,8 @@ def row_loss(
     """
     options = (alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction)
     given = (logits, targets, weight, avg_factor, class_weight, formula, *options)
+    if _checking.wanted:
+        _checking.row_loss(*given)
     if formula in BY_CLASS and targets is not None and not _are_indices(targets, logits):
         return reference.row_loss(*given)
     constants = (targets, weight, avg_factor, class_weight)
@@ -286,8 +295,14 @@ def region_loss(
     *options: Any,
 ) -> Tensor:
     """A loss of regions; the functions of ``iouloss.functional.regions`` document them."""
-    named = (kind, "none" if activation is None else activation, *options)
-    given = (logits, targets, weight, class_weight, avg_factor, *named)
+    *named, ignore_index, reduction, pixel_weight, soft_labels = options
+    named = [kind, "none" if activation is None else activation, *named, ignore_index, reduction]
+    given = (logits, targets, weight, class_weight, avg_factor, *named, pixel_weight, soft_labels)
+    if _checking.wanted:
+        _checking.region_loss(*given)
+    dense = getattr(targets, "shape", None) == getattr(logits, "shape", None)
+    if soft_labels is not False or pixel_weight is not None or (dense and ignore_index is not None):
+        return reference.region_loss(*given)
     return dispatch(
         "region_loss",
         (logits, targets, weight, class_weight, *divisors(avg_factor, logits), *named),

@@ -49,7 +49,8 @@ class AsymmetricLoss(Loss):
     margin: float
     differentiable_focus: bool
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    class_dim: int
     def __init__(
         self,
         gamma_neg: float = 4.0,
@@ -58,7 +59,8 @@ class AsymmetricLoss(Loss):
         *,
         differentiable_focus: bool = False,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        class_dim: int = -1,
     ) -> None: ...
     def forward(
         self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
@@ -86,14 +88,16 @@ class BinaryCrossEntropyLoss(Loss):
     pos_weight: Tensor | float | None
     alpha: float | None
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    class_dim: int
     def __init__(
         self,
         pos_weight: Tensor | float | None = None,
         *,
         alpha: float | None = None,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        class_dim: int = -1,
     ) -> None: ...
     def forward(
         self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
@@ -104,7 +108,8 @@ class BinaryEntropyLoss(Loss):
     """The module of :func:`iouloss.functional.binary_entropy_loss`."""
 
     reduction: str
-    def __init__(self, *, reduction: str = "mean") -> None: ...
+    class_dim: int
+    def __init__(self, *, reduction: str = "mean", class_dim: int = -1) -> None: ...
     def forward(
         self, logits: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
     ) -> Tensor: ...
@@ -214,7 +219,7 @@ class CrossEntropyLoss(Loss):
     label_smoothing: float
     poly_epsilon: float
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
     class_dim: int
     def __init__(
         self,
@@ -223,7 +228,7 @@ class CrossEntropyLoss(Loss):
         label_smoothing: float = 0.0,
         poly_epsilon: float = 0.0,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
         class_dim: int = -1,
     ) -> None: ...
     def forward(
@@ -261,7 +266,8 @@ class DiceLoss(Loss):
     per: str
     class_weight: Tensor | None
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    soft_labels: bool
     def __init__(
         self,
         *,
@@ -272,10 +278,16 @@ class DiceLoss(Loss):
         per: str = "image_class",
         class_weight: Tensor | None = None,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        soft_labels: bool = False,
     ) -> None: ...
     def forward(
-        self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+        pixel_weight: Tensor | None = None,
     ) -> Tensor: ...
     __call__ = forward
 
@@ -324,19 +336,21 @@ class EntropyLoss(Loss):
 class EqualizedFocalLoss(Loss):
     """The module of :func:`iouloss.functional.equalized_focal_loss`."""
 
-    alpha: float | None
+    alpha: Tensor | float | None
     gamma: float
     scale: float
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    class_dim: int
     def __init__(
         self,
-        alpha: float | None = 0.25,
+        alpha: Tensor | float | None = 0.25,
         gamma: float = 2.0,
         scale: float = 8.0,
         *,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        class_dim: int = -1,
     ) -> None: ...
     def forward(
         self,
@@ -394,7 +408,8 @@ class FocalStarLoss(Loss):
     gamma: float
     beta: float
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    class_dim: int
     def __init__(
         self,
         alpha: Tensor | float | None = None,
@@ -402,7 +417,8 @@ class FocalStarLoss(Loss):
         beta: float = 1.0,
         *,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        class_dim: int = -1,
     ) -> None: ...
     def forward(
         self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
@@ -421,7 +437,8 @@ class FocalTverskyLoss(Loss):
     per: str
     class_weight: Tensor | None
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    soft_labels: bool
     def __init__(
         self,
         *,
@@ -434,10 +451,16 @@ class FocalTverskyLoss(Loss):
         per: str = "image_class",
         class_weight: Tensor | None = None,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        soft_labels: bool = False,
     ) -> None: ...
     def forward(
-        self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+        pixel_weight: Tensor | None = None,
     ) -> Tensor: ...
     __call__ = forward
 
@@ -467,7 +490,17 @@ class GaussianFocalLoss(Loss):
     alpha: float
     beta: float
     reduction: str
-    def __init__(self, alpha: float = 2.0, beta: float = 4.0, *, reduction: str = "mean") -> None: ...
+    ignore_index: int | None
+    class_dim: int
+    def __init__(
+        self,
+        alpha: float = 2.0,
+        beta: float = 4.0,
+        *,
+        reduction: str = "mean",
+        ignore_index: int | None = None,
+        class_dim: int = -1,
+    ) -> None: ...
     def forward(
         self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
     ) -> Tensor: ...
@@ -482,7 +515,8 @@ class GeneralizedDiceLoss(Loss):
     per: str
     class_weight: Tensor | None
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    soft_labels: bool
     def __init__(
         self,
         *,
@@ -492,10 +526,16 @@ class GeneralizedDiceLoss(Loss):
         per: str = "image",
         class_weight: Tensor | None = None,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        soft_labels: bool = False,
     ) -> None: ...
     def forward(
-        self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+        pixel_weight: Tensor | None = None,
     ) -> Tensor: ...
     __call__ = forward
 
@@ -577,7 +617,8 @@ class Poly1FocalLoss(Loss):
     gamma: float
     balance_epsilon: bool
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    class_dim: int
     def __init__(
         self,
         epsilon: float = 1.0,
@@ -586,7 +627,8 @@ class Poly1FocalLoss(Loss):
         *,
         balance_epsilon: bool = False,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        class_dim: int = -1,
     ) -> None: ...
     def forward(
         self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
@@ -598,8 +640,11 @@ class QualityFocalLoss(Loss):
 
     beta: float
     reduction: str
-    ignore_index: int
-    def __init__(self, beta: float = 2.0, *, reduction: str = "mean", ignore_index: int = -100) -> None: ...
+    ignore_index: int | None
+    class_dim: int
+    def __init__(
+        self, beta: float = 2.0, *, reduction: str = "mean", ignore_index: int | None = None, class_dim: int = -1
+    ) -> None: ...
     def forward(
         self,
         logits: Tensor,
@@ -618,7 +663,8 @@ class SigmoidFocalLoss(Loss):
     label_smoothing: float
     smooth_all: bool
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    class_dim: int
     def __init__(
         self,
         alpha: Tensor | float | None = 0.25,
@@ -627,7 +673,8 @@ class SigmoidFocalLoss(Loss):
         label_smoothing: float = 0.0,
         smooth_all: bool = False,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        class_dim: int = -1,
     ) -> None: ...
     def forward(
         self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
@@ -651,7 +698,7 @@ class SoftmaxFocalLoss(Loss):
     alpha: Tensor | float | None
     gamma: float
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
     label_smoothing: float
     class_dim: int
     def __init__(
@@ -660,7 +707,7 @@ class SoftmaxFocalLoss(Loss):
         gamma: float = 2.0,
         *,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
         label_smoothing: float = 0.0,
         class_dim: int = -1,
     ) -> None: ...
@@ -680,7 +727,8 @@ class TverskyLoss(Loss):
     per: str
     class_weight: Tensor | None
     reduction: str
-    ignore_index: int
+    ignore_index: int | None
+    soft_labels: bool
     def __init__(
         self,
         *,
@@ -692,10 +740,16 @@ class TverskyLoss(Loss):
         per: str = "image_class",
         class_weight: Tensor | None = None,
         reduction: str = "mean",
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
+        soft_labels: bool = False,
     ) -> None: ...
     def forward(
-        self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+        pixel_weight: Tensor | None = None,
     ) -> Tensor: ...
     __call__ = forward
 
@@ -706,8 +760,17 @@ class VarifocalLoss(Loss):
     gamma: float
     iou_weighted: bool
     reduction: str
+    ignore_index: int | None
+    class_dim: int
     def __init__(
-        self, alpha: float = 0.75, gamma: float = 2.0, *, iou_weighted: bool = True, reduction: str = "mean"
+        self,
+        alpha: float = 0.75,
+        gamma: float = 2.0,
+        *,
+        iou_weighted: bool = True,
+        reduction: str = "mean",
+        ignore_index: int | None = None,
+        class_dim: int = -1,
     ) -> None: ...
     def forward(
         self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None

@@ -21,6 +21,7 @@ from .checks import (
     rows_of,
     shape_of,
 )
+from .region_checks import check_number_of_classes
 
 BY_CLASS = ("softmax_focal", "cross_entropy")
 FORMULAS = (*BY_CLASS, "distribution_focal", "kl_div", "entropy")
@@ -85,6 +86,8 @@ def _check_row_shapes(
     classes = logits.shape[class_dim]
     if classes == 0:
         raise ValueError(f"logits: got shape {shape_of(logits)}, wants at least one class")
+    if formula == "distribution_focal":
+        check_number_of_classes(classes)
     rows = rows_of(logits, class_dim)
     if formula in BY_CLASS:
         assert targets is not None  # for the type checker
