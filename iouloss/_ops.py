@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _backend, reference
+from ._tracing import implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters
@@ -21,7 +22,6 @@ from .reference.row_checks import check_row_loss
 
 _extension: Any = _backend.extension
 _has_cuda = _backend.has_cuda
-_functorch_level = torch._C._functorch.maybe_current_level
 _is_compiling = torch.compiler.is_compiling
 
 
@@ -29,12 +29,12 @@ def _fused(tensor: Any, *constants: Any) -> bool:
     """Whether the extension serves ``tensor``; ``constants`` are what it gives no gradient to."""
     # What is no tensor goes to the reference too: its checks say so. Every test here costs tens of nanoseconds, which
     # a call on few boxes feels; isinstance(None, Tensor) more than the others.
-    if _extension is None or not isinstance(tensor, Tensor):
+    if _extension is None or (type(tensor) is not Tensor and implements_operators(tensor)):
         return False
     for constant in constants:
         if constant is not None and isinstance(constant, Tensor) and constant.requires_grad:
             return False
-    return (tensor.is_cpu or (tensor.is_cuda and _has_cuda)) and _functorch_level() is None
+    return (tensor.is_cpu or (tensor.is_cuda and _has_cuda)) and not is_transformed()
 
 
 def _split(value: Any) -> tuple[Tensor | None, Any]:
