@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _backend, reference
+from . import _backend, _numbers, reference
 from ._tracing import implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
@@ -46,7 +46,7 @@ def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor |
     """A number as a tensor: the compiled graph then holds for every number, such as the size of a batch."""
     if avg_factor is None or isinstance(avg_factor, Tensor):
         return avg_factor
-    return torch.full((), avg_factor, dtype=torch.float64, device=device)
+    return _numbers.as_tensor(avg_factor, device)
 
 
 def _explain(error: TypeError, check: Callable[..., None], *arguments: Any) -> None:
@@ -70,11 +70,9 @@ def dispatch(
     if not _fused(arguments[0], *constants):
         return pure()
     if _is_compiling():
-        operator = getattr(torch.ops.iouloss, name)
-        loss: Tensor = operator(*arguments)
-        return loss
+        return _numbers.call(name, arguments)
     try:
-        loss = getattr(_extension, name)(*arguments)
+        loss: Tensor = getattr(_extension, name)(*arguments)
     except TypeError as error:
         _explain(error, check)
         raise
@@ -111,10 +109,9 @@ def box_loss(
         mask, avg_factor = kept_boxes(pred, mask, avg_factor, reduction)
     if _is_compiling():
         by = _traced(avg_factor, pred.device)
-        loss = torch.ops.iouloss.box_loss(
-            *(pred, target, weight, mask, by, None, formula, parameter, fmt, eps, reduction)
+        return _numbers.call(
+            "box_loss", (pred, target, weight, mask, by, None, formula, parameter, fmt, eps, reduction)
         )
-        return loss
     by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
     try:
         loss = _extension.box_loss(pred, target, weight, mask, by, divisor, formula, parameter, fmt, eps, reduction)
