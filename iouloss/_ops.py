@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _backend, _checking, reference
+from . import _backend, _checking, _numbers, reference
+from ._tracing import implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.logits import Parameters
@@ -21,7 +22,6 @@ from .reference.row_checks import BY_CLASS, check_row_loss
 
 _extension: Any = _backend.extension
 _has_cuda = _backend.has_cuda
-_functorch_level = torch._C._functorch.maybe_current_level
 _is_compiling = torch.compiler.is_compiling
 
 
@@ -29,12 +29,12 @@ def _fused(tensor: Any, *constants: Any) -> bool:
     """Whether the extension serves ``tensor``; ``constants`` are what it gives no gradient to."""
     # What is no tensor goes to the reference too: its checks say so. Every test here costs tens of nanoseconds, which
     # a call on few boxes feels; isinstance(None, Tensor) more than the others.
-    if _extension is None or not isinstance(tensor, Tensor):
+    if _extension is None or (type(tensor) is not Tensor and implements_operators(tensor)):
         return False
     for constant in constants:
         if constant is not None and isinstance(constant, Tensor) and constant.requires_grad:
             return False
-    return (tensor.is_cpu or (tensor.is_cuda and _has_cuda)) and _functorch_level() is None
+    return (tensor.is_cpu or (tensor.is_cuda and _has_cuda)) and not is_transformed()
 
 
 def _split(value: Any) -> tuple[Tensor | None, Any]:
@@ -46,7 +46,7 @@ def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor |
     """A number as a tensor: the compiled graph then holds for every number, such as the size of a batch."""
     if avg_factor is None or isinstance(avg_factor, Tensor):
         return avg_factor
-    return torch.full((), avg_factor, dtype=torch.float64, device=device)
+    return _numbers.as_tensor(avg_factor, device)
 
 
 def _explain(error: Exception, check: Callable[..., None], *arguments: Any) -> None:
@@ -70,11 +70,9 @@ def dispatch(
     if not _fused(arguments[0], *constants):
         return pure()
     if _is_compiling():
-        operator = getattr(torch.ops.iouloss, name)
-        loss: Tensor = operator(*arguments)
-        return loss
+        return _numbers.call(name, arguments)
     try:
-        loss = getattr(_extension, name)(*arguments)
+        loss: Tensor = getattr(_extension, name)(*arguments)
     except (TypeError, NotImplementedError) as error:
         _explain(error, check)
         raise
@@ -113,10 +111,9 @@ def box_loss(
         mask, avg_factor = kept_boxes(pred, mask, avg_factor, reduction)
     if _is_compiling():
         by = _traced(avg_factor, pred.device)
-        loss = torch.ops.iouloss.box_loss(
-            *(pred, target, weight, mask, by, None, formula, parameter, fmt, eps, reduction)
+        return _numbers.call(
+            "box_loss", (pred, target, weight, mask, by, None, formula, parameter, fmt, eps, reduction)
         )
-        return loss
     by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
     try:
         loss = _extension.box_loss(pred, target, weight, mask, by, divisor, formula, parameter, fmt, eps, reduction)

@@ -27,7 +27,10 @@ def layouts(shape: Sequence[int]) -> Any:
         for dim, gap in zip(reversed(order), gaps, strict=True):
             strides[dim] = next_stride * gap
             next_stride *= gap * max(shape[dim], 1)
-        chosen = [{"plain": stride, "expanded": 0, "odd": o}[kind] for stride, kind, o in zip(strides, kinds, odd)]
+        chosen = [
+            {"plain": stride, "expanded": 0, "odd": o}[kind]
+            for stride, kind, o in zip(strides, kinds, odd, strict=True)
+        ]
         return chosen, offset
 
     count = len(shape)

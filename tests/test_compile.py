@@ -10,6 +10,7 @@ import torch
 import torch._dynamo.testing
 from cases import BOX_CASES, BoxCase, evaluate, every_case, random_boxes
 from conftest import EMULATED, KINDS, Backend
+from every_loss import ARGUMENTS, numbers_of
 from torch import Tensor
 
 import iouloss
@@ -113,6 +114,47 @@ def test_inductor(backend: Backend) -> None:
     inputs = [*boxes(backend, dtype=torch.float32), logits]
     compiled = torch.compile(loss, fullgraph=True)
     torch.testing.assert_close(evaluate(compiled, *inputs), evaluate(loss, *inputs), rtol=1e-5, atol=1e-6)
+
+
+def numbers(name: str, step: int) -> dict[str, float]:
+    """A value for each number of a loss, none of which is another's or comes again."""
+    return {option: 0.41 + 0.04 * step + 0.003 * i for i, option in enumerate(numbers_of(name))}
+
+
+@every_kind
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_numbers_that_change_do_not_compile_anew(backend: Backend, name: str) -> None:
+    first, *others = (x if x is None else x.to(backend.device) for x in ARGUMENTS[name])
+    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+
+    def loss(x: Tensor, options: dict[str, float]) -> Tensor:
+        return getattr(iouloss, name)(x, *others, **options)
+
+    compiled = torch.compile(loss, fullgraph=True, backend=counter)
+    for step in range(12):
+        options = numbers(name, step)
+        close(*(evaluate(lambda x, f=f, o=options: f(x, o), first) for f in (compiled, loss)))
+    assert counter.frame_count <= 3
+
+
+@not_emulated
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+@pytest.mark.parametrize("name", ["cdiou_loss", "softmax_focal_loss", "poly1_focal_loss"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_inductor_of_numbers_that_change(backend: Backend, name: str, alone: bool) -> None:
+    first, *others = (x.to(backend.device) for x in ARGUMENTS[name])
+    counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
+
+    def loss(x: Tensor, options: dict[str, float]) -> Tensor:
+        return getattr(iouloss, name)(x, *others, **options)
+
+    compiled = torch.compile(loss, fullgraph=True, backend=counter)
+    for step in range(4):
+        options = numbers(name, step)
+        if alone:
+            options = dict([options.popitem()])
+        close(*(evaluate(lambda x, f=f, o=options: f(x, o), first) for f in (compiled, loss)))
+    assert counter.frame_count == 2
 
 
 @every_kind

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_box_loss
-from .common import FiniteGradient, compute_dtype, divide, reduce_loss, smooth_l1
+from .common import compute_dtype, divide, finite_losses, reduce_loss, smooth_l1
 from .placement import Placement, place
 
 
@@ -315,10 +315,8 @@ def box_loss(
     if mask is not None:
         both = torch.where(mask[..., None], both, 0.0)
         weight = None if weight is None else torch.where(mask, weight, 0.0)
-    boxes, zero = FiniteGradient.apply(both)
-    loss = _evaluate(_measure(boxes, fmt, place(eps_mode, formula, fmt, eps)), formula, parameter)
-    loss = torch.nan_to_num(loss, nan=0.0) + zero
-    loss = torch.where(torch.isfinite(boxes).all(-1), loss, math.nan)
+    placement = place(eps_mode, formula, fmt, eps)
+    loss = finite_losses(lambda boxes: _evaluate(_measure(boxes, fmt, placement), formula, parameter), both)
     return reduce_loss(loss if mask is None else torch.where(mask, loss, 0.0), weight, avg_factor, reduction)
 
 

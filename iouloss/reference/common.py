@@ -1,6 +1,7 @@
 """What the reference losses share: the dtype they compute in, a division that knows 0/0, and the reduction."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -72,6 +73,7 @@ class FiniteGradient(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
         ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, grad_loss: Tensor) -> Tensor:
@@ -79,3 +81,47 @@ class FiniteGradient(torch.autograd.Function):
         finite = torch.isfinite(boxes).all(-1, keepdim=True)
         mended = torch.where(torch.isfinite(grad_loss)[..., None], torch.nan_to_num(grad, nan=0.0), grad)
         return torch.where(finite, mended, math.nan)
+
+
+class _FiniteGradient(FiniteGradient):
+    """With the forward mode's half, which the compiler takes from nobody: what is not finite marks the zero."""
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor) -> tuple[Tensor, Tensor]:
+        (boxes,) = ctx.saved_tensors
+        finite = (torch.isfinite(boxes) & torch.isfinite(tangent)).all(-1)
+        return tangent.clone(), torch.where(finite, 0.0, math.nan).to(tangent.dtype)
+
+
+class _FiniteTangent(torch.autograd.Function):
+    """The sum of a loss and the zero of its numbers; its tangent saturates, and is NaN where the zero is marked."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(loss: Tensor, zero: Tensor) -> Tensor:
+        return loss + zero
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        return grad, grad
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, mark: Tensor) -> Tensor:
+        return torch.nan_to_num(tangent, nan=0.0) + mark
+
+
+def finite_losses(formula: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """The loss of each row of numbers ``[..., k]``, of which finite ones have a finite loss, gradient and tangent.
+
+    What overflows saturates, 0/0 is 0, and a row with a NaN or Inf has NaN in all three.
+    """
+    traced = torch.compiler.is_compiling()
+    given, zero = (FiniteGradient if traced else _FiniteGradient).apply(rows)
+    loss = torch.where(torch.isfinite(given).all(-1), torch.nan_to_num(formula(given), nan=0.0), math.nan)
+    finite: Tensor = loss + zero if traced else _FiniteTangent.apply(loss, zero)
+    return finite

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_regression_loss
-from .common import FiniteGradient, compute_dtype, reduce_loss, smooth_l1
+from .common import compute_dtype, finite_losses, reduce_loss, smooth_l1
 
 
 def _l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
@@ -64,10 +64,8 @@ def regression_loss(
     """The operator behind the losses of differences; ``iouloss.functional`` documents them."""
     check_regression_loss(pred, target, weight, avg_factor, reduction)
     dtype = compute_dtype(pred, target)
-    both, zero = FiniteGradient.apply(torch.stack((pred.to(dtype), target.to(dtype)), -1))
-    difference = both[..., 0] - both[..., 1]
-    loss = torch.nan_to_num(FORMULAS[formula](difference, gamma, second, third), nan=0.0) + zero
-    loss = torch.where(torch.isfinite(both).all(-1), loss, math.nan)
+    both = torch.stack((pred.to(dtype), target.to(dtype)), -1)
+    loss = finite_losses(lambda pair: FORMULAS[formula](pair[..., 0] - pair[..., 1], gamma, second, third), both)
     if weight is not None and weight.shape != pred.shape:
         weight = weight[..., None]
     return reduce_loss(loss, weight, avg_factor, reduction)

@@ -1,0 +1,98 @@
+"""Operators that take their numbers as tensors, so that a compiled graph holds for every number.
+
+A compiler makes a graph of its own of each ``float`` that an operator is given: an exponent that is annealed would be
+compiled anew at each step. So every operator ``X`` has a twin ``X_of_numbers``, made from the schema of ``X``: where
+that has a ``float``, the twin has a tensor of one element on the CPU. It serves calls of which the compiler has seen a
+number change; for all others there is ``X`` itself.
+"""
+
+import re
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import has_static_value
+
+from . import _backend
+
+OPERATORS = ("box_loss", "logit_loss", "regression_loss", "row_loss", "region_loss")
+_places: dict[str, tuple[int, ...]] = {}  # of an operator's numbers among its arguments
+_library = torch.library.Library("iouloss", "FRAGMENT")  # type: ignore[no-untyped-call]
+
+
+def call(name: str, arguments: tuple[Any, ...]) -> Tensor:
+    """The operator ``name`` while a compiler traces."""
+    loss: Tensor
+    if all(_is_constant(arguments[place]) for place in _places[name]):
+        loss = getattr(torch.ops.iouloss, name)(*arguments)
+        return loss
+    given = list(arguments)
+    for place in _places[name]:
+        given[place] = as_tensor(given[place], "cpu")
+    loss = getattr(torch.ops.iouloss, f"{name}_of_numbers")(*given)
+    return loss
+
+
+def _is_constant(number: Any) -> bool:
+    """Also of what is no number, which the operator refuses."""
+    return not isinstance(number, (int, float, torch.SymInt, torch.SymFloat)) or has_static_value(number)
+
+
+def as_tensor(number: Any, device: torch.device | str) -> Tensor:
+    """A number as a tensor. Not by torch.full, for which a compiler takes a number that changes for a constant."""
+    return torch.ones((), dtype=torch.float64, device=device) * number
+
+
+def _define(name: str) -> None:
+    operator = getattr(torch.ops.iouloss, name).default
+    schema = operator._schema
+    places = tuple(i for i, argument in enumerate(schema.arguments) if str(argument.type) == "float")
+    tensors = re.sub(r"\bfloat (?=\w)", "Tensor ", str(schema).partition("(")[2])
+    twin, backward_name = f"{name}_of_numbers", f"{name}_of_numbers_backward"
+    for signature in (f"{twin}({tensors}", f"{backward_name}(Tensor grad_output, int by, {tensors}"):
+        _library.define(signature, tags=torch.Tag.pt2_compliant_tag)
+
+    def numbered(arguments: tuple[Any, ...], read: bool) -> list[Any]:
+        """The arguments of the operator itself; 1 for each number that is not to be read."""
+        given = list(arguments)
+        for place in places:
+            given[place] = given[place].item() if read else 1.0
+        return given
+
+    def loss(*arguments: Any) -> Tensor:
+        value: Tensor = operator(*numbered(arguments, read=True))
+        return value
+
+    def fake_loss(*arguments: Any) -> Tensor:
+        value: Tensor = operator(*numbered(arguments, read=False))
+        return value
+
+    def loss_backward(grad_output: Tensor, by: int, *arguments: Any) -> Tensor:
+        given = [x.detach() if isinstance(x, Tensor) else x for x in numbered(arguments, read=True)]
+        leaf = given[by].requires_grad_()
+        with torch.enable_grad():
+            value = operator(*given)
+        return torch.autograd.grad(value, leaf, grad_output)[0].contiguous()
+
+    def fake_backward(grad_output: Tensor, by: int, *arguments: Any) -> Tensor:
+        return arguments[by].new_empty(arguments[by].shape)
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.options = [None if isinstance(x, Tensor) else x for x in inputs]
+        ctx.save_for_backward(*(x if isinstance(x, Tensor) else None for x in inputs))
+
+    def differentiate(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        inputs = [option if x is None else x for x, option in zip(ctx.saved_tensors, ctx.options, strict=True)]
+        backward = getattr(torch.ops.iouloss, backward_name)
+        return tuple(backward(grad_output, i, *inputs) if ctx.needs_input_grad[i] else None for i in range(len(inputs)))
+
+    _places[name] = places
+    for each, implementation, fake in ((twin, loss, fake_loss), (backward_name, loss_backward, fake_backward)):
+        _library.impl(each, implementation, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+        torch.library.register_fake(f"iouloss::{each}", fake, lib=_library)
+    torch.library.register_autograd(f"iouloss::{twin}", differentiate, setup_context=keep, lib=_library)
+
+
+if _backend.extension is not None:
+    for _name in OPERATORS:
+        _define(_name)
