@@ -1,6 +1,7 @@
 """``model.pt``: a trained detector, and what it takes to continue its training."""
 
 import hashlib
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,9 @@ def read(path: Path) -> Content:
     if not file.is_file():
         raise UserError(f"{file}: no such file")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of how odd the file is; below it is told
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror or error}") from error
     except Exception as error:  # torch.load has no one error for what is no file of torch's
