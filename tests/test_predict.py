@@ -89,7 +89,7 @@ def test_images_of_any_size_and_colours(model, mode, size, capsys):
 
 def test_sixteen_bits_of_grey_are_not_all_white():
     shades = np.arange(256, dtype=np.uint16).reshape(16, 16)
-    Image.fromarray(shades * 257).save("image.png")
+    Image.fromarray(shades * 256 + 255).save("image.png")
     assert read_image(Path("image.png")).tolist() == [shades.tolist()] * 3
 
 

@@ -165,7 +165,9 @@ def test_a_training_of_other_arguments_is_resumed_with_them(coco, monkeypatch):
     arguments = [*source, "--steps", 34, "--seed", 3, "--lr", 0.01, "--box-loss", "eiou"]
     assert train(*arguments) == 0
     whole = results()
-    stop_after(17, monkeypatch, arguments)  # where not every step is recorded for the comparison
+    # Not every step is recorded for the comparison: none before the first stop, and some on each side of the second.
+    stop_after(1, monkeypatch, arguments)
+    stop_after(17, monkeypatch, ["--resume", FOLDER, *arguments])
     assert train_detector.main(["--resume", str(FOLDER / "model.pt")]) == 0
     assert same(results(), whole)
 
@@ -318,15 +320,15 @@ def test_ctrl_c_stays_ignored_in_the_background():
     assert stop.signal is None and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
 
 
-@pytest.mark.parametrize("wanted_elsewhere", [0.0, 0.5])
-def test_ranks_stop_together(wanted_elsewhere):
-    """A rank does what all have agreed on, not what it was told itself."""
-    ranks = SimpleNamespace(size=2, mean=lambda _: torch.tensor(wanted_elsewhere))
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize("here", [False, True])
+def test_ranks_stop_together(here, elsewhere):
+    """As soon as one of them is to stop, and all after the same step."""
+    ranks = SimpleNamespace(size=2, mean=lambda tensor: (tensor + float(elsewhere)) / 2)
     trainer = SimpleNamespace(ranks=ranks, device=CPU)
-    for wanted_here in (None, signal.SIGINT):
-        stop = SimpleNamespace(signal=wanted_here)
-        agreed = [Trainer.agreed(trainer, stop, step) for step in range(2 * training.SHOWN_EVERY)]
-        assert [step + 1 for step, stopping in enumerate(agreed) if stopping] == ([10, 20] if wanted_elsewhere else [])
+    stop = SimpleNamespace(signal=signal.SIGINT if here else None)
+    stopping = [step + 1 for step in range(2 * training.SHOWN_EVERY) if Trainer.agreed(trainer, stop, step)]
+    assert stopping == ([training.SHOWN_EVERY, 2 * training.SHOWN_EVERY] if here or elsewhere else [])
 
 
 def test_losses_that_are_not_finite_end_the_training(voc, monkeypatch, capsys):
