@@ -94,7 +94,7 @@ def _elements() -> list[Call]:
         Call(
             "smooth_l1",
             iouloss.smooth_l1_loss,
-            {"pred": x, "target": _logits(A, B, C), "weight": _weights(A, B)},
+            {"pred": x, "target": z, "weight": _weights(A, B)},
             by=("pred", "target"),
         ),
     ]

@@ -8,7 +8,7 @@ import pytest
 
 try:
     import hypothesis
-    from hypothesis import given
+    from hypothesis import given, settings
     from hypothesis import strategies as st
 except ImportError:
 
@@ -23,6 +23,9 @@ except ImportError:
 
     st = _Strategies()
 
+    def settings(**named: Any) -> Callable[..., Any]:
+        return lambda test: test
+
     def given(*strategies: Any, **named: Any) -> Callable[..., Callable[..., None]]:
         return lambda test: lambda *arguments, **options: pytest.skip("hypothesis is not installed")
 
@@ -33,4 +36,4 @@ else:
     )
     hypothesis.settings.load_profile("iouloss")
 
-__all__ = ["given", "st"]
+__all__ = ["given", "settings", "st"]

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from properties import given, st
+from properties import st
 from torch import Tensor
-
-__all__ = ["Layout", "at_the_end_of_a_page", "given", "laid_out", "layouts", "st"]
 
 Layout = tuple[list[int], int]  # strides, and where the first element is
 

@@ -6,10 +6,16 @@ import pytest
 import torch
 from conftest import Backend
 from every_call import CALLS, Call
-from strides import given, laid_out, layouts, st
+from properties import given, settings, st
+from strides import laid_out, layouts
 from torch import Tensor
 
 every_call = pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+
+
+def few_of(backend: Backend) -> Any:
+    """PyTorch's own operators are not under test here, and slow."""
+    return settings() if backend.compiled else settings(max_examples=3)
 
 
 def tensors_of(data: Any, call: Call, device: str) -> dict[str, Tensor]:
@@ -31,6 +37,7 @@ def evaluated(call: Call, tensors: dict[str, Tensor], reduction: str) -> list[Te
 
 @every_call
 def test_the_layout_makes_no_difference(backend: Backend, call: Call) -> None:
+    @few_of(backend)
     @given(st.data(), st.sampled_from(["none", "mean", "sum"]))
     def check(data: Any, reduction: str) -> None:
         tensors = tensors_of(data, call, backend.device)

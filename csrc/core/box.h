@@ -133,13 +133,14 @@ IOULOSS_INLINE auto is_safe(V extent) {
   return extent < V(Limits<Element<V>>::safe_extent);
 }
 
-// What to multiply a pair by that is not safe, given its extent times `measuring`. All three leave lengths whose
-// products do not overflow; what is 2^-120 of the extent then still counts as more than nothing.
+// What to multiply a pair by that is not safe, given its extent times `measuring`: no more than it takes for products of
+// lengths not to overflow, lest what is small in it is lost. It is, where its square is nothing beside that of the
+// extent (2^-120 in float32, see Limits::tiny).
 template <class T>
 IOULOSS_INLINE T scale_of_extent(T extent) {
   using Of = Limits<T>;
-  if (extent < T(Of::far * Of::measuring)) return T(Of::shrink);
-  return extent < T(Of::farther * Of::measuring) ? T(Of::shrink_far) : T(Of::shrink_farther);
+  if (!(extent <= T(Of::largest))) return T(Of::measuring);
+  return power_of_2_to(extent, Of::scaled_exponent) * T(Of::measuring);
 }
 
 // What still overflowed saturates, a NaN made of finite boxes becomes 0; a NaN or infinite coordinate gives NaN.

@@ -2,6 +2,7 @@
 // a SIMD vector of either on the CPU (cpu/vector.h overloads the same names).
 #pragma once
 
+#include <bit>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -36,11 +37,10 @@ struct Limits<float> {
   static constexpr double tiny = 0x1p-120;  // a denominator below it counts as zero; 1 / tiny is still finite
   static constexpr double largest = 0x1.fffffep127;
   static constexpr double safe_extent = 0x1p50;  // up to here no product of two lengths comes near overflow
-  static constexpr double measuring = 0x1p-80;   // times this, no finite length overflows with others
-  // What boxes of a larger extent are multiplied by: no more than the next bound asks for, lest what is small in them,
-  // or beside them, is lost.
-  static constexpr double far = 0x1p90, farther = 0x1p110;
-  static constexpr double shrink = 0x1p-30, shrink_far = 0x1p-50, shrink_farther = 0x1p-68;
+  static constexpr double measuring = 0x1p-80;   // times this, no length of finite boxes overflows
+  static constexpr int scaled_exponent = 60;     // of an extent that has been scaled
+  static constexpr int exponent_bias = 127, mantissa_bits = 23;
+  using Bits = int32_t;
 };
 
 template <>
@@ -49,8 +49,9 @@ struct Limits<double> {
   static constexpr double largest = 0x1.fffffffffffffp1023;
   static constexpr double safe_extent = 0x1p450;
   static constexpr double measuring = 0x1p-700;
-  static constexpr double far = 0x1p700, farther = 0x1p900;
-  static constexpr double shrink = 0x1p-200, shrink_far = 0x1p-400, shrink_farther = 0x1p-524;
+  static constexpr int scaled_exponent = 500;
+  static constexpr int exponent_bias = 1023, mantissa_bits = 52;
+  using Bits = int64_t;
 };
 
 // ---- the primitives, for scalars ---------------------------------------------------------------------------------
@@ -128,6 +129,15 @@ IOULOSS_INLINE float exponential(float x) { return ::expf(x); }
 IOULOSS_INLINE float decay(float x, float rest) { return x > 104.f ? 0.f : ::expf(-x) * (1.f + rest); }
 IOULOSS_INLINE float precise_decay(float x, float rest) { return decay(x, rest); }
 #endif
+
+// The power of two that brings x > 0 between 2^exponent and twice that.
+template <class T>
+IOULOSS_INLINE T power_of_2_to(T x, int exponent) {
+  using Of = Limits<T>;
+  using Bits = typename Of::Bits;
+  const Bits of_x = std::bit_cast<Bits>(x) >> Of::mantissa_bits;
+  return std::bit_cast<T>((exponent + 2 * Bits(Of::exponent_bias) - of_x) << Of::mantissa_bits);
+}
 
 // n / d where r is reciprocal(d): correctly rounded but for the last place at most, and exactly 1 at n == d.
 template <std::floating_point T>

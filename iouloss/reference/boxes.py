@@ -236,26 +236,17 @@ def _hull_sides(pred: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> tuple[T
     return cw, ch
 
 
-# A unit in which no extent overflows; up to which extent boxes are multiplied by what; the last is for all beyond.
-_SCALES = {
-    torch.float64: (2.0**-700, {2.0**450: 1.0, 2.0**700: 2.0**-200, 2.0**900: 2.0**-400, math.inf: 2.0**-524}),
-    torch.float32: (2.0**-80, {2.0**50: 1.0, 2.0**90: 2.0**-30, 2.0**110: 2.0**-50, math.inf: 2.0**-68}),
-}
-
-
 def _scale(boxes: Tensor, fmt: str) -> Tensor:
     """What to multiply a pair by: 1, or a small power of two where its areas could overflow."""
-    # A box loss does not depend on the unit of length. No box is shrunk more than it must, lest a small one is lost.
-    unit, scales = _SCALES[boxes.dtype]
+    # A box loss does not depend on the unit of length. The extent is measured in one in which none overflows. No box is
+    # shrunk more than it must, lest what is small in it is lost.
+    limit, unit, exponent = (2.0**450, 2.0**-700, 500) if boxes.dtype == torch.float64 else (2.0**50, 2.0**-80, 60)
     columns = (boxes.detach() * unit).unbind(-1)
     pred, target = _corners(columns[:4], fmt), _corners(columns[4:], fmt)
     sides = [box[2] - box[0] for box in (pred, target)] + [box[3] - box[1] for box in (pred, target)]
     extent = torch.stack([*sides, *_hull_sides(pred, target)]).abs().sum(0)
-    *steps, (_, scale) = scales.items()
-    result = torch.full_like(extent, scale)
-    for limit, scale in reversed(steps):
-        result = torch.where(extent < limit * unit, scale, result)
-    return result
+    shrink = torch.exp2(exponent - torch.floor(torch.log2(extent))) * unit
+    return torch.where(extent < limit * unit, torch.ones_like(extent), shrink)
 
 
 def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:
@@ -268,9 +259,11 @@ def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:
         origin = torch.zeros_like(target[0])
         pred = (pred[0] - target[0], pred[1] - target[1], *pred[2:])
         target = (origin, origin, *target[2:])
+    sizes = *pred[2:], *target[2:]
     pred, target = _corners(pred, fmt), _corners(target, fmt)
     (x1, y1, x2, y2), (tx1, ty1, tx2, ty2) = pred, target
-    w, h, target_w, target_h = x2 - x1, y2 - y1, tx2 - tx1, ty2 - ty1
+    # Sizes that are given are taken as they are: through corners far away they would be rounded.
+    w, h, target_w, target_h = (x2 - x1, y2 - y1, tx2 - tx1, ty2 - ty1) if fmt == "xyxy" else sizes
     if eps.height:
         h, target_h = h + eps.height * scale, target_h + eps.height * scale
     iw = torch.minimum(x2, tx2) - torch.maximum(x1, tx1)
