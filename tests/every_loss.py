@@ -46,7 +46,8 @@ def _boxes() -> Iterator[Loss]:
                 return c(pred, target, weight, fmt=f, **options)
 
             inputs, kinks = (
-                tuple(to_format(box, fmt) for box in boxes) for boxes in (random_boxes(3, 10.0), kink_boxes(torch.float64))
+                tuple(to_format(box, fmt) for box in boxes)
+                for boxes in (random_boxes(3, 10.0), kink_boxes(torch.float64))
             )
             kinks = (*kinks, torch.ones(len(kinks[0]), dtype=torch.float64))
             yield Loss(f"{case.formula}-{fmt}", loss, (*inputs, weight), kinks)
@@ -74,7 +75,12 @@ def _elements() -> Iterator[Loss]:
     yield Loss("binary_entropy_loss", entropy, (x, weight), (kinks[0], kinks[2]))
     balance = uniform(4, seed=3)
     equalized = lambda x, z, w, **o: iouloss.equalized_focal_loss(x, z, balance.to(x.device), weight=w, **o)  # noqa: E731
-    yield Loss("equalized_focal_loss", equalized, (x, z, weight), (kinks[0][:, :1].expand(5, 4).clone(), *[torch.ones(5, 4).double()] * 2))
+    yield Loss(
+        "equalized_focal_loss",
+        equalized,
+        (x, z, weight),
+        (kinks[0][:, :1].expand(5, 4).clone(), *[torch.ones(5, 4).double()] * 2),
+    )
 
 
 def _rows() -> Iterator[Loss]:
@@ -131,7 +137,7 @@ CALLED = (*BOXES[::3], *ELEMENTS, *ROWS, *REGIONS[::3])
 every_called_loss = pytest.mark.parametrize("loss", CALLED, ids=lambda loss: loss.id)
 
 
-# ------------------------------------------------------------------------------------------ the functions, by their names
+# ---------------------------------------------------------------------------------------- the functions, by their names
 
 
 def _arguments() -> dict[str, tuple[Tensor | None, ...]]:
@@ -161,4 +167,5 @@ ARGUMENTS = _arguments()
 def numbers_of(name: str) -> list[str]:
     """The options of a function that are numbers, or may be."""
     options = signature(getattr(iouloss, name)).parameters.values()
-    return [p.name for p in options if p.annotation is float or float in get_args(p.annotation)]
+    numbers = [p for p in options if p.annotation is float or float in get_args(p.annotation)]
+    return [p.name for p in numbers if p.kind is not p.VAR_KEYWORD]

@@ -14,7 +14,9 @@ from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vmap
 every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 # Where the reference serves every backend, and a call only has to find it.
 one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)
-one_of_each = pytest.mark.parametrize("loss", (BOXES[15], ELEMENTS[0], ELEMENTS[-5], ROWS[4], REGIONS[2]), ids=lambda x: x.id)
+one_of_each = pytest.mark.parametrize(
+    "loss", (BOXES[15], ELEMENTS[0], ELEMENTS[-5], ROWS[4], REGIONS[2]), ids=lambda x: x.id
+)
 
 
 def close(got: Tensor | tuple[Tensor, ...], wanted: Tensor | tuple[Tensor, ...]) -> None:

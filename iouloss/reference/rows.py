@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .common import compute_dtype, reduce_loss
+from .common import compute_dtype, open_number, reduce_loss
 from .row_checks import check_row_loss
 
 
@@ -68,7 +68,7 @@ def class_terms(
     if gamma == 0:
         return each
     most = torch.finfo(x.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
-    return torch.exp(gamma * logsigmoid(y)) * torch.where(each > most, most, each)
+    return torch.exp(gamma * logsigmoid(y)) * torch.where(each > most, open_number(most, x), each)
 
 
 def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
@@ -164,7 +164,7 @@ def row_loss(
         avg_factor = kept_weight(logits, targets, counted, ignore_index, class_dim)
     kept = (targets >= 0) & (targets < x.shape[-1]) & (targets != ignore_index)
     x = torch.where(kept[..., None], x, 0.0)
-    weights = torch.full((x.shape[-1],), alpha, dtype=dtype, device=x.device)
+    weights = torch.ones(x.shape[-1], dtype=dtype, device=x.device) * alpha
     if class_weight is not None:
         weights = weights * class_weight.to(dtype)
     loss = class_terms(x, torch.where(kept, targets, 0), weights, gamma, label_smoothing, poly_epsilon)
