@@ -62,7 +62,7 @@ def _define(name: str) -> None:
         leaf = given[by].requires_grad_()
         with torch.enable_grad():
             value = operator(*given)
-        gradient: Tensor = torch.autograd.grad(value, leaf, grad_output)[0]
+        (gradient,) = torch.autograd.grad(value, leaf, grad_output)
         return gradient.contiguous()
 
     def fake_backward(grad_output: Tensor, by: int, *arguments: Any) -> Tensor:
