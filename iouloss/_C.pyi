@@ -18,18 +18,18 @@ def logit_loss(
     targets: Tensor,
     scores: Tensor | None,
     weight: Tensor | None,
-    alpha1_per_class: Tensor | None,
-    alpha0_per_class: Tensor | None,
+    alpha_per_class: Tensor | None,
     gamma_per_class: Tensor | None,
     avg_factor: Tensor | None,
     divisor: float | None,
     formula: str,
     alpha1: float,
     alpha0: float,
+    complement: bool,
     gamma: float,
     second: float,
     third: float,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
 ) -> Tensor: ...
 def regression_loss(
@@ -57,7 +57,7 @@ def row_loss(
     label_smoothing: float,
     poly_epsilon: float,
     temperature: float,
-    ignore_index: int,
+    ignore_index: int | None,
     class_dim: int,
     reduction: str,
 ) -> Tensor: ...
@@ -81,9 +81,9 @@ def region_loss(
     reduction: str,
 ) -> Tensor: ...
 def kept_weight(
-    logits: Tensor, targets: Tensor, class_weight: Tensor | None, ignore_index: int, class_dim: int, unit: str
+    logits: Tensor, targets: Tensor, class_weight: Tensor | None, ignore_index: int | None, class_dim: int, unit: str
 ) -> Tensor:
-    """What a mean over class indices is divided by: csrc/torch/kept_weight.h."""
+    """What a mean over what is kept is divided by: csrc/torch/kept_weight.h."""
 
 def formulas() -> list[str]:
     """The names that ``formula`` of ``box_loss`` takes."""

@@ -2,6 +2,7 @@
 
 from . import functional, modules
 from ._backend import backend_info, extension
+from ._checking import checking
 from .functional import *  # noqa: F403
 from .init import init_prior_bias, prior_bias
 from .modules import *  # noqa: F403
@@ -11,6 +12,6 @@ if extension is not None:
 
 __version__ = "0.1.0"
 
-__all__ = ["backend_info", "functional", "init_prior_bias", "modules", "prior_bias"]
+__all__ = ["backend_info", "checking", "functional", "init_prior_bias", "modules", "prior_bias"]
 __all__ += functional.__all__
 __all__ += modules.__all__

@@ -1,8 +1,10 @@
 """``python -m iouloss``: what was built, what was found, what runs."""
 
+import argparse
+from collections.abc import Sequence
 from typing import Any
 
-from . import backend_info
+from . import __version__, backend_info
 
 
 def _text(value: Any) -> str:
@@ -13,7 +15,10 @@ def _text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m iouloss", description="What was built, what was found, what runs.")
+    parser.add_argument("--version", action="version", version=f"iouloss {__version__}")
+    parser.parse_args(argv)
     info = backend_info()
     width = max(map(len, info))
     for key, value in info.items():

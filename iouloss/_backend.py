@@ -11,6 +11,25 @@ import torch
 _MEND = "pip install --no-build-isolation --force-reinstall --no-deps iouloss"
 
 
+def switch(name: str) -> bool:
+    """Whether the environment variable is on."""
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise ValueError(f"{name}: got {value!r}, wants '', '0' or '1'")
+    return value == "1"
+
+
+def _check_cpu_isa() -> None:
+    """Raise where the environment asks for kernels that are not here; the extension itself takes others."""
+    wanted = os.environ.get("IOULOSS_CPU_ISA")
+    usable = extension.cpu_isas() if extension else []
+    if wanted and usable and wanted not in usable:
+        choices = ", ".join(map(repr, usable))
+        raise ValueError(
+            f"IOULOSS_CPU_ISA: got {wanted!r}, wants one of {choices}, which this build and this processor have"
+        )
+
+
 def _build() -> dict[str, Any]:
     """What the build recorded; empty where nothing was built."""
     try:
@@ -22,7 +41,7 @@ def _build() -> dict[str, Any]:
 
 def _load() -> tuple[ModuleType | None, BaseException | None]:
     """The extension, or None and, where one should be there, the reason why it did not load."""
-    if os.environ.get("IOULOSS_NO_EXT") == "1":
+    if switch("IOULOSS_NO_EXT"):
         return None, None
     try:
         from . import _C
@@ -59,6 +78,7 @@ BUILD = _build()
 extension, load_error = _load()
 if load_error is not None:
     warnings.warn(_mismatch(load_error), RuntimeWarning, stacklevel=2)
+_check_cpu_isa()
 has_cuda = extension is not None and extension.has_cuda()
 
 

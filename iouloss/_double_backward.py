@@ -38,27 +38,22 @@ def _logit_loss(
     targets: Tensor,
     scores: Tensor | None,
     weight: Tensor | None,
-    alpha1_per_class: Tensor | None,
-    alpha0_per_class: Tensor | None,
+    alpha_per_class: Tensor | None,
     gamma_per_class: Tensor | None,
     avg_factor: Tensor | None,
     divisor: float | None,
     formula: str,
     alpha1: float,
     alpha0: float,
+    complement: bool,
     gamma: float,
     second: float,
     third: float,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
 ) -> Tensor:
-    parameters = reference.Parameters(
-        alpha1 if alpha1_per_class is None else alpha1_per_class,
-        alpha0 if alpha0_per_class is None else alpha0_per_class,
-        gamma if gamma_per_class is None else gamma_per_class,
-        second,
-        third,
-    )
+    exponent = gamma if gamma_per_class is None else gamma_per_class
+    parameters = reference.Parameters(alpha1, alpha0, exponent, second, third, alpha_per_class, complement)
     by = divisor if avg_factor is None else avg_factor
     return reference.logit_loss(logits, targets, scores, weight, by, formula, parameters, ignore_index, reduction)
 

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import _backend, _numbers, reference
+from . import _backend, _checking, _numbers, reference
 from ._tracing import implements_operators, is_transformed
 from .reference.boxes import kept_boxes
-from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
+from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.common import as_tensor
 from .reference.logits import Parameters
 from .reference.region_checks import check_region_loss
-from .reference.row_checks import check_row_loss
+from .reference.row_checks import BY_CLASS, check_row_loss
 
 _extension: Any = _backend.extension
 _has_cuda = _backend.has_cuda
@@ -50,9 +50,9 @@ def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor |
     return as_tensor(avg_factor, torch.float64, device)
 
 
-def _explain(error: TypeError, check: Callable[..., None], *arguments: Any) -> None:
-    """Where the binding refused the type of an argument, say which and why."""
-    if "incompatible function arguments" in str(error):
+def _explain(error: Exception, check: Callable[..., None], *arguments: Any) -> None:
+    """Where the binding refused the type of an argument, or torch its layout, say which and why."""
+    if isinstance(error, NotImplementedError) or "incompatible function arguments" in str(error):
         check(*arguments)
 
 
@@ -74,7 +74,7 @@ def dispatch(
         return _numbers.call(name, arguments)
     try:
         loss: Tensor = getattr(_extension, name)(*arguments)
-    except TypeError as error:
+    except (TypeError, NotImplementedError) as error:
         _explain(error, check)
         raise
     return loss
@@ -102,6 +102,8 @@ def box_loss(
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
     loss: Tensor
+    if _checking.wanted:
+        _checking.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
     if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
         options = (formula, parameter, reduction, fmt, eps, eps_mode, mask)
         return reference.box_loss(pred, target, weight, avg_factor, *options)
@@ -122,22 +124,28 @@ def box_loss(
     return loss
 
 
-def one_minus(tensor: Tensor) -> Tensor:
-    """``1 - tensor``, as precise as any computation wants it."""
-    return 1 - tensor.double()
+def _are_indices(targets: Any, logits: Any) -> bool:
+    """Whether these are class indices, if they are anything."""
+    return isinstance(targets, Tensor) and isinstance(logits, Tensor) and targets.ndim < logits.ndim
 
 
 def _kept_weight(
     logits: Any, targets: Any, class_weight: Any, ignore_index: Any, class_dim: Any, unit: str
 ) -> Tensor | None:
-    """What a mean over class indices is divided by, in one operator.
+    """What a mean is divided by where something may be ignored, in one operator.
 
-    None where the reference serves the call, which counts by itself, and where an argument is not what it should be,
-    which the checks of the loss say.
+    None where nothing may, where the reference serves the call, which counts by itself, and where an argument is not
+    what it should be, which the checks of the loss say.
     """
-    if not _fused(logits, class_weight) or getattr(targets, "dtype", None) != torch.int64:
+    if not _fused(logits, class_weight) or not isinstance(targets, Tensor):
         return None
-    if not isinstance(ignore_index, int) or not isinstance(class_dim, int):
+    if targets.ndim >= logits.ndim and (ignore_index is None or targets.shape != logits.shape):
+        return None
+    if targets.dtype not in INTEGRAL and targets.ndim < logits.ndim:
+        return None
+    if ignore_index is not None and not (isinstance(ignore_index, int) and -(2**63) <= ignore_index < 2**63):
+        return None
+    if not isinstance(class_dim, int):
         return None
     if not -logits.ndim <= class_dim < logits.ndim:
         return None
@@ -146,8 +154,16 @@ def _kept_weight(
     if class_weight is not None and class_weight.shape != (logits.shape[class_dim],):
         return None
     operators = torch.ops.iouloss if _is_compiling() else _extension
-    kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
+    try:
+        kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
+    except NotImplementedError:  # of a sparse tensor and its like
+        return None
     return kept
+
+
+def _classes_last(tensor: Any, class_dim: int, dims: int) -> Any:
+    """A tensor of each logit with the classes in the last dimension; one of each row, or none, as it is."""
+    return tensor if tensor is None or tensor.ndim < dims else tensor.movedim(class_dim, -1)
 
 
 def logit_loss(
@@ -158,25 +174,39 @@ def logit_loss(
     scores: Tensor | None,
     weight: Tensor | None,
     avg_factor: Tensor | float | None,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
+    class_dim: int = -1,
 ) -> Tensor:
     """A loss of logits and their targets; ``iouloss.functional`` documents them."""
+    if _checking.wanted:
+        beside = (scores, weight, avg_factor, ignore_index, reduction, class_dim)
+        _checking.logit_loss(formula, logits, targets, parameters, *beside)
+    if class_dim != -1:
+        check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction, class_dim)
+        by_class = parameters.alpha_per_class is not None or isinstance(parameters.gamma, Tensor)
+        if by_class or any(x is not None and x.ndim < logits.ndim for x in (targets, weight)):
+            moved = (_classes_last(x, class_dim, logits.ndim) for x in (logits, targets, weight))
+            logits, targets, weight = moved
+            options = (scores, weight, avg_factor, ignore_index, reduction)
+            loss = logit_loss(formula, logits, targets, parameters, *options)
+            return loss.movedim(-1, class_dim) if reduction == "none" else loss
     given = avg_factor
-    if avg_factor is None and reduction == "mean":
-        avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
-    per_class, numbers = [], []
-    for option in parameters[:3]:
-        tensor, number = _split(option)
-        per_class.append(tensor)
-        numbers.append(0.0 if number is None else number)
+    if avg_factor is None:
+        if reduction == "mean":
+            avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
+    elif not isinstance(avg_factor, Tensor):
+        check_avg_factor(avg_factor, reduction)
+    alpha1, alpha0, gamma, second, third, alpha_per_class, complement = parameters
+    gamma_per_class, exponent = _split(gamma)
     return dispatch(
         "logit_loss",
         (
-            *(logits, targets, scores, weight, *per_class, *divisors(avg_factor, logits)),
-            *(formula, *numbers, parameters.second, parameters.third, ignore_index, reduction),
+            *(logits, targets, scores, weight, alpha_per_class, gamma_per_class, *divisors(avg_factor, logits)),
+            *(formula, alpha1, alpha0, complement, 0.0 if exponent is None else exponent, second, third),
+            *(ignore_index, reduction),
         ),
-        constants=(targets, scores, weight, *per_class, avg_factor),
+        constants=(targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor),
         pure=lambda: reference.logit_loss(
             logits, targets, scores, weight, given, formula, parameters, ignore_index, reduction
         ),
@@ -196,6 +226,8 @@ def regression_loss(
     reduction: str,
 ) -> Tensor:
     """A loss of the difference of two tensors; ``iouloss.functional`` documents them."""
+    if _checking.wanted:
+        _checking.regression_loss(pred, target, weight, avg_factor, reduction)
     options = (formula, gamma, second, third, reduction)
     return dispatch(
         "regression_loss",
@@ -221,15 +253,26 @@ def row_loss(
     label_smoothing: float = 0.0,
     poly_epsilon: float = 0.0,
     temperature: float = 1.0,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
 ) -> Tensor:
-    """A loss on rows of logits; the functions of ``iouloss.functional.rows`` document them."""
+    """A loss on rows of logits; the functions of ``iouloss.functional.rows`` document them.
+
+    The kernels know class indices, places and the probabilities of the KL divergence: the dense targets of the other
+    losses are served by the reference, on every device.
+    """
     options = (alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction)
     given = (logits, targets, weight, avg_factor, class_weight, formula, *options)
+    if _checking.wanted:
+        _checking.row_loss(*given)
+    if formula in BY_CLASS and targets is not None and not _are_indices(targets, logits):
+        return reference.row_loss(*given)
     constants = (targets, weight, avg_factor, class_weight)
-    if avg_factor is None and reduction == "mean" and formula in ("softmax_focal", "cross_entropy"):
-        counted = class_weight if formula == "cross_entropy" else None
-        avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row")
+    if avg_factor is None:
+        if reduction == "mean" and formula in BY_CLASS:
+            counted = class_weight if formula == "cross_entropy" else None
+            avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row")
+    elif not isinstance(avg_factor, Tensor):
+        check_avg_factor(avg_factor, reduction)
     return dispatch(
         "row_loss",
         (logits, targets, weight, *divisors(avg_factor, logits), class_weight, formula, *options),
@@ -250,8 +293,14 @@ def region_loss(
     *options: Any,
 ) -> Tensor:
     """A loss of regions; the functions of ``iouloss.functional.regions`` document them."""
-    named = (kind, "none" if activation is None else activation, *options)
-    given = (logits, targets, weight, class_weight, avg_factor, *named)
+    *named, ignore_index, reduction, pixel_weight, soft_labels = options
+    named = [kind, "none" if activation is None else activation, *named, ignore_index, reduction]
+    given = (logits, targets, weight, class_weight, avg_factor, *named, pixel_weight, soft_labels)
+    if _checking.wanted:
+        _checking.region_loss(*given)
+    dense = getattr(targets, "shape", None) == getattr(logits, "shape", None)
+    if soft_labels is not False or pixel_weight is not None or (dense and ignore_index is not None):
+        return reference.region_loss(*given)
     return dispatch(
         "region_loss",
         (logits, targets, weight, class_weight, *divisors(avg_factor, logits), *named),

@@ -252,8 +252,9 @@ def naive_focal_loss(x: float, z: float, alpha: float | None, gamma: float) -> f
 
 def focal_truth(logits: Tensor, targets: Tensor, alpha: Any = 0.25, gamma: float = 2.0) -> Tensor:
     """The losses by the reference, in the inputs' precision."""
-    alphas = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-    parameters = reference.Parameters(*alphas, gamma, 0.0, 0.0)
+    alphas = (1.0, 1.0) if alpha is None or isinstance(alpha, Tensor) else (alpha, 1 - alpha)
+    per_class = (alpha, True) if isinstance(alpha, Tensor) else ()
+    parameters = reference.Parameters(*alphas, gamma, 0.0, 0.0, *per_class)
     return reference.logit_loss(logits, targets, None, None, None, "focal", parameters, -100, "none")
 
 

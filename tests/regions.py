@@ -35,7 +35,7 @@ class Case(NamedTuple):
         activation: str = "sigmoid",
         per: str = "",
         smooth: tuple[float, float] = (1e-5, 1e-5),
-        ignore_index: int = -100,
+        ignore_index: int | None = None,
         reduction: str = "mean",
     ) -> tuple[Any, ...]:
         """Those of the operator after avg_factor."""

@@ -96,7 +96,7 @@ def test_dynamic_shapes_compile_once(backend: Backend) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("module", [iouloss.CIoULoss(), iouloss.BoxLoss("cdiou", base="log_iou")])
+@pytest.mark.parametrize("module", [iouloss.CIoULoss(), iouloss.BoxLoss(kind="cdiou", base="log_iou")])
 def test_compiled_modules(backend: Backend, module: torch.nn.Module) -> None:
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
     close(evaluate(compiled, *boxes(backend)), evaluate(module, *boxes(backend)))

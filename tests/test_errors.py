@@ -82,6 +82,7 @@ BOX_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 ALPHA = "wants a number in [0, 1], a tensor [C] or None"
+TARGETS = "wants [3, 5] (dense) or [3] (class indices, where 0 is the first class)"
 INDEX = torch.zeros(3, dtype=torch.int64)
 # Arguments beside logits = targets = zeros [3, 5], and the error.
 FOCAL_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -97,19 +98,30 @@ FOCAL_ERRORS: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"gamma": -1.0}, ValueError, f"gamma: got -1.0, {NOT_NEGATIVE}"),
     ({"gamma": math.inf}, ValueError, f"gamma: got inf, {NOT_NEGATIVE}"),
     ({"gamma": "2"}, TypeError, f"gamma: got str, {NOT_NEGATIVE}"),
-    ({"ignore_index": 1.5, "targets": INDEX}, TypeError, "ignore_index: got float, wants an int"),
+    ({"ignore_index": 1.5, "targets": INDEX}, TypeError, "ignore_index: got float, wants an int or None"),
+    ({"ignore_index": 2**63}, ValueError, "ignore_index: got more than 64 bits, wants an int of 64 bits"),
     ({"logits": boxes(3, 5, dtype=torch.int64)}, TypeError, f"logits: got dtype torch.int64, {FLOATS}"),
     (
-        {"targets": INDEX.int()},
+        {"targets": boxes(3, dtype=torch.complex64)},
         TypeError,
-        "targets: got dtype torch.int32, wants a floating dtype (dense) or int64 (class indices)",
+        "targets: got dtype torch.complex64, wants a floating or an integer dtype",
+    ),
+    (
+        {"targets": boxes(3)},
+        TypeError,
+        "targets: got dtype torch.float32 and shape [3], wants an integer dtype (class indices), or the logits' shape "
+        "[3, 5]",
     ),
     ({"weight": INDEX}, TypeError, f"weight: got dtype torch.int64, {FLOATS}"),
     ({"alpha": torch.arange(5)}, TypeError, f"alpha: got dtype torch.int64, {FLOATS}"),
-    ({"targets": boxes(2)}, ValueError, "targets: got shape [2], wants the logits' shape [3, 5]"),
-    ({"targets": INDEX[:2]}, ValueError, "targets: got shape [2], wants [3]"),
-    ({"targets": torch.zeros(3, 5, dtype=torch.int64)}, ValueError, "targets: got shape [3, 5], wants [3]"),
-    ({"logits": torch.tensor(1.0), "targets": INDEX[0]}, ValueError, "logits: got shape [], wants [..., C]"),
+    ({"targets": boxes(2)}, ValueError, f"targets: got shape [2], {TARGETS}"),
+    ({"targets": INDEX[:2]}, ValueError, f"targets: got shape [2], {TARGETS}"),
+    (
+        {"logits": boxes(3, 1), "targets": INDEX[:2]},
+        ValueError,
+        "targets: got shape [2], wants [3, 1] (dense) or [3] (class indices, where 0 is the one class: target 1)",
+    ),
+    ({"logits": torch.tensor(1.0)}, ValueError, "targets: got shape [3, 5], wants [] (dense)"),
     (
         {"logits": torch.tensor(1.0), "targets": torch.tensor(1.0), "alpha": torch.ones(1)},
         ValueError,
@@ -137,10 +149,10 @@ ROW_ERRORS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("softmax_focal", {"targets": [0, 1, 2]}, TypeError, "targets: got list, wants a torch.Tensor"),
     ("kl_div", {"targets": None}, TypeError, "targets: got NoneType, wants a torch.Tensor"),
     ("entropy", {"weight": 2}, TypeError, "weight: got int, wants a torch.Tensor"),
-    ("cross_entropy", {"class_weight": [1.0]}, TypeError, "class_weight: got list, wants a torch.Tensor"),
+    ("cross_entropy", {"class_weight": [1.0]}, TypeError, "class_weight: got list, wants a tensor [C] or None"),
     ("entropy", {"reduction": "avg"}, ValueError, "reduction: got 'avg', wants 'mean', 'sum' or 'none'"),
-    ("softmax_focal", {"alpha": -1.0}, ValueError, f"alpha: got -1.0, {NOT_NEGATIVE}"),
-    ("softmax_focal", {"alpha": "1"}, TypeError, f"alpha: got str, {NOT_NEGATIVE}"),
+    ("softmax_focal", {"alpha": -1.0}, ValueError, f"alpha: got -1.0, {NOT_NEGATIVE}, a tensor [C] or None"),
+    ("softmax_focal", {"alpha": "1"}, TypeError, f"alpha: got str, {NOT_NEGATIVE}, a tensor [C] or None"),
     ("softmax_focal", {"gamma": -1.0}, ValueError, f"gamma: got -1.0, {NOT_NEGATIVE}"),
     ("softmax_focal", {"gamma": math.inf}, ValueError, f"gamma: got inf, {NOT_NEGATIVE}"),
     ("softmax_focal", {"gamma": "2"}, TypeError, f"gamma: got str, {NOT_NEGATIVE}"),
@@ -152,22 +164,23 @@ ROW_ERRORS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("kl_div", {"temperature": 0}, ValueError, "temperature: got 0.0, wants a finite number > 0"),
     ("kl_div", {"temperature": math.nan}, ValueError, "temperature: got nan, wants a finite number > 0"),
     ("kl_div", {"temperature": "1"}, TypeError, "temperature: got str, wants a finite number > 0"),
-    ("softmax_focal", {"ignore_index": 1.5}, TypeError, "ignore_index: got float, wants an int"),
+    ("softmax_focal", {"ignore_index": 1.5}, TypeError, "ignore_index: got float, wants an int or None"),
     ("entropy", {"class_dim": 0.5}, TypeError, "class_dim: got float, wants an int"),
     ("entropy", {"class_dim": 2}, ValueError, "class_dim: got 2, wants a dimension of the logits, -2 to 1"),
     ("softmax_focal", {"class_dim": -3}, ValueError, "class_dim: got -3, wants a dimension of the logits, -2 to 1"),
     ("entropy", {"logits": boxes(3, 5, dtype=torch.int64)}, TypeError, f"logits: got dtype torch.int64, {FLOATS}"),
     (
         "softmax_focal",
-        {"targets": INDEX.int()},
+        {"targets": boxes(3, 5, dtype=torch.complex64)},
         TypeError,
-        "targets: got dtype torch.int32, wants int64 (class indices)",
+        "targets: got dtype torch.complex64, wants a floating or an integer dtype",
     ),
     (
         "cross_entropy",
         {"targets": boxes(3)},
         TypeError,
-        "targets: got dtype torch.float32, wants int64 (class indices)",
+        "targets: got dtype torch.float32 and shape [3], wants an integer dtype (class indices), or the logits' shape "
+        "[3, 5]",
     ),
     ("distribution_focal", {"targets": INDEX}, TypeError, f"targets: got dtype torch.int64, {FLOATS}"),
     ("kl_div", {"targets": boxes(3, 5).long()}, TypeError, f"targets: got dtype torch.int64, {FLOATS}"),
@@ -176,8 +189,25 @@ ROW_ERRORS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("cross_entropy", {"class_weight": torch.arange(5)}, TypeError, f"class_weight: got dtype torch.int64, {FLOATS}"),
     ("entropy", {"logits": torch.tensor(1.0)}, ValueError, "logits: got shape [], wants [..., C]"),
     ("entropy", {"logits": boxes(3, 0)}, ValueError, "logits: got shape [3, 0], wants at least one class"),
-    ("softmax_focal", {"targets": INDEX[:2]}, ValueError, "targets: got shape [2], wants [3]"),
-    ("softmax_focal", {"class_dim": 0}, ValueError, "targets: got shape [3], wants [5]"),
+    ("softmax_focal", {"targets": INDEX[:2]}, ValueError, f"targets: got shape [2], {TARGETS}"),
+    (
+        "softmax_focal",
+        {"class_dim": 0},
+        ValueError,
+        "targets: got shape [3], wants [3, 5] (dense) or [5] (class indices, where 0 is the first class)",
+    ),
+    (
+        "cross_entropy",
+        {"targets": boxes(3, 5), "ignore_index": 255},
+        ValueError,
+        "ignore_index: got 255 for dense targets, wants None",
+    ),
+    (
+        "softmax_focal",
+        {"targets": boxes(3, 5), "ignore_index": -100},
+        ValueError,
+        "ignore_index: got -100 for dense targets, wants None",
+    ),
     ("distribution_focal", {"targets": boxes(3, 5)}, ValueError, "targets: got shape [3, 5], wants [3]"),
     ("kl_div", {"targets": boxes(3)}, ValueError, "targets: got shape [3], wants [3, 5]"),
     ("entropy", {"weight": boxes(3, 5)}, ValueError, "weight: got shape [3, 5], wants [3]"),

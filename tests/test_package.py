@@ -16,7 +16,7 @@ from cases import BOX_CASES, random_boxes
 from conftest import BACKENDS, EMULATED, Backend, unavailable
 
 import iouloss
-from iouloss import _backend
+from iouloss import __main__, _backend
 from iouloss.reference.checks import FORMULAS
 
 PACKAGE = Path(iouloss.__file__).parent
@@ -69,12 +69,12 @@ def test_box_modules(backend: Backend, module: type) -> None:
     for name, value in options.items():
         assert f"{name}={value!r}" in repr(loss)
     kind = re.sub("^(focal|bounded)", r"\1_", module.__name__.removesuffix("Loss").lower())
-    assert torch.equal(iouloss.BoxLoss(kind, **options)(pred, target, weight, 3), expected)
-    assert torch.equal(iouloss.BoxLoss(kind)(pred, target), module()(pred, target))
+    assert torch.equal(iouloss.BoxLoss(kind=kind, **options)(pred, target, weight, 3), expected)
+    assert torch.equal(iouloss.BoxLoss(kind=kind)(pred, target), module()(pred, target))
 
 
 def test_box_loss_module() -> None:
-    assert repr(iouloss.BoxLoss("cdiou", base="iou", lambda_=2.0)) == (
+    assert repr(iouloss.BoxLoss(kind="cdiou", base="iou", lambda_=2.0)) == (
         "BoxLoss(kind='cdiou', reduction='mean', fmt='xyxy', eps=None, eps_mode='torchvision', base='iou', lambda_=2.0)"
     )
 
@@ -159,6 +159,24 @@ def test_python_m_iouloss() -> None:
     shown = dict(line.split(maxsplit=1) for line in run.stdout.splitlines())
     assert shown["version"] == iouloss.__version__ and torch.__version__ in shown["torch"]
     assert set(shown) == set(iouloss.backend_info())
+
+
+@pytest.mark.parametrize(
+    "word, said", [("--help", "usage: python -m iouloss"), ("--version", f"iouloss {iouloss.__version__}\n")]
+)
+def test_python_m_iouloss_says_what_it_is(word: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        __main__.main([word])
+    assert left.value.code == 0 and capsys.readouterr().out.startswith(said)
+
+
+@pytest.mark.parametrize("word", ["info", "--verbose", ""])
+def test_python_m_iouloss_refuses_what_it_does_not_know(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        __main__.main([word])
+    said = capsys.readouterr()
+    assert left.value.code == 2 and said.out == ""
+    assert said.err.startswith("usage: python -m iouloss") and f"unrecognized arguments: {word}" in said.err
 
 
 @from_source

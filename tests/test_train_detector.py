@@ -1,4 +1,4 @@
-"""examples/train_detector.py: its readers, split, crops and average precision, its errors, and whole small runs."""
+"""examples/train_detector.py: its readers, split, crops and average precision, and whole small runs."""
 
 # ruff: noqa: E402  (the last imports wait until it is known that what they need is there)
 
@@ -17,9 +17,9 @@ from torch import Tensor
 for package in ("torchvision", "PIL", "matplotlib", "pycocotools", "tqdm"):
     pytest.importorskip(package, reason=f"training a detector needs {package}")
 
+from photographs import BOXES, EXAMPLES, HEIGHT, TINY, WIDTH, apart, coco_file, voc_folder, voc_xml, write_image
 from PIL import Image
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
 sys.path.insert(0, str(EXAMPLES))
 
 import train_detector
@@ -29,60 +29,9 @@ from detector.evaluate import Detections, average_precision
 from detector.model import Detector, grid_points
 from detector.photos import Dataset, Photo, UserError, read_coco, read_tree_crowns, read_voc
 
-WIDTH, HEIGHT = 96, 64
-BOXES = {"a.png": [(4, 6, 20, 24), (40, 30, 58, 50), (72, 8, 90, 30)], "b.png": [(10, 30, 30, 48), (70, 20, 94, 40)]}
-TINY = ["--steps", "5", "--crop", "32", "--batch-size", "2", "--device", "cpu", "--threads", "1"]
-
-
-def write_image(path: Path, boxes: list[tuple[int, int, int, int]]) -> None:
-    """Grey noise with a bright rectangle at each box."""
-    pixels = torch.randint(60, 90, (HEIGHT, WIDTH, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    for x1, y1, x2, y2 in boxes:
-        pixels[y1:y2, x1:x2] = 220
-    Image.fromarray(pixels.numpy()).save(path)
-
-
-def voc_xml(filename: str, boxes: list[tuple[int, int, int, int]], name: str = "crown") -> str:
-    objects = "".join(
-        f"<object><name>{name}</name><bndbox>"
-        f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
-        for x1, y1, x2, y2 in boxes
-    )
-    return f"<annotation><filename>{filename}</filename>{objects}</annotation>"
-
-
-@pytest.fixture
-def voc(tmp_path: Path) -> Path:
-    folder = tmp_path / "voc"
-    folder.mkdir()
-    for name, boxes in BOXES.items():
-        write_image(folder / name, boxes)
-        (folder / name).with_suffix(".xml").write_text(voc_xml(name, boxes))
-    return folder
-
-
-@pytest.fixture
-def coco(voc: Path) -> Path:
-    """A COCO file of the same boxes: with category numbers that are not 0, 1, ..., and a crowd."""
-    images = [{"id": 10 + i, "file_name": name} for i, name in enumerate(BOXES)]
-    annotations = [
-        {"image_id": 10 + i, "category_id": 7 if k else 3, "bbox": [x1, y1, x2 - x1, y2 - y1], "iscrowd": 0}
-        for i, boxes in enumerate(BOXES.values())
-        for k, (x1, y1, x2, y2) in enumerate(boxes)
-    ]
-    annotations.append({"image_id": 10, "category_id": 3, "bbox": [0, 0, 96, 64], "iscrowd": 1})
-    categories = [{"id": 7, "name": "spruce"}, {"id": 3, "name": "pine"}]
-    file = voc / "instances.json"
-    file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
-    return file
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    threads = torch.get_num_threads()
-    monkeypatch.chdir(tmp_path)
-    yield
-    torch.set_num_threads(threads)
+voc = pytest.fixture(voc_folder)
+coco = pytest.fixture(coco_file)
+alone = pytest.fixture(autouse=True)(apart)
 
 
 def photo(boxes: list[list[float]], width: int = WIDTH, height: int = HEIGHT) -> Photo:
@@ -216,7 +165,7 @@ def test_assignment():
 
 
 def test_model_takes_any_size_and_starts_from_the_prior():
-    model = Detector(3, torch.tensor([100, 100, 100]), box_size=40, prior=0.01)
+    model = Detector(3, [100, 100, 100], box_size=40, prior=0.01)
     images = torch.randint(0, 255, (2, 3, 53, 91), dtype=torch.uint8)
     with torch.no_grad():
         logits, boxes = model(images)
@@ -242,126 +191,18 @@ def test_average_precision_of_nothing_found():
     assert average_precision([photo([[0, 0, 9, 9]])], [nothing], 1) == {"AP": 0, "AP50": 0, "AP75": 0}
 
 
-# Errors
-
-
-def spoil_missing_image(voc: Path) -> None:
-    (voc / "a.png").unlink()
-
-
-def spoil_broken_image(voc: Path) -> None:
-    (voc / "a.png").write_bytes(b"no image")
-
-
-def spoil_truncated_image(voc: Path) -> None:
-    (voc / "a.png").write_bytes((voc / "a.png").read_bytes()[:1000])
-
-
-def spoil_small_image(voc: Path) -> None:
-    Image.new("RGB", (90, 3)).save(voc / "a.png")
-
-
-def spoil_no_boxes(voc: Path) -> None:
-    (voc / "a.xml").write_text(voc_xml("a.png", []))
-
-
-def spoil_empty_box(voc: Path) -> None:
-    (voc / "a.xml").write_text(voc_xml("a.png", [(5, 5, 5, 9)]))
-
-
-def spoil_words_for_numbers(voc: Path) -> None:
-    (voc / "a.xml").write_text(voc_xml("a.png", [("one", 5, 5, 9)]))
-
-
-def spoil_xml(voc: Path) -> None:
-    (voc / "a.xml").write_text("<annotation>")
-
-
-def spoil_no_filename(voc: Path) -> None:
-    (voc / "a.xml").write_text("<annotation/>")
-
-
-def spoil_no_xml(voc: Path) -> None:
-    for file in voc.glob("*.xml"):
-        file.unlink()
-
-
-@pytest.mark.parametrize(
-    "spoil, message",
-    [
-        (spoil_missing_image, "a.xml: its image 'a.png' is not in"),
-        (spoil_broken_image, "a.png: not a readable image"),
-        (spoil_truncated_image, "a.png: not a readable image"),
-        (spoil_small_image, "a.png: got 90 x 3 pixels, wants 16 x 16 or more"),
-        (spoil_no_boxes, "a.xml: no boxes (<object>)"),
-        (spoil_empty_box, "a.xml: a box is empty or outside its image"),
-        (spoil_words_for_numbers, "a.xml: an <object> without four numbers"),
-        (spoil_xml, "a.xml: not well-formed XML"),
-        (spoil_no_filename, "a.xml: no <filename>"),
-        (spoil_no_xml, "voc: no Pascal VOC annotations (*.xml)"),
-    ],
-)
-def test_broken_voc(voc, spoil, message, capsys):
-    spoil(voc)
-    assert_error([*TINY, "--data", str(voc)], message, capsys)
-
-
-@pytest.mark.parametrize(
-    "content, message",
-    [
-        (None, "instances.json: no such file"),
-        ("{", "instances.json: not a COCO file of boxes (JSONDecodeError"),
-        ("[]", "instances.json: not a COCO file of boxes (TypeError"),
-        ('{"images": []}', "instances.json: not a COCO file of boxes (KeyError: 'categories')"),
-        ('{"images": [], "categories": [], "annotations": []}', "instances.json: no boxes"),
-        (
-            '{"images": [{"id": 1, "file_name": "c.png"}], "categories": [{"id": 1, "name": "tree"}],'
-            ' "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}]}',
-            "c.png does not exist",
-        ),
-    ],
-)
-def test_broken_coco(coco, content, message, capsys):
-    coco.unlink() if content is None else coco.write_text(content)
-    assert_error([*TINY, "--coco", str(coco), "--images", str(coco.parent)], message, capsys)
-
-
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        (["--box-loss", "siou"], "argument --box-loss: invalid choice: 'siou' (choose from"),
-        (["--backend", "torchvision", "--box-loss", "eiou"], "--box-loss eiou: torchvision has only giou, diou, ciou"),
-        (["--steps", "0"], "--steps: got 0, wants 1 or more"),
-        (["--steps", "many"], "argument --steps: invalid int value: 'many'"),
-        (["--split", "1"], "--split: got 1.0, wants a share between 0 and 1"),
-        (["--data", "nowhere"], "nowhere: no such folder"),
-        (["--data", "a", "--coco", "b", "--images", "c"], "--data and --coco: one of them at a time"),
-        (["--coco", "b"], "--coco and --images: both or neither"),
-        (["--coco", "b", "--images", "nowhere"], "nowhere: no such folder"),
-        (["--device", "abacus"], "--device abacus: "),
-    ],
-)
-def test_wrong_arguments(arguments, message, capsys):
-    assert_error(arguments, message, capsys)
-
-
-def assert_error(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2 and one line that says what."""
-    assert train_detector.main(arguments) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.startswith("train_detector.py: error: ") and output.err.count("\n") == 1
-    assert message in output.err
-    assert not Path("runs").exists()
-
-
 # Runs
 
 
-def test_run_writes_three_files_and_repeats_itself(voc, capsys):
+def test_run_writes_its_files_and_repeats_itself(voc, capsys):
     first = train("--data", voc)
     folder = Path("runs/train_detector")
-    assert sorted(file.name for file in folder.iterdir()) == ["curves.png", "metrics.json", "predictions.png"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "curves.png",
+        "metrics.json",
+        "model.pt",
+        "predictions.png",
+    ]
     for name in ("curves.png", "predictions.png"):
         with Image.open(folder / name) as image:
             assert min(image.size) > 200

@@ -133,6 +133,15 @@ IOULOSS_INLINE auto is_safe(V extent) {
   return extent < V(Limits<Element<V>>::safe_extent);
 }
 
+// What to multiply a pair by that is not safe, given its extent times `measuring`. All three leave lengths whose
+// products do not overflow; what is 2^-120 of the extent then still counts as more than nothing.
+template <class T>
+IOULOSS_INLINE T scale_of_extent(T extent) {
+  using Of = Limits<T>;
+  if (extent < T(Of::far * Of::measuring)) return T(Of::shrink);
+  return extent < T(Of::farther * Of::measuring) ? T(Of::shrink_far) : T(Of::shrink_farther);
+}
+
 // What still overflowed saturates, a NaN made of finite boxes becomes 0; a NaN or infinite coordinate gives NaN.
 template <class V>
 IOULOSS_INLINE V tamed(V result, V extent) {

@@ -1,4 +1,4 @@
-// What is told of class indices to count those that a mean counts.
+// What is told of class indices, or of dense targets, to count those that a mean counts.
 #pragma once
 
 #include "arguments.h"
@@ -8,7 +8,8 @@ namespace iouloss {
 struct KeptArguments {
   bool float64;  // the number type of the result
   int64_t n;
-  const int64_t* class_index = nullptr;
+  Indices class_index;                    // or
+  Values targets;                         // of which those count that are not ignore_index
   int64_t lowest, highest, ignore_index;  // those between count, but for this one
   Values class_weight;                    // what a row counts for, by its class; 1, where there are none
 };

@@ -8,12 +8,19 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
+struct OfLogit {
+  static constexpr bool has_background = false;  // evaluate() knows targets that are 0 for sure: Background
+  static constexpr bool has_limits = true;       // an infinite logit has the loss that the largest number tends to
+};
+struct OfClass : OfLogit {
+  static constexpr bool has_background = true;
+};
+
 // ---- focal losses ------------------------------------------------------------------------------------------------
 
 // alpha_t q^gamma BCE with q = 1 - p_t, for hard and soft targets z: alpha_t, q and BCE are blends by z.
 // Its derivative: alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
-struct SquareFocal {  // gamma = 2
-  static constexpr bool has_background = true;
+struct SquareFocal : OfClass {  // gamma = 2
   template <class V, class Target>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -35,8 +42,7 @@ IOULOSS_INLINE Evaluated<V> focal_factor(V x, const Sigmoid<V>& s, Target z, con
   return {exponential(f.gamma * log_q), V(between(z, -1, 1)) * ratio};
 }
 
-struct PowerFocal {
-  static constexpr bool has_background = true;
+struct PowerFocal : OfClass {
   template <class V, class Target>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -49,8 +55,7 @@ struct PowerFocal {
 
 // The same of a class whose balance, at most 1, is in the place of gamma: the exponent is third - second * balance, and
 // a factor, too.
-struct EqualizedFocal {
-  static constexpr bool has_background = true;
+struct EqualizedFocal : OfClass {
   template <class V, class Target>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, LogitParameters<V> f) {
     f.gamma = mul_add(V(-f.second), f.gamma, V(f.third));
@@ -65,8 +70,7 @@ struct EqualizedFocal {
 
 // The focal loss with smoothed labels: the target is z (1 - second) + second / 2 in the cross entropy, and there alone
 // if third is 0.
-struct SmoothFocal {
-  static constexpr bool has_background = false;
+struct SmoothFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -79,8 +83,7 @@ struct SmoothFocal {
 };
 
 // alpha_t softplus(-(gamma x_t + second)) / gamma with x_t = (2z - 1) x: the focal loss of two parameters
-struct FocalStar {
-  static constexpr bool has_background = false;
+struct FocalStar : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const V toward = V(between(z, -1, 1)), largest(Limits<Element<V>>::largest);
@@ -92,8 +95,7 @@ struct FocalStar {
 };
 
 // Poly-1: the focal loss, and (z alpha1 second + (1 - z) alpha0 third) q^(gamma + 1)
-struct PolyFocal {
-  static constexpr bool has_background = false;
+struct PolyFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -110,8 +112,7 @@ struct PolyFocal {
 // ---- losses of a logit that is a quality or a heat map -----------------------------------------------------------
 
 // |z - p|^second BCE
-struct QualityFocal {
-  static constexpr bool has_background = false;
+struct QualityFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -132,8 +133,7 @@ IOULOSS_INLINE Evaluated<V> contradiction(V u, const Sigmoid<V>& s, V r, V other
 }
 
 // z > 0: alpha1 z BCE (or alpha1 BCE, where third is 0); z = 0: alpha0 p^second softplus(x)
-struct Varifocal {
-  static constexpr bool has_background = false;
+struct Varifocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -146,8 +146,7 @@ struct Varifocal {
 };
 
 // z = 1: alpha1 n^second softplus(-x); else alpha0 (1 - z)^third p^second softplus(x)
-struct GaussianFocal {
-  static constexpr bool has_background = false;
+struct GaussianFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -163,8 +162,7 @@ struct GaussianFocal {
 // ---- others ------------------------------------------------------------------------------------------------------
 
 // alpha1 z softplus(-x) + alpha0 (1 - z) softplus(x)
-struct BinaryCrossEntropy {
-  static constexpr bool has_background = false;
+struct BinaryCrossEntropy : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -176,8 +174,7 @@ struct BinaryCrossEntropy {
 // alpha1 z n^gamma softplus(-x) - alpha0 (1 - z) p_m^second log(1 - p_m) with p_m = max(p - third, 0). The derivative
 // of the two focusing factors counts only if `attached`.
 template <bool attached>
-struct Asymmetric {
-  static constexpr bool has_background = false;
+struct Asymmetric : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     using T = Element<V>;
@@ -209,8 +206,7 @@ struct Asymmetric {
 };
 
 // The entropy of sigmoid(x), which has no target: softplus(x) - x p
-struct BinaryEntropy {
-  static constexpr bool has_background = false;
+struct BinaryEntropy : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);

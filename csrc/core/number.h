@@ -36,7 +36,11 @@ struct Limits<float> {
   static constexpr double tiny = 0x1p-120;  // a denominator below it counts as zero; 1 / tiny is still finite
   static constexpr double largest = 0x1.fffffep127;
   static constexpr double safe_extent = 0x1p50;  // up to here no product of two lengths comes near overflow
-  static constexpr double rescale = 0x1p-80;     // brings every finite length below safe_extent
+  static constexpr double measuring = 0x1p-80;   // times this, no finite length overflows with others
+  // What boxes of a larger extent are multiplied by: no more than the next bound asks for, lest what is small in them,
+  // or beside them, is lost.
+  static constexpr double far = 0x1p90, farther = 0x1p110;
+  static constexpr double shrink = 0x1p-30, shrink_far = 0x1p-50, shrink_farther = 0x1p-68;
 };
 
 template <>
@@ -44,7 +48,9 @@ struct Limits<double> {
   static constexpr double tiny = 0x1p-1000;
   static constexpr double largest = 0x1.fffffffffffffp1023;
   static constexpr double safe_extent = 0x1p450;
-  static constexpr double rescale = 0x1p-700;
+  static constexpr double measuring = 0x1p-700;
+  static constexpr double far = 0x1p700, farther = 0x1p900;
+  static constexpr double shrink = 0x1p-200, shrink_far = 0x1p-400, shrink_farther = 0x1p-524;
 };
 
 // ---- the primitives, for scalars ---------------------------------------------------------------------------------

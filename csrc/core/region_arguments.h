@@ -15,8 +15,8 @@ struct RegionArguments {
   bool float64;
   int64_t images, classes, pixels;
   Values logits;
-  Values targets;                        // one a logit, or
-  const int64_t* class_index = nullptr;  // one a pixel
+  Values targets;       // one a logit, or
+  Indices class_index;  // one a pixel
   int64_t ignore_index;
   Activation activation;
   bool squares;  // in the denominator

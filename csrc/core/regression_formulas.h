@@ -8,17 +8,22 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// What a loss of |d| makes of it: its derivative by d has the sign of d, and is 0 at 0. Numbers that overflow saturate.
+// What a loss of |d| makes of it: its derivative by d has the sign of d, and is 0 at 0. Numbers that overflow saturate;
+// the weight comes after that, so that what is wrong with it shows.
 template <class V>
 IOULOSS_INLINE Evaluated<V> of_difference(V x, V z, V weight, V value, V slope) {
   const V d = x - z, extent = maximum(absolute(x), absolute(z)) + (x - x) + (z - z);
   const V gradient = select(d > V(0), slope, select(d < V(0), -slope, V(0)));
-  return {tamed(weight * value, extent), tamed(weight * gradient, extent)};
+  return {weight * tamed(value, extent), weight * tamed(gradient, extent)};
 }
 
+struct OfDifference {
+  static constexpr bool has_background = false;  // see OfLogit
+  static constexpr bool has_limits = false;      // what is infinite makes NaN
+};
+
 // |d|
-struct AbsoluteDifference {
-  static constexpr bool has_background = false;
+struct AbsoluteDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     return of_difference(x, z, f.alpha1, absolute(x - z), V(1));
@@ -26,8 +31,7 @@ struct AbsoluteDifference {
 };
 
 // d^2
-struct SquaredDifference {
-  static constexpr bool has_background = false;
+struct SquaredDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const V distance = absolute(x - z);
@@ -36,13 +40,12 @@ struct SquaredDifference {
 };
 
 // third times: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2; beta = second
-struct SmoothDifference {
-  static constexpr bool has_background = false;
+struct SmoothDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     V slope;
-    const V value = smooth_l1(absolute(x - z), V(f.second), slope);
-    return of_difference(x, z, f.alpha1 * V(f.third), value, slope);
+    const V value = smooth_l1(absolute(x - z), V(f.second), slope), factor(f.third);
+    return of_difference(x, z, f.alpha1, factor * value, factor * slope);
   }
 };
 
@@ -68,8 +71,7 @@ struct LogarithmicGrowth {
 
 // Of Libra R-CNN, with alpha = gamma, gamma = second, beta = third and b = exp(second / gamma) - 1:
 // |d| < beta: alpha / b (b |d| + 1) log(b |d| / beta + 1) - alpha |d|, else second |d| + second / b - alpha beta
-struct BalancedDifference {
-  static constexpr bool has_background = false;
+struct BalancedDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const V distance = absolute(x - z), alpha = f.gamma, slope(f.second), beta(f.third);
@@ -87,8 +89,7 @@ struct BalancedDifference {
 
 // |d| <= 1: -alpha d^2 (2 log(beta |d|) - 1) / 4, else -alpha log(beta) |d| + alpha (2 log(beta) + 1) / 4, with
 // alpha = gamma and log(beta) = second
-struct FocalDifference {
-  static constexpr bool has_background = false;
+struct FocalDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const V distance = absolute(x - z), log_beta(f.second), alpha = f.gamma;

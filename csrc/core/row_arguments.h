@@ -23,9 +23,9 @@ struct RowArguments {
   int64_t classes;  // logits in a row, at least 1
   int64_t inner;    // 1 where the classes come last
   ClassRows logits;
-  ClassRows targets;                     // a probability a class, or
-  Values places;                         // a place between two bins a row, or
-  const int64_t* class_index = nullptr;  // one a row
+  ClassRows targets;    // a probability a class, or
+  Values places;        // a place between two bins a row, or
+  Indices class_index;  // one a row
   int64_t ignore_index;
   Values weight;        // one a row
   Values class_weight;  // one a class, beside alpha

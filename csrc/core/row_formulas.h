@@ -114,6 +114,12 @@ IOULOSS_INLINE V exponential_from_whole(V m, V x) {
     return decay(distance, x - (m - distance));
 }
 
+// The loss of a class whose logit is -inf, and what the largest numbers make of it: infinite, where anything weighs it.
+template <class V>
+IOULOSS_INLINE V limit_of_impossible(V loss, V weight) {
+  return select(weight > V(0), loss * V(Limits<Element<V>>::largest), loss);
+}
+
 // The row's class against all others: e^y is the odds, y = log(others) + (m - x), where `others` is the sum of their
 // exponentials from m. As sigmoid(y) = a / (a + b), with the larger exponential of the two divided out of both, neither
 // a logarithm nor a rounded y comes between the sums and the loss.
@@ -181,9 +187,13 @@ struct ClassTarget {
     return nearest_whole(largest);
   }
 
+  // The distances that smoothing sums are of a small unit: those of finite logits do not overflow, however many there
+  // are, and only an impossible class (-inf) makes the sum infinite.
+  static constexpr double unit = smooth ? 0x1p-24 : 1;
+
   template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
-    return smooth ? bounded_above(m - x) : m - x;
+    return smooth ? mul_add(V(-unit), x, V(unit) * m) : m - x;
   }
 
   template <class V>
@@ -195,15 +205,15 @@ struct ClassTarget {
   static IOULOSS_INLINE void add(V (&sum)[sums], V below, V e, V extra) {
     sum[0] = sum[0] + e;
     if constexpr (smooth) {
-      sum[1] = mul_add(extra, below, sum[1]);
+      sum[1] = mul_add(extra, select(extra > V(0), below, V(0)), sum[1]);
       sum[2] = sum[2] + extra;
     }
   }
 
-  // m is larger by `by`, of which `e` is the exponential.
+  // m is larger by `by`, which is what below() says.
   template <class V>
-  static IOULOSS_INLINE void raise(V (&sum)[sums], V by, V e) {
-    sum[0] = sum[0] * e;
+  static IOULOSS_INLINE void raise(V (&sum)[sums], V by) {
+    sum[0] = sum[0] * exponential(by * V(-1 / unit));
     if constexpr (smooth) sum[1] = mul_add(sum[2], by, sum[1]);
   }
 
@@ -218,12 +228,16 @@ struct ClassTarget {
       hard = mul_add(V(p.hard), t.weight, t.extra);
       soft = sum[2];
       const V log_others = logarithm(others);
-      smoothed = mul_add(soft, log_others + s.negative(log_others), sum[1]);  // nothing in it is negative
+      smoothed = mul_add(soft, log_others + s.negative(log_others), V(1 / unit) * sum[1]);  // nothing in it is negative
     }
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, s.entropy, smoothed) + poly * s.u);
     const V slope = factor * (s.u * mul_add(poly, s.n, hard) + V(p.gamma) * (s.n * each));  // by y, but for `smoothed`
-    return {factor * each, mul_add(factor, s.u * soft, slope) * reciprocal_or_zero(others), factor,
+    V value = factor * each;
+    const auto is_impossible = t.logit < V(-Limits<Element<V>>::largest);
+    value = select(is_impossible, limit_of_impossible(value, hard * others), value);
+    if constexpr (smooth) value = select(sum[1] <= V(Limits<Element<V>>::largest), value, sum[1]);
+    return {value, mul_add(factor, s.u * soft, slope) * reciprocal_or_zero(others), factor,
             factor * (s.n * soft) - slope, V(0)};
   }
 
@@ -243,7 +257,9 @@ struct BinTarget : ClassTarget<false> {
                                             const RowParameters<Element<V>>& p) {
     RowResult<V> r = ClassTarget<false>::finish(t, m, sum, p);
     const V second = t.weight * t.other_share;
-    r.value = mul_add(second, bounded(t.logit - t.other_logit), r.value);
+    const auto is_impossible = t.other_logit < V(-Limits<Element<V>>::largest);
+    const V more = mul_add(second, bounded(t.logit - t.other_logit), r.value);
+    r.value = select(is_impossible, limit_of_impossible(more, second), more);
     r.target = r.target + second;
     r.other = -second;
     return r;
@@ -267,7 +283,8 @@ IOULOSS_INLINE void add_power(V& below_largest, V& count, V below, V e) {
 }
 
 template <class V>
-IOULOSS_INLINE void raise_power(V& below_largest, V& count, V by, V e) {
+IOULOSS_INLINE void raise_power(V& below_largest, V& count, V by) {
+  const V e = exponential(-by);
   const auto same = by == V(0);
   below_largest = select(same, below_largest, (below_largest + count) * e);
   count = select(same, count, V(0));
@@ -305,8 +322,8 @@ struct KLDivergence : FromLargest {
   }
 
   template <class V>
-  static IOULOSS_INLINE void raise(V (&sum)[sums], V by, V e) {
-    raise_power(sum[0], sum[1], by, e);
+  static IOULOSS_INLINE void raise(V (&sum)[sums], V by) {
+    raise_power(sum[0], sum[1], by);
     sum[2] = mul_add(sum[3], by, sum[2]);
   }
 
@@ -341,9 +358,10 @@ struct Entropy : FromLargest {
   }
 
   template <class V>
-  static IOULOSS_INLINE void raise(V (&sum)[sums], V by, V e) {
+  static IOULOSS_INLINE void raise(V (&sum)[sums], V by) {
+    const V e = exponential(-by);
     sum[2] = mul_add(sum[0] + sum[1], by * e, sum[2] * e);  // by * e is never infinite
-    raise_power(sum[0], sum[1], by, e);
+    raise_power(sum[0], sum[1], by);
   }
 
   template <class V>

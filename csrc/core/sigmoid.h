@@ -89,6 +89,18 @@ IOULOSS_INLINE V power(V base, Log log_base, Element<V> exponent) {
   return exponential(V(exponent) * log_base());
 }
 
+template <class T>
+IOULOSS_INLINE bool is_infinite(T x) {
+  return absolute(x) > T(Limits<T>::largest);
+}
+
+// The loss of an infinite logit, given that of the largest number: infinite where this is more than a loss that has a
+// bound could come to.
+template <class T>
+IOULOSS_INLINE T limit_of(T loss) {
+  return absolute(loss) > T(0x1p64) ? loss * T(Limits<T>::largest) : loss;
+}
+
 // A loss and its derivative by the logit. A compiler drops the one that is not used.
 template <class V>
 struct Evaluated {

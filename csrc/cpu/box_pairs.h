@@ -89,13 +89,6 @@ IOULOSS_INLINE Row4<V> row(const T (*columns)[BoxTile<T>::size], int i) {
 template <class T>
 using TileFunction = bool (*)(BoxTile<T>&, int n, const BoxArguments&);
 
-template <class T>
-IOULOSS_INLINE bool all_lanes(typename Native<T>::RawBits mask) {
-  auto all = mask[0];
-  for (int i = 1; i < lanes<T>; ++i) all &= mask[i];
-  return all != 0;
-}
-
 // The losses and, if wanted, their gradients.
 template <class Formula, bool gradient, class T>
 bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
@@ -129,18 +122,18 @@ bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
 
 template <class T>
 void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
-  const auto extent = [&](int i) {
-    const auto row = [i](const auto& c) { return Row4<T>{c[0][i], c[1][i], c[2][i], c[3][i]}; };
+  const auto extent = [&](int i, T unit) {
+    const auto row = [&](const auto& c) { return Row4<T>{c[0][i], c[1][i], c[2][i], c[3][i]} * unit; };
     return measure(row(tile.pred), row(tile.target), format).extent();
   };
   for (int i = 0; i < n; ++i) {
-    const T scale = is_safe(extent(i)) ? T(1) : T(Limits<T>::rescale);
+    const T scale = is_safe(extent(i, T(1))) ? T(1) : scale_of_extent(extent(i, T(Limits<T>::measuring)));
     for (int c = 0; c < 4; ++c) {
       tile.pred[c][i] *= scale;
       tile.target[c][i] *= scale;
     }
     tile.scale[i] = scale;
-    tile.extent[i] = extent(i);
+    tile.extent[i] = extent(i, T(1));
   }
 }
 

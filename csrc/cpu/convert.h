@@ -89,9 +89,19 @@ inline void narrow(const float* __restrict__ in, int n, Half* __restrict__ out) 
 }
 #endif
 
-inline int size_of(Dtype dtype) { return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2; }
+inline int size_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::float64:
+    case Dtype::int64: return 8;
+    case Dtype::float32:
+    case Dtype::int32: return 4;
+    case Dtype::uint8:
+    case Dtype::int8: return 1;
+    default: return 2;
+  }
+}
 
-// Calls f with a typed pointer.
+// Calls f with a typed pointer; of integers, with the other one.
 template <class F>
 IOULOSS_INLINE auto visit(const void* data, Dtype dtype, F f) {
   switch (dtype) {
@@ -109,9 +119,29 @@ IOULOSS_INLINE auto visit(void* data, Dtype dtype, F f) {
   });
 }
 
+template <class F>
+IOULOSS_INLINE auto visit_integers(const void* data, Dtype dtype, F f) {
+  switch (dtype) {
+    case Dtype::int64: return f(static_cast<const int64_t*>(data));
+    case Dtype::int32: return f(static_cast<const int32_t*>(data));
+    case Dtype::int16: return f(static_cast<const int16_t*>(data));
+    case Dtype::int8: return f(static_cast<const int8_t*>(data));
+    default: return f(static_cast<const uint8_t*>(data));
+  }
+}
+
+// Masks and one-hot targets.
+template <class T>
+void load_integers(const Values& values, int64_t first, int n, T* __restrict__ out) {
+  visit_integers(values.data, values.dtype, [&](const auto* data) {
+    for (int i = 0; i < n; ++i) out[i] = T(data[(first + i) * values.stride]);
+  });
+}
+
 // n values from index `first` on into out.
 template <class T>
 void load_values(const Values& values, int64_t first, int n, T* __restrict__ out) {
+  if (is_integer(values.dtype)) return load_integers(values, first, n, out);
   visit(values.data, values.dtype, [&](const auto* data) {
     const auto* p = data + first * values.stride;
     if (values.stride == 1)

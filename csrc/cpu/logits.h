@@ -22,13 +22,15 @@ struct LogitTile {
   Ahead ahead[3];
 };
 
+// Returns whether every logit is finite.
 template <class T>
-using LogitFunction = void (*)(LogitTile<T>&, int n, const LogitArguments&, double scale);
+using LogitFunction = bool (*)(LogitTile<T>&, int n, const LogitArguments&, double scale);
 
 // The losses and, if wanted, their gradients times `scale`. The last vector may reach beyond n.
 template <class Formula, bool background, bool gradient, class T>
-void logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale) {
+bool logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale) {
   using V = Native<T>;
+  V nothing(0);  // NaN, once a logit is not finite
   for (int i = 0; i < n; i += lanes<T>) {
     for (const Ahead& ahead : tile.ahead) ahead.fetch(i, lanes<T>);
     const auto z = [&] {
@@ -38,11 +40,33 @@ void logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale
         return V::load(tile.targets + i);
     }();
     const V x = V::load(tile.logits + i);
+    if constexpr (Formula::has_limits) nothing = mul_add(x, V(0), nothing);
     const LogitParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V::load(tile.gamma + i),
                                T(a.second), T(a.third)};
     const Evaluated<V> e = Formula::evaluate(x, z, f);
     e.value.store(tile.loss + i);
     if constexpr (gradient) (e.gradient * V(scale)).store(tile.grad + i);
+  }
+  return all_lanes<T>(nothing == V(0));
+}
+
+// The losses at infinite logits are their limits: that of the largest number, or infinite where that costs more than
+// any loss that is bounded.
+template <class T>
+void run_tile(LogitFunction<T> function, LogitTile<T>& tile, int n, const LogitArguments& a, double scale) {
+  if (function(tile, n, a, scale)) return;
+  const T largest = T(Limits<T>::largest), infinity = std::numeric_limits<T>::infinity();
+  int count = 0, places[LogitTile<T>::size];
+  for (int i = 0; i < n; ++i) {
+    if (!is_infinite(tile.logits[i])) continue;
+    tile.logits[i] = std::copysign(largest, tile.logits[i]);
+    places[count++] = i;
+  }
+  if (count == 0) return;
+  function(tile, n, a, scale);
+  for (int k = 0; k < count; ++k) {
+    tile.loss[places[k]] = limit_of(tile.loss[places[k]]);
+    tile.logits[places[k]] = std::copysign(infinity, tile.logits[places[k]]);
   }
 }
 
@@ -83,11 +107,10 @@ void load_factors(const LogitArguments& a, const Values& upstream, int64_t first
     });
   };
   per_class(a.gamma_per_class, a.gamma, tile.gamma);
-  per_class(a.alpha1_per_class, a.alpha1, tile.factor1);
-  per_class(a.alpha0_per_class, a.alpha0, tile.factor0);
+  per_class(a.alpha_per_class, 1, tile.factor1);
   for (int i = 0; i < n; ++i) {
-    tile.factor1[i] *= factor[i];
-    tile.factor0[i] *= factor[i];
+    tile.factor0[i] = factor[i] * (T(a.alpha0) * (a.complement ? T(1) - tile.factor1[i] : T(1)));
+    tile.factor1[i] = factor[i] * (T(a.alpha1) * tile.factor1[i]);
   }
 }
 
@@ -113,14 +136,14 @@ void run_by_class(const LogitFunctions<T>& functions, const LogitArguments& a, d
     if (a.scores.data) load_values(a.scores, row, 1, tile.targets + at);
   };
   for_each_class(a, first, n, set_target, [](int, int) {});
-  functions.any_target(tile, n, a, scale);
+  run_tile(functions.any_target, tile, n, a, scale);
 }
 
 // All logits as background, then those of the rows' classes again.
 template <class T>
 void run_over_background(const LogitFunctions<T>& functions, const LogitArguments& a, double scale, int64_t first,
                          int n, LogitTile<T>& tile, LogitTile<T>& classes) {
-  functions.background(tile, n, a, scale);
+  run_tile(functions.background, tile, n, a, scale);
   int count = 0;
   int places[LogitTile<T>::size];
   const auto take = [&](int at, int64_t) {
@@ -130,11 +153,19 @@ void run_over_background(const LogitFunctions<T>& functions, const LogitArgument
     places[count++] = at;
   };
   for_each_class(a, first, n, take, [](int, int) {});
-  functions.any_target(classes, count, a, scale);
+  std::fill(classes.logits + count, classes.logits + padded<T>(count), T(0));
+  run_tile(functions.any_target, classes, count, a, scale);
   for (int k = 0; k < count; ++k) {
     tile.loss[places[k]] = classes.loss[k];
     tile.grad[places[k]] = classes.grad[k];
   }
+}
+
+// Dense targets to ignore count for nothing, whatever the logit is.
+template <class T>
+void leave_out(T target, int n, LogitTile<T>& tile) {
+  for (int i = 0; i < n; ++i)
+    if (tile.targets[i] == target) tile.loss[i] = tile.grad[i] = T(0);
 }
 
 // Calls each(first, n, tile) for every tile of [begin, end), with its losses and gradients.
@@ -143,18 +174,20 @@ void for_each_tile(const LogitFunctions<T>& functions, const LogitArguments& a, 
                    const Output& grad, int64_t begin, int64_t end, F each) {
   LogitTile<T> tile = {}, classes = {};
   std::fill_n(classes.targets, classes.size, T(1));
-  const bool per_class = a.alpha1_per_class.data || a.alpha0_per_class.data || a.gamma_per_class.data;
+  const bool per_class = a.alpha_per_class.data || a.gamma_per_class.data;
   const bool factors_vary = a.weight.data || per_class || upstream.stride != 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));
     if (first == begin || factors_vary) load_factors(a, upstream, first, n, tile);
     load_values(a.logits, first, n, tile.logits);
+    std::fill(tile.logits + n, tile.logits + padded<T>(n), T(0));
     tile.ahead[0] = ahead_of(a.logits.data, a.logits.dtype, first + n);
     tile.ahead[1] = ahead_of(a.targets.data, a.targets.dtype, first + n);
     tile.ahead[2] = ahead_of(grad.data, grad.dtype, first);
     if (!a.class_index) {
       if (a.targets.data) load_values(a.targets, first, n, tile.targets);
-      functions.any_target(tile, n, a, scale);
+      run_tile(functions.any_target, tile, n, a, scale);
+      if (a.ignores_targets) leave_out(T(a.ignore_index), n, tile);
     } else {
       functions.background ? run_over_background(functions, a, scale, first, n, tile, classes)
                            : run_by_class(functions, a, scale, first, n, tile);

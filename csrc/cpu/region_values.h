@@ -32,7 +32,11 @@ inline std::vector<double> cell_weights(const RegionArguments& a, const std::vec
     for (int64_t k = 0, cell = region.first; k < region.count; ++k, cell += region.step)
       targets[cell % a.classes] += cells[cell].overlap + cells[cell].missed;
     double largest = 0;
-    for (int64_t c = 0; c < a.classes; ++c) largest = std::max(largest, weights[c] = inverse_square(targets[c]));
+    for (int64_t c = 0; c < a.classes; ++c) {
+      weights[c] = inverse_square(targets[c]);
+      const bool is_out = a.class_weight.data && value_at(a.class_weight, c) == 0;
+      if (!is_out) largest = std::max(largest, weights[c]);
+    }
     for (double& weight : weights)
       if (weight == 0) weight = largest;
   }

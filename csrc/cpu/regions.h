@@ -121,11 +121,13 @@ struct RegionTile {
     image = image_, first = first_, n = n_;
     filled = (n + group<T> - 1) / group<T> * group<T>;
     if constexpr (std::is_same_v<Target, ClassTargets>) {
-      const int64_t* index = a.class_index + image * a.pixels + first;
-      for (int i = 0; i < n; ++i) {
-        const bool known = index[i] >= 0 && index[i] < a.classes;
-        targets[i] = index[i] == a.ignore_index ? T(Target::ignored) : known ? T(index[i]) : T(Target::background);
-      }
+      visit_integers(a.class_index.data, a.class_index.dtype, [&](const auto* data) {
+        for (int i = 0; i < n; ++i) {
+          const int64_t index = data[image * a.pixels + first + i];
+          const bool known = index >= 0 && index < a.classes;
+          targets[i] = index == a.ignore_index ? T(Target::ignored) : known ? T(index) : T(Target::background);
+        }
+      });
       std::fill(targets + n, targets + filled, T(Target::background));
     }
   }

@@ -167,7 +167,7 @@ struct RowKernel {
     most = Formula::origin(most);
     if (b.from > 0) {
       const V by = Formula::below(most, largest, parameters);
-      Formula::raise(sum, by, exponential(-by));
+      Formula::raise(sum, by);
     }
     largest = most;
   }

@@ -18,6 +18,13 @@ constexpr int padded(int n) {
   return (n + lanes<T> - 1) / lanes<T> * lanes<T>;
 }
 
+template <class T>
+IOULOSS_INLINE bool all_lanes(typename Native<T>::RawBits mask) {
+  auto all = mask[0];
+  for (int i = 1; i < lanes<T>; ++i) all &= mask[i];
+  return all != 0;
+}
+
 // In float64, in an order that depends on nothing but n: running sums, folded pairwise. As many as keep the adders of
 // any instruction set busy.
 template <class T>

@@ -36,7 +36,8 @@ template <class T>
 struct LoadedPair {
   Pair<T> b;
   Parameters<T> parameters;
-  T most = T(Limits<T>::largest);  // that a result may be without a closer look: nothing, where the boxes are scaled
+  // What a result may be without a closer look: nothing, where the boxes are scaled; then it is the negative scale.
+  T most = T(Limits<T>::largest);
 
   __device__ __forceinline__ LoadedPair(const BoxLaunch<T>& l, int64_t i) : parameters(l.parameters) {
     Row4<T> p, t;
@@ -57,8 +58,9 @@ struct LoadedPair {
       b = measure(p, t, l.a.format);
     }
     if (!is_safe(b.extent())) [[unlikely]] {
-      const T scale = T(Limits<T>::rescale);
-      most = T(-1);
+      const T unit = T(Limits<T>::measuring);
+      const T scale = scale_of_extent(measure(p * unit, t * unit, l.a.format).extent());
+      most = -scale;
       b = measure(p * scale, t * scale, l.a.format);
       parameters.rescale(scale);
     }
@@ -70,7 +72,7 @@ struct LoadedPair {
 
   // By the boxes, where gradient is by the scaled ones.
   __device__ __forceinline__ Row4<T> tamed_gradient(const Row4<T>& gradient) const {
-    const Row4<T> g = gradient * (most < T(0) ? T(Limits<T>::rescale) : T(1));
+    const Row4<T> g = gradient * (most < T(0) ? -most : T(1));
     const T extent = b.extent();
     return {tamed(g.c0, extent), tamed(g.c1, extent), tamed(g.c2, extent), tamed(g.c3, extent)};
   }

@@ -10,6 +10,11 @@ __global__ void __launch_bounds__(threads) kept_weight(const KeptArguments a, co
   T sum = 0;
 #pragma unroll 1  // or the number of turns is found by a division
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < a.n; i += int64_t(gridDim.x) * threads) {
+    if (!a.class_index) {
+      const T target = is_integer(a.targets.dtype) ? load_integer<T>(a.targets, i) : load<T>(a.targets, i);
+      if (target != T(a.ignore_index)) sum += T(1);
+      continue;
+    }
     const int64_t index = a.class_index[i];
     if (is_kept(a, index)) sum += weighted ? load<T>(a.class_weight, index) : T(1);
   }

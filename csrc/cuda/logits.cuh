@@ -16,7 +16,7 @@ struct LogitLaunch {
   LogitParameters<T> parameters;  // converted once: many GPUs have few units for double
   bool vectors;                   // logits and dense targets can be loaded four at a time
   bool halves;                    // and both are halves
-  bool varies;                    // there is something beside them, of the row or column of a logit
+  bool varies;                    // there is something beside them, of the row or column of a logit, or odd targets
   IndexDivision by_classes;
 };
 
@@ -27,8 +27,8 @@ template <class Formula, class T>
 struct Quad {
   static constexpr bool turns = Formula::has_background;
   int64_t first;
-  int count;                         // those that exist
-  unsigned ignored = 0, turned = 0;  // a bit for each
+  int count;                                       // those that exist
+  unsigned ignored = 0, turned = 0, infinite = 0;  // a bit for each
   T logits[per_thread], targets[per_thread] = {};
   T alpha1[per_thread], alpha0[per_thread];  // of the targets 1 and 0, times the weight
 
@@ -48,17 +48,44 @@ struct Quad {
     }
     if (!l.varies) {
       load_logits_and_targets(l, vector);
-      return;
+    } else {
+      const int64_t row = l.by_classes.quotient(first);
+      const int64_t index = a.class_index ? a.class_index[row] : -1;  // under way before what is waited for
+      const bool integers = is_integer(a.targets.dtype);
+      load_logits_and_targets(l, vector, !integers);
+      if (has_targets<Formula> && integers) [[unlikely]]
+        load_integers(a.targets);
+      use_what_varies(l, row, index);
     }
-    const int64_t row = l.by_classes.quotient(first);
-    const int64_t index = a.class_index ? a.class_index[row] : -1;  // under way before what is waited for
-    load_logits_and_targets(l, vector);
-    use_what_varies(l, row, index);
+    if constexpr (Formula::has_limits) note_infinite();
   }
 
-  __device__ __forceinline__ void load_logits_and_targets(const LogitLaunch<T>& l, bool vector) {
+  __device__ __forceinline__ void load_integers(const Values& from) {
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) targets[k] = k < count ? load_integer<T>(from, first + k) : T(0);
+  }
+
+  // In their place is the largest number, of which the loss is that of an infinite one, or tells that it is infinite.
+  __device__ __forceinline__ void note_infinite() {
+    const auto larger = [](T a, T b) { return fmax(absolute(a), absolute(b)); };  // which knows no NaN
+    const T most = larger(larger(logits[0], logits[1]), larger(logits[2], logits[3]));
+    if (!is_infinite(most)) [[likely]]
+      return;
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k) {
+      if (!is_infinite(logits[k])) continue;
+      infinite |= 1u << k;
+      logits[k] = copysign(T(Limits<T>::largest), logits[k]);
+    }
+  }
+
+  __device__ __forceinline__ T loss(int k, T of_largest) const {
+    return infinite >> k & 1 ? limit_of(of_largest) : of_largest;
+  }
+
+  __device__ __forceinline__ void load_logits_and_targets(const LogitLaunch<T>& l, bool vector, bool floats = true) {
     const LogitArguments& a = l.a;
-    const bool dense = has_targets<Formula> && a.targets.data;
+    const bool dense = has_targets<Formula> && a.targets.data && floats;
     if (sizeof(T) == 4 && dense && vector && l.halves) {
       const uint2 x = load_halves(a.logits.data, first), z = load_halves(a.targets.data, first);
       widen(x, a.logits.dtype, logits);
@@ -74,8 +101,8 @@ struct Quad {
   __device__ __forceinline__ void use_what_varies(const LogitLaunch<T>& l, int64_t row, int64_t index) {
     const LogitArguments& a = l.a;
     int64_t column = first - row * a.classes;
-    const bool per_class = a.alpha1_per_class.data || a.alpha0_per_class.data;
-    if (!a.weight.data && !per_class && column + per_thread <= a.classes) [[likely]] {
+    const bool per_class = a.alpha_per_class.data;
+    if (a.class_index && !a.weight.data && !per_class && column + per_thread <= a.classes) [[likely]] {
       const bool ignore = index == a.ignore_index;
       if (ignore || uint64_t(index - column) < per_thread) [[unlikely]] {  // most have neither
 #pragma unroll
@@ -90,19 +117,26 @@ struct Quad {
         column = 0;
         ++row;
       }
-      if (a.alpha1_per_class.data) alpha1[k] = load<T>(a.alpha1_per_class, column);
-      if (a.alpha0_per_class.data) alpha0[k] = load<T>(a.alpha0_per_class, column);
+      if (per_class) {
+        const T alpha = load<T>(a.alpha_per_class, column);
+        alpha1[k] *= alpha;
+        if (a.complement) alpha0[k] *= T(1) - alpha;
+      }
       const T weight = a.weight.data ? load<T>(a.weight, a.weight_per_row ? row : first + k) : T(1);
       alpha1[k] *= weight;
       alpha0[k] *= weight;
-      if (!a.class_index) continue;
+      if (!a.class_index) {
+        if (a.ignores_targets && targets[k] == T(a.ignore_index)) ignore(k);
+        continue;
+      }
       if (column == 0) index = a.class_index[row];
       set_class(l, k, row, column == index, index == a.ignore_index);
     }
   }
 
-  __device__ __forceinline__ void set_class(const LogitLaunch<T>& l, int k, int64_t row, bool is_class, bool ignore) {
-    if (is_class && !ignore) {
+  __device__ __forceinline__ void set_class(const LogitLaunch<T>& l, int k, int64_t row, bool is_class,
+                                            bool is_ignored) {
+    if (is_class && !is_ignored) {
       if constexpr (turns) {
         turned |= 1u << k;
         logits[k] = -logits[k];
@@ -111,10 +145,12 @@ struct Quad {
         targets[k] = l.a.scores.data ? load<T>(l.a.scores, row) : T(1);
       }
     }
-    if (ignore) {
-      ignored |= 1u << k;
-      logits[k] = alpha0[k] = alpha1[k] = T(0);
-    }
+    if (is_ignored) ignore(k);
+  }
+
+  __device__ __forceinline__ void ignore(int k) {
+    ignored |= 1u << k;
+    logits[k] = targets[k] = alpha0[k] = alpha1[k] = T(0);
   }
 
   // Calls f with the number of each logit, its target and its parameters.
@@ -164,6 +200,10 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     T losses[per_thread];
     quad.each(
         l, [&](int k, auto target, const auto& p) { losses[k] = Formula::evaluate(quad.logits[k], target, p).value; });
+    if (quad.infinite) [[unlikely]] {
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k) losses[k] = quad.loss(k, losses[k]);
+    }
     if (to.reduced)
       sum += sum_of(losses);
     else
@@ -203,15 +243,16 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
       losses[k] = e.value;
       g[k] = e.gradient * common;
     });
-    if (to.reduced) sum += sum_of(losses);
     if (grad.upstream.data) multiply_by_upstream(grad.upstream, quad, g);
-    if (quad.turned | quad.ignored) [[unlikely]] {
+    if (quad.turned | quad.ignored | quad.infinite) [[unlikely]] {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k) {
+        losses[k] = quad.loss(k, losses[k]);
         if (quad.turned >> k & 1) g[k] = -g[k];
         if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
       }
     }
+    if (to.reduced) sum += sum_of(losses);
     store(grad.out, quad, g);
   }
   if (to.reduced) deliver_sum(sum, to, scale);
@@ -226,8 +267,10 @@ LogitLaunch<T> launch_of(const LogitArguments& a) {
   };
   const LogitParameters<T> parameters{T(a.alpha1), T(a.alpha0), T(a.gamma), T(a.second), T(a.third)};
   const bool halves = is_half(a.logits.dtype) && is_half(a.targets.dtype);
-  const bool varies = a.class_index || a.weight.data || a.alpha1_per_class.data || a.alpha0_per_class.data;
-  return {a, parameters, vectors(a.logits) && vectors(a.targets), halves, varies, {a.classes, a.n}};
+  const bool integers = is_integer(a.targets.dtype);
+  const bool varies = a.class_index || a.weight.data || a.alpha_per_class.data || a.ignores_targets || integers;
+  const bool aligned = vectors(a.logits) && (integers || vectors(a.targets));
+  return {a, parameters, aligned, halves, varies, {a.classes, a.n}};
 }
 
 inline int64_t quads(int64_t n) { return (n + per_thread - 1) / per_thread; }

@@ -18,8 +18,6 @@ __host__ __device__ inline int size_of(Dtype dtype) {
   return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2;
 }
 
-inline bool is_half(Dtype dtype) { return dtype >= Dtype::float16; }
-
 // Whether four consecutive values from data + 4k * stride on can be loaded as a vector, for every k.
 inline bool is_vectorizable(const void* data, Dtype dtype, int64_t stride) {
   const int64_t bytes = size_of(dtype) * 4 < 16 ? size_of(dtype) * 4 : 16;
@@ -63,6 +61,12 @@ __device__ __forceinline__ T load(const void* data, Dtype dtype, int64_t i) {
   if (dtype == Dtype::float32) [[likely]]
     return static_cast<const float*>(data)[i];
   return unpack(static_cast<const unsigned short*>(data)[i], dtype).x;
+}
+
+// One of dense targets that are integers: masks and one-hot ones.
+template <class T>
+__device__ __forceinline__ T load_integer(const Values& values, int64_t i) {
+  return T(Indices{values.data, values.dtype}[i]);
 }
 
 // One value of weights or upstream gradients, which may be.

@@ -49,7 +49,7 @@ __device__ __forceinline__ T load_scale(const Scale<T>& scale) {
   if (scale.divisor == nullptr) [[likely]]
     return scale.number;
   const T divisor = *scale.divisor;
-  return divisor == T(0) ? T(0) : reciprocal(divisor);
+  return absolute(divisor) < T(0x1p-126) ? T(0) : reciprocal(divisor);  // as scale_of(divisor) on the host
 }
 
 template <class T>

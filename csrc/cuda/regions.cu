@@ -51,7 +51,8 @@ __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const Re
     for (int64_t k = c; k < own.count; k += l.a.classes)
       target += l.sums[own.first + k].overlap + l.sums[own.first + k].missed;
     weights[c] = inverse_square(target);
-    largest = maximum(largest, weights[c]);
+    const bool is_out = l.a.class_weight.data && load<double>(l.a.class_weight, c) == 0;
+    if (!is_out) largest = maximum(largest, weights[c]);
   }
   if (generalized) largest = block_largest(largest);
 #pragma unroll 1
@@ -139,12 +140,15 @@ struct Places {
 template <class T>
 static RegionLaunch<T> launch_of(const RegionArguments& a, void* slopes, void* scratch) {
   const auto vectors = [&](const Values& v) { return is_vectorizable(v.data, v.dtype, a.pixels); };
-  const bool pairs = reinterpret_cast<uintptr_t>(a.class_index) % 16 == 0 && a.pixels % 2 == 0;
+  const bool pairs = a.class_index.dtype == Dtype::int64 && reinterpret_cast<uintptr_t>(a.class_index.data) % 16 == 0 &&
+                     a.pixels % 2 == 0;
+  const bool plain = !a.class_index && !is_integer(a.targets.dtype);
   const Places places(a);
   char* const base = static_cast<char*>(scratch);
   return {a,
-          vectors(a.logits) && (a.class_index || vectors(a.targets)),
+          vectors(a.logits) && (!plain || vectors(a.targets)),
           pairs,
+          plain,
           chunks_of(a),
           {a.classes, a.cells() * chunks_of(a)},
           {chunks_of(a), a.images * chunks_of(a)},

@@ -24,6 +24,7 @@ struct RegionLaunch {
   RegionArguments a;
   bool vectors;        // logits and dense targets can be loaded four at a time
   bool index_vectors;  // class indices two at a time
+  bool plain_targets;  // dense ones that are no integers
   int64_t chunks;      // of the pixels of a cell, each with partial sums
   IndexDivision by_classes, by_chunks;
   Slopes<T>* slopes;         // [cells], where a gradient is wanted
@@ -58,15 +59,16 @@ struct Pixels {
 
   // The class of each, -1 where it has none.
   __device__ __forceinline__ void load_labels(const RegionLaunch<T>& l) {
-    const int64_t* index = l.a.class_index + image * l.a.pixels + first;
+    const int64_t from = image * l.a.pixels + first;
     int64_t of_pixel[per_thread];
     if (l.index_vectors && count == per_thread) [[likely]] {
-      const longlong2 a = __ldg(reinterpret_cast<const longlong2*>(index));
-      const longlong2 b = __ldg(reinterpret_cast<const longlong2*>(index) + 1);
+      const longlong2* index =
+          reinterpret_cast<const longlong2*>(static_cast<const int64_t*>(l.a.class_index.data) + from);
+      const longlong2 a = __ldg(index), b = __ldg(index + 1);
       of_pixel[0] = a.x, of_pixel[1] = a.y, of_pixel[2] = b.x, of_pixel[3] = b.y;
     } else {
 #pragma unroll
-      for (int k = 0; k < per_thread; ++k) of_pixel[k] = k < count ? index[k] : -1;
+      for (int k = 0; k < per_thread; ++k) of_pixel[k] = k < count ? l.a.class_index[from + k] : -1;
     }
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
@@ -88,11 +90,15 @@ struct Pixels {
 
   // 0 where a pixel does not count.
   __device__ __forceinline__ void load_targets(const RegionLaunch<T>& l, int of_class, T (&out)[per_thread]) const {
-    if (l.a.class_index) {
+    if (l.plain_targets) {
+      load_row(l, l.a.targets, of_class, out);
+    } else if (l.a.class_index) {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k) out[k] = labels[k] == of_class && counts(k) ? T(1) : T(0);
     } else {
-      load_row(l, l.a.targets, of_class, out);
+#pragma unroll
+      for (int k = 0; k < per_thread; ++k)
+        out[k] = k < count ? load_integer<T>(l.a.targets, at(l, of_class) + k) : T(0);
     }
   }
 

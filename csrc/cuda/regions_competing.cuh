@@ -110,7 +110,9 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
       const int c = softmax.top(k);
       const Slopes<T> s = l.slopes_of(pixels.image, c, grad.upstream);
       T g = l.a.class_index && pixels.labels[k] == c ? T(1) : T(0);
-      if (!l.a.class_index && k < pixels.count) g = load<T>(l.a.targets.data, l.a.targets.dtype, pixels.at(l, c) + k);
+      if (!l.a.class_index && k < pixels.count)
+        g = l.plain_targets ? load<T>(l.a.targets, pixels.at(l, c) + k)
+                            : load_integer<T>(l.a.targets, pixels.at(l, c) + k);
       of_top[k] = Terms::slope(softmax.inverse[k], softmax.n_of_top(k), g, s.of_error, s.of_target);
       mean[k] = T(0);
     }

@@ -157,7 +157,7 @@ struct Row {
     most = Formula::origin(fold_row(most, l.width, [](T a, T b) { return a > b ? a : b; }));
     if (from > 0) {
       const T by = Formula::below(most, largest, l.parameters);
-      Formula::raise(sum, by, exponential(-by));
+      Formula::raise(sum, by);
     }
     largest = most;
     each([&](const T(&of_quad)[per_thread], int, int64_t c, int count) {

@@ -15,13 +15,98 @@ namespace py = pybind11;
 
 namespace {
 
+// An argument of just that type. pybind11 by itself makes an int of 2.9, a str of bytes and a number of a tensor.
+template <class T>
+struct Exact {
+  T value{};
+  operator const T&() const { return value; }
+};
+
+template <class T>
+struct ExactOf {
+  using type = T;
+};
+template <>
+struct ExactOf<int64_t> {
+  using type = Exact<int64_t>;
+};
+template <>
+struct ExactOf<double> {
+  using type = Exact<double>;
+};
+template <>
+struct ExactOf<bool> {
+  using type = Exact<bool>;
+};
+template <>
+struct ExactOf<std::string_view> {
+  using type = Exact<std::string_view>;
+};
+template <class T>
+struct ExactOf<std::optional<T>> {
+  using type = std::optional<typename ExactOf<T>::type>;
+};
+
+bool read(PyObject* object, bool& value) {
+  value = object == Py_True;
+  return PyBool_Check(object);
+}
+
+bool read(PyObject* object, int64_t& value) {
+  if (!PyLong_Check(object) && (!PyIndex_Check(object) || THPVariable_Check(object))) return false;
+  value = PyLong_AsLongLong(object);
+  return true;
+}
+
+bool read(PyObject* object, double& value) {
+  if (THPVariable_Check(object)) return false;
+  value = PyFloat_AsDouble(object);
+  return true;
+}
+
+bool read(PyObject* object, std::string_view& value) {
+  if (!PyUnicode_Check(object)) return false;
+  Py_ssize_t size = 0;
+  const char* text = PyUnicode_AsUTF8AndSize(object, &size);
+  if (text) value = {text, size_t(size)};
+  return text;
+}
+
+}  // namespace
+
+template <class T>
+struct pybind11::detail::type_caster<Exact<T>> {
+  PYBIND11_TYPE_CASTER(Exact<T>, const_name("exact"));
+  bool load(handle source, bool) {
+    const bool is_read = read(source.ptr(), value.value);
+    if (!PyErr_Occurred()) return is_read;
+    PyErr_Clear();  // what it is not is said by the checks of the Python package
+    return false;
+  }
+};
+
+namespace {
+
+template <class T>
+const T& given(const T& value) {
+  return value;
+}
+template <class T>
+const T& given(const Exact<T>& exact) {
+  return exact.value;
+}
+template <class T>
+std::optional<T> given(const std::optional<Exact<T>>& exact) {
+  return exact ? std::optional<T>(exact->value) : std::nullopt;
+}
+
 // Errors of torch become the Python errors they stand for.
 template <class... Args>
 auto translated(at::Tensor (*f)(Args...)) {
-  return [f](Args... args) -> at::Tensor {
+  return [f](const typename ExactOf<std::decay_t<Args>>::type&... args) -> at::Tensor {
     HANDLE_TH_ERRORS
     py::gil_scoped_release no_gil;
-    return f(args...);
+    return f(given(args)...);
     END_HANDLE_TH_ERRORS_PYBIND
   };
 }

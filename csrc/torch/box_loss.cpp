@@ -63,7 +63,7 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
 
   static c10::SymIntArrayRef each(const Tensor& boxes) { return boxes.sym_sizes().slice(0, boxes.dim() - 1); }
 
-  Tensor new_losses(const Tensor& pred, const auto&...) const { return LossCall::new_losses(pred, each(pred)); }
+  c10::SymDimVector loss_shape(const Tensor& pred, const auto&...) const { return reduced_or(each(pred)); }
 
   // The tensors as the kernels take them: rows of four with any strides, one weight and one mark of the mask a row.
   void load(const Tensor& pred_, const Tensor& target_, const OptionalTensor& weight_, const OptionalTensor& mask_,

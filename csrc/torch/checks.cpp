@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 namespace iouloss {
 
@@ -13,9 +14,7 @@ std::string repr(double value) {
   return text.find_first_of(".en") == std::string::npos ? text + ".0" : text;
 }
 
-std::string dtype_name(const at::Tensor& tensor) {
-  return "torch." + std::string(c10::getDtypeNames(tensor.scalar_type()).first);
-}
+std::string dtype_name(at::ScalarType type) { return "torch." + std::string(c10::getDtypeNames(type).first); }
 
 Reduction parse_reduction(std::string_view reduction) {
   if (reduction == "mean") return Reduction::mean;
@@ -32,11 +31,10 @@ BoxFormat parse_format(std::string_view format) {
 }
 
 static int place_of(std::string_view formula, const char* const* names, int count) {
-  std::string all;
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < count; ++i)
     if (formula == names[i]) return i;
-    all += std::string(i ? ", '" : "'") + names[i] + "'";
-  }
+  std::string all;
+  for (int i = 0; i < count; ++i) all += std::string(i ? ", '" : "'") + names[i] + "'";
   TORCH_CHECK_VALUE(false, "formula: got '", formula, "', wants one of ", all);
 }
 
@@ -48,21 +46,34 @@ LogitFormula parse_logit_formula(std::string_view formula) {
   return LogitFormula(place_of(formula, logit_formula_names, logit_formula_count));
 }
 
+static bool is_finite(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
+
 void check_finite(const char* name, double value) {
-  TORCH_CHECK_VALUE(std::isfinite(value), name, ": got ", repr(value), ", wants a finite number");
+  TORCH_CHECK_VALUE(is_finite(value), name, ": got ", repr(value), ", wants a finite number");
 }
 
 void check_non_negative(const char* name, double value) {
-  TORCH_CHECK_VALUE(std::isfinite(value) && value >= 0, name, ": got ", repr(value), ", wants a finite number >= 0");
+  TORCH_CHECK_VALUE(is_finite(value) && value >= 0, name, ": got ", repr(value), ", wants a finite number >= 0");
 }
 
 void check_positive(const char* name, double value) {
-  TORCH_CHECK_VALUE(std::isfinite(value) && value > 0, name, ": got ", repr(value), ", wants a finite number > 0");
+  TORCH_CHECK_VALUE(is_finite(value) && value >= std::numeric_limits<float>::min(), name, ": got ", repr(value),
+                    ", wants a finite number > 0");
+}
+
+void check_fraction(const char* name, double value) {
+  TORCH_CHECK_VALUE(value >= 0 && value <= 1, name, ": got ", repr(value), ", wants a number in [0, 1]");
 }
 
 bool is_supported(const at::Tensor& tensor) {
   const auto type = tensor.scalar_type();
   return type == at::kFloat || type == at::kDouble || type == at::kHalf || type == at::kBFloat16;
+}
+
+bool is_integral(const at::Tensor& tensor) {
+  const auto type = tensor.scalar_type();
+  return type == at::kLong || type == at::kInt || type == at::kShort || type == at::kChar || type == at::kByte ||
+         type == at::kBool;
 }
 
 void check_floating(const char* name, const at::Tensor& tensor) {
@@ -85,10 +96,59 @@ void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10:
                     wanted);
 }
 
+c10::SymDimVector without(c10::SymIntArrayRef sizes, int64_t dim) {
+  c10::SymDimVector shape(sizes);
+  shape.erase(shape.begin() + dim);
+  return shape;
+}
+
+bool check_targets(const at::Tensor& targets, const at::Tensor& logits, int64_t class_dim) {
+  TORCH_CHECK_TYPE(is_supported(targets) || is_integral(targets), "targets: got dtype ", dtype_name(targets),
+                   ", wants a floating or an integer dtype");
+  check_device("targets", targets, "logits", logits);
+  const auto shape = logits.sym_sizes();
+  if (targets.dim() == logits.dim()) {
+    TORCH_CHECK_VALUE(targets.sym_sizes() == shape, "targets: got shape ", targets.sym_sizes(),
+                      ", wants the logits' shape ", shape, " (dense)");
+    return true;
+  }
+  TORCH_CHECK_VALUE(!shape.empty(), "targets: got shape ", targets.sym_sizes(), ", wants [] (dense)");
+  const auto rows = without(shape, class_dim);
+  TORCH_CHECK_VALUE(targets.sym_sizes() == c10::SymIntArrayRef(rows), "targets: got shape ", targets.sym_sizes(),
+                    ", wants ", shape, " (dense) or ", c10::SymIntArrayRef(rows),
+                    " (class indices, where 0 is the first class)");
+  TORCH_CHECK_TYPE(is_integral(targets), "targets: got dtype ", dtype_name(targets), " and shape ", targets.sym_sizes(),
+                   ", wants an integer dtype (class indices), or the logits' shape ", shape);
+  return false;
+}
+
+void check_classes(const char* what, const c10::SymInt& classes) {
+  TORCH_CHECK_VALUE(classes <= (1 << 24), "logits: got ", classes, " ", what, ", wants at most ", 1 << 24);
+}
+
+void refuse_layout(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack) {
+  const auto& arguments = op.schema().arguments();
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const c10::IValue& value = torch::jit::peek(*stack, i, arguments.size());
+    if (!value.isTensor() || !value.toTensor().defined()) continue;
+    const at::Tensor& tensor = value.toTensor();
+    TORCH_CHECK_TYPE(!tensor.is_nested(), arguments[i].name(), ": got a nested tensor, wants a strided one");
+    TORCH_CHECK_TYPE(!tensor.is_quantized(), arguments[i].name(), ": got a quantized tensor, wants a floating one");
+    TORCH_CHECK_TYPE(tensor.layout() == at::kStrided, arguments[i].name(), ": got a tensor of layout ", tensor.layout(),
+                     ", wants a strided one");
+  }
+  TORCH_CHECK_NOT_IMPLEMENTED(false, op.schema().name(), " has no kernel for these tensors");
+}
+
 void check_avg_factor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor,
                       std::string_view reduction) {
   if (!avg_factor && !divisor) return;
   TORCH_CHECK_VALUE(reduction == "mean", "avg_factor: got reduction '", reduction, "', wants 'mean'");
+  if (divisor && *divisor != 0) {
+    const double size = std::abs(*divisor);
+    TORCH_CHECK_VALUE(is_finite(size) && size >= std::numeric_limits<float>::min(), "avg_factor: got ", repr(*divisor),
+                      ", wants a finite number");
+  }
   if (!avg_factor) return;
   TORCH_CHECK_VALUE(avg_factor->sym_numel() == 1, "avg_factor: got shape ", avg_factor->sym_sizes(),
                     ", wants a tensor of one element");

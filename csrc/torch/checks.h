@@ -3,6 +3,8 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/stack.h>
 
 #include <optional>
 #include <string>
@@ -12,6 +14,9 @@
 
 namespace iouloss {
 
+// The class index that counts for nothing where none is given.
+inline constexpr int64_t no_class = -100;
+
 enum class Reduction { none, mean, sum };
 
 Reduction parse_reduction(std::string_view reduction);
@@ -19,20 +24,34 @@ BoxFormat parse_format(std::string_view format);
 BoxFormula parse_box_formula(std::string_view formula);
 LogitFormula parse_logit_formula(std::string_view formula);
 
+// Numbers must be such in float32 as well, whatever the dtype of the computation.
 void check_non_negative(const char* name, double value);
 void check_positive(const char* name, double value);
 void check_finite(const char* name, double value);
+void check_fraction(const char* name, double value);
 bool is_supported(const at::Tensor& tensor);  // one of the four floating dtypes
+bool is_integral(const at::Tensor& tensor);   // one of those of class indices, and of masks
 void check_floating(const char* name, const at::Tensor& tensor);
 void check_constant(const char* name, const std::optional<at::Tensor>& tensor);
+
+// Whether targets are of the logits' shape; if not they are class indices, in their shape without the classes.
+bool check_targets(const at::Tensor& targets, const at::Tensor& logits, int64_t class_dim);
+c10::SymDimVector without(c10::SymIntArrayRef sizes, int64_t dim);
+
+// Classes, where the computation numbers them by a float.
+void check_classes(const char* what, const c10::SymInt& classes);
 void check_device(const char* name, const std::optional<at::Tensor>& tensor, const char* owner,
                   const at::Tensor& wanted);
 void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef wanted);
 void check_avg_factor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor,
                       std::string_view reduction);
 
+// An operator's implementation for the tensors that no kernel takes: says which argument is one.
+void refuse_layout(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack);
+
 // As Python prints them.
 std::string repr(double value);
-std::string dtype_name(const at::Tensor& tensor);
+std::string dtype_name(at::ScalarType type);
+inline std::string dtype_name(const at::Tensor& tensor) { return dtype_name(tensor.scalar_type()); }
 
 }  // namespace iouloss

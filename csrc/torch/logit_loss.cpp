@@ -11,9 +11,7 @@ using OptionalTensor = std::optional<Tensor>;
 
 // What both have: a number and its target each, and weights of each or of a row.
 struct ElementCall : LossCall<LogitArguments, 16384> {
-  Tensor new_losses(const Tensor& logits, const auto&...) const {
-    return LossCall::new_losses(logits, logits.sym_sizes());
-  }
+  c10::SymDimVector loss_shape(const Tensor& logits, const auto&...) const { return reduced_or(logits.sym_sizes()); }
 
  protected:
   Tensor logits, targets, weight;
@@ -30,6 +28,12 @@ struct ElementCall : LossCall<LogitArguments, 16384> {
     a.weight_per_row = weight->sym_sizes() != shape;
     TORCH_CHECK_VALUE(!a.weight_per_row || (!shape.empty() && weight->sym_sizes() == rows), weight_name, ": got shape ",
                       weight->sym_sizes(), ", wants ", shape, " or ", rows);
+  }
+
+  static void check_parameters(double gamma, double second, double third) {
+    check_finite("gamma", gamma);
+    check_finite("second", second);
+    check_finite("third", third);
   }
 
   // The tensors as the kernels take them: contiguous.
@@ -50,78 +54,73 @@ struct LogitCall : ElementCall {
   using Loss = decltype(logit_loss);
   static constexpr auto name = "logit_loss";
   static constexpr auto arguments =
-      "Tensor logits, Tensor targets, Tensor? scores, Tensor? weight, Tensor? alpha1_per_class, "
-      "Tensor? alpha0_per_class, Tensor? gamma_per_class, Tensor? avg_factor, float? divisor, str formula, "
-      "float alpha1, float alpha0, float gamma, float second, float third, int ignore_index, str reduction";
+      "Tensor logits, Tensor targets, Tensor? scores, Tensor? weight, Tensor? alpha_per_class, "
+      "Tensor? gamma_per_class, Tensor? avg_factor, float? divisor, str formula, float alpha1, float alpha0, "
+      "bool complement, float gamma, float second, float third, int? ignore_index, str reduction";
   static constexpr bool symmetric = false;
   static constexpr auto left = Left::gradient;
 
   LogitCall(const Tensor& logits, const Tensor& targets, const OptionalTensor& scores, const OptionalTensor& weight,
-            const OptionalTensor& alpha1_per_class, const OptionalTensor& alpha0_per_class,
-            const OptionalTensor& gamma_per_class, const OptionalTensor& avg_factor, std::optional<double> by,
-            std::string_view formula, double alpha1, double alpha0, double gamma, double second, double third,
-            int64_t ignore_index, std::string_view reduction_name) {
+            const OptionalTensor& alpha_per_class, const OptionalTensor& gamma_per_class,
+            const OptionalTensor& avg_factor, std::optional<double> by, std::string_view formula, double alpha1,
+            double alpha0, bool complement, double gamma, double second, double third,
+            std::optional<int64_t> ignore_index, std::string_view reduction_name) {
     check("logits", logits, "weight", weight, formula, reduction_name);
-    const bool dense = targets.scalar_type() != at::kLong;
-    TORCH_CHECK_TYPE(!dense || is_supported(targets), "targets: got dtype ", dtype_name(targets),
-                     ", wants a floating dtype (dense) or int64 (class indices)");
-    const auto shape = logits.sym_sizes();
-    TORCH_CHECK_VALUE(!shape.empty() || dense, "logits: got shape [], wants [..., C]");
-    const auto rows = shape.slice(0, shape.empty() ? 0 : shape.size() - 1);
-    TORCH_CHECK_VALUE(targets.sym_sizes() == (dense ? shape : rows), "targets: got shape ", targets.sym_sizes(),
-                      dense ? ", wants the logits' shape " : ", wants ", dense ? shape : rows);
-    check_device("targets", targets, "logits", logits);
+    check_finite("alpha1", alpha1);
+    check_finite("alpha0", alpha0);
+    check_parameters(gamma, second, third);
+    const bool dense = check_targets(targets, logits, logits.dim() - 1);
+    const auto shape = logits.sym_sizes(), rows = shape.slice(0, shape.empty() ? 0 : shape.size() - 1);
     TORCH_CHECK_VALUE(!scores || !dense, "scores: got dense targets, wants class indices");
-    const bool hard = a.formula <= LogitFormula::equalized_focal;
-    TORCH_CHECK_VALUE(!scores || !hard, "scores: got them for '", formula, "', which has none");
+    const bool scored = a.formula == LogitFormula::quality_focal || a.formula == LogitFormula::binary_cross_entropy;
+    TORCH_CHECK_VALUE(!scores || scored, "scores: got them for '", formula, "', which has none");
     check_beside(logits, "scores", scores, rows);
-    for (const auto& [parameter, tensor] :
-         {std::pair{"alpha", &alpha1_per_class}, {"alpha", &alpha0_per_class}, {"gamma", &gamma_per_class}}) {
+    for (const auto& [parameter, tensor] : {std::pair{"alpha", &alpha_per_class}, {"gamma", &gamma_per_class}}) {
       TORCH_CHECK_VALUE(!*tensor || !shape.empty(), "logits: got shape [], wants [..., C]");
       check_beside(logits, parameter, *tensor, shape.empty() ? shape : shape.slice(shape.size() - 1));
     }
     check_device("avg_factor", avg_factor, "logits", logits);
     check_avg_factor(avg_factor, by, reduction_name);
     a.float64 = computes_in_float64(logits, targets);
-    a.ignore_index = ignore_index;
+    a.ignore_index = ignore_index.value_or(no_class);
+    a.ignores_targets = dense && ignore_index;
     a.alpha1 = alpha1;
     a.alpha0 = alpha0;
+    a.complement = complement && alpha_per_class;
     a.gamma = gamma;
     a.second = second;
     a.third = third;
   }
 
   static void check_constants(const Tensor&, const Tensor& targets, const OptionalTensor& scores,
-                              const OptionalTensor& weight, const OptionalTensor& alpha1_per_class,
-                              const OptionalTensor& alpha0_per_class, const OptionalTensor& gamma_per_class,
-                              const OptionalTensor& avg_factor, const auto&...) {
-    check_constant("targets", targets);
+                              const OptionalTensor& weight, const OptionalTensor& alpha_per_class,
+                              const OptionalTensor& gamma_per_class, const OptionalTensor& avg_factor,
+                              std::optional<double>, std::string_view formula, const auto&...) {
+    if (formula != "binary_entropy") check_constant("targets", targets);  // it has none: it is given its logits
     check_constant("scores", scores);
     check_constant("weight", weight);
-    check_constant("alpha", alpha1_per_class);
-    check_constant("alpha", alpha0_per_class);
+    check_constant("alpha", alpha_per_class);
     check_constant("gamma", gamma_per_class);
     check_constant("avg_factor", avg_factor);
   }
 
   void load(const Tensor& logits_, const Tensor& targets_, const OptionalTensor& scores_, const OptionalTensor& weight_,
-            const OptionalTensor& alpha1_, const OptionalTensor& alpha0_, const OptionalTensor& gamma_,
-            const OptionalTensor& avg_factor, std::optional<double> by, const auto&...) {
+            const OptionalTensor& alpha_, const OptionalTensor& gamma_, const OptionalTensor& avg_factor,
+            std::optional<double> by, const auto&...) {
     load_elements(logits_, weight_, avg_factor, by);
-    if (targets_.scalar_type() == at::kLong) {
+    if (targets_.dim() < logits_.dim()) {
       targets = targets_.contiguous();
-      a.class_index = targets.const_data_ptr<int64_t>();
-    } else if (a.formula != LogitFormula::binary_entropy) {  // which has no targets: it is given its logits
+      a.class_index = indices_of(targets);
+    } else if (a.formula != LogitFormula::binary_entropy) {
       load_targets(targets_);
     }
     if (scores_) a.scores = values_of(scores = scores_->contiguous());
-    if (alpha1_) a.alpha1_per_class = values_of(alpha1 = alpha1_->contiguous());
-    if (alpha0_) a.alpha0_per_class = values_of(alpha0 = alpha0_->contiguous());
+    if (alpha_) a.alpha_per_class = values_of(alpha = alpha_->contiguous());
     if (gamma_) a.gamma_per_class = values_of(gamma = gamma_->contiguous());
   }
 
  private:
-  Tensor scores, alpha1, alpha0, gamma;
+  Tensor scores, alpha, gamma;
 
   static void check_beside(const Tensor& logits, const char* name, const OptionalTensor& tensor,
                            c10::SymIntArrayRef shape) {
@@ -145,6 +144,7 @@ struct RegressionCall : ElementCall {
                  const OptionalTensor& avg_factor, std::optional<double> by, std::string_view formula, double gamma,
                  double second, double third, std::string_view reduction_name) {
     check("pred", pred, "weight", weight, formula, reduction_name);
+    check_parameters(gamma, second, third);
     check_floating("target", target);
     TORCH_CHECK_VALUE(target.sym_sizes() == pred.sym_sizes(), "target: got shape ", target.sym_sizes(),
                       ", wants pred's shape ", pred.sym_sizes());
@@ -174,14 +174,14 @@ struct RegressionCall : ElementCall {
 }  // namespace
 
 Tensor logit_loss(const Tensor& logits, const Tensor& targets, const OptionalTensor& scores,
-                  const OptionalTensor& weight, const OptionalTensor& alpha1_per_class,
-                  const OptionalTensor& alpha0_per_class, const OptionalTensor& gamma_per_class,
-                  const OptionalTensor& avg_factor, std::optional<double> divisor, std::string_view formula,
-                  double alpha1, double alpha0, double gamma, double second, double third, int64_t ignore_index,
+                  const OptionalTensor& weight, const OptionalTensor& alpha_per_class,
+                  const OptionalTensor& gamma_per_class, const OptionalTensor& avg_factor,
+                  std::optional<double> divisor, std::string_view formula, double alpha1, double alpha0,
+                  bool complement, double gamma, double second, double third, std::optional<int64_t> ignore_index,
                   std::string_view reduction) {
-  return LossOperator<LogitCall>::call(logits, targets, scores, weight, alpha1_per_class, alpha0_per_class,
-                                       gamma_per_class, avg_factor, divisor, formula, alpha1, alpha0, gamma, second,
-                                       third, ignore_index, reduction);
+  return LossOperator<LogitCall>::call(logits, targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor,
+                                       divisor, formula, alpha1, alpha0, complement, gamma, second, third, ignore_index,
+                                       reduction);
 }
 
 Tensor regression_loss(const Tensor& pred, const Tensor& target, const OptionalTensor& weight,

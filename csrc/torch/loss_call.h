@@ -25,9 +25,10 @@ struct LossCall {
   Reduction reduction{};
   Divisor divisor;
 
-  at::Tensor new_losses(const at::Tensor& input, c10::SymIntArrayRef each) const {
-    const auto shape = reduction == Reduction::none ? each : c10::SymIntArrayRef{};
-    return at::empty_symint(shape, input.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+  at::ScalarType loss_dtype() const { return a.float64 ? at::kDouble : at::kFloat; }
+
+  c10::SymDimVector reduced_or(c10::SymIntArrayRef each) const {
+    return c10::SymDimVector(reduction == Reduction::none ? each : c10::SymIntArrayRef{});
   }
 
   // Each loss, or the reduced one.

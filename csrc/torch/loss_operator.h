@@ -36,7 +36,8 @@ enum class Left { gradient, slopes };
 // - Call::symmetric      whether the second argument gets a gradient too: that by the first of what swap() makes of the
 //                        arguments;
 // - Call(arguments...)   checks them; load(arguments...) then makes the kernels' arguments of them;
-// - Call::check_constants(arguments...)  raises where a tensor that gets no gradient requires one;
+// - Call::check_constants(arguments...)  raises where a tensor that gets no gradient requires one, as it is asked only
+//                        where there is a gradient to give;
 // - the members of LossCall.
 template <class Call, class Loss = typename Call::Loss>
 struct LossOperator;
@@ -81,6 +82,10 @@ struct LossOperator<Call, at::Tensor(Args...)> {
         m.impl((name + "_backward").c_str(), torch::dispatch(key, TORCH_FN(backward)));
       }
     }
+    for (const auto key : refused_keys)
+      for (const auto suffix : {"", left_suffix, "_backward"})
+        m.impl((name + suffix).c_str(),
+               torch::dispatch(key, torch::CppFunction::makeFromBoxedFunction<&refuse_layout>()));
     m.impl(name.c_str(), torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(loss_autograd)));
   }
 
@@ -88,7 +93,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
 
   static Tensor loss(Args... args) {
     Call call(args...);
-    Tensor losses = call.new_losses(args...);
+    Tensor losses = new_losses(call, args...);
     if (losses.is_meta()) return losses;
     call.load(args...);
     call.write_losses(losses);
@@ -98,7 +103,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
   static std::tuple<Tensor, Tensor> loss_and_gradient(Args... args) {
     Call call(args...);
     TORCH_CHECK_VALUE(call.reduction != Reduction::none, "reduction: got 'none', wants 'mean' or 'sum'");
-    Tensor loss = call.new_losses(args...), grad = new_gradient(args...);
+    Tensor loss = new_losses(call, args...), grad = new_gradient(args...);
     if (loss.is_meta()) return {loss, grad};
     call.load(args...);
     call.write_gradient(grad, Upstream(), &loss);
@@ -107,7 +112,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
 
   static std::tuple<Tensor, Tensor> loss_and_slopes(Args... args) {
     Call call(args...);
-    Tensor losses = call.new_losses(args...), slopes = call.new_slopes(args...);
+    Tensor losses = new_losses(call, args...), slopes = call.new_slopes(args...);
     if (losses.is_meta()) return {losses, slopes};
     call.load(args...);
     call.write_losses(losses, &slopes);
@@ -115,21 +120,37 @@ struct LossOperator<Call, at::Tensor(Args...)> {
   }
 
   static Tensor backward(const Tensor& grad_output, Args... args) {
-    return gradient_by([&](Call& call, Tensor& grad) { call.write_gradient(grad, Upstream(grad_output)); }, args...);
+    Call call(args...);
+    check_grad_output(grad_output, call, args...);
+    return gradient_by(call, [&](Tensor& grad) { call.write_gradient(grad, Upstream(grad_output)); }, args...);
   }
 
   static Tensor backward_by_slopes(const Tensor& grad_output, const Tensor& slopes, Args... args) {
-    return gradient_by([&](Call& call, Tensor& grad) { call.write_gradient(grad, Upstream(grad_output), slopes); },
-                       args...);
+    Call call(args...);
+    check_grad_output(grad_output, call, args...);
+    call.check_slopes(slopes, args...);
+    return gradient_by(call, [&](Tensor& grad) { call.write_gradient(grad, Upstream(grad_output), slopes); }, args...);
   }
 
-  static Tensor gradient_by(const auto& write, Args... args) {
-    Call call(args...);
+  static void check_grad_output(const Tensor& grad_output, const Call& call, const Tensor& input,
+                                const auto&... others) {
+    const auto shape = call.loss_shape(input, others...);
+    check_shape("grad_output", grad_output, shape);
+    TORCH_CHECK_TYPE(grad_output.scalar_type() == call.loss_dtype(), "grad_output: got dtype ", dtype_name(grad_output),
+                     ", wants the loss's dtype ", dtype_name(call.loss_dtype()));
+    check_device("grad_output", grad_output, "the loss", input);
+  }
+
+  static Tensor gradient_by(Call& call, const auto& write, Args... args) {
     Tensor grad = new_gradient(args...);
     if (grad.is_meta()) return grad;
     call.load(args...);
-    write(call, grad);
+    write(grad);
     return grad;
+  }
+
+  static Tensor new_losses(const Call& call, const Tensor& input, const auto&... others) {
+    return at::empty_symint(call.loss_shape(input, others...), input.options().dtype(call.loss_dtype()));
   }
 
   static Tensor new_gradient(const Tensor& input, const auto&...) {
@@ -146,12 +167,25 @@ struct LossOperator<Call, at::Tensor(Args...)> {
   }
 
   static Tensor loss_autograd(Args... args) {
-    Call::check_constants(args...);
-    const auto arguments = std::tie(args...);
-    if (at::GradMode::is_enabled() && (std::get<0>(arguments).requires_grad() || wants_second(arguments)))
-      return Autograd::apply(args...);
+    (refuse_tangent(args), ...);
+    if (at::GradMode::is_enabled()) {
+      Call::check_constants(args...);
+      const auto arguments = std::tie(args...);
+      if (std::get<0>(arguments).requires_grad() || wants_second(arguments)) return Autograd::apply(args...);
+    }
     at::AutoDispatchBelowADInplaceOrView below;
     return call(args...);
+  }
+
+  // The kernels give derivatives of reverse mode; what is pure PyTorch gives both.
+  static void refuse_tangent(const auto& argument) {
+    using Arg = std::decay_t<decltype(argument)>;
+    bool found = false;
+    if constexpr (std::is_same_v<Arg, Tensor>) found = has_tangent(argument);
+    if constexpr (std::is_same_v<Arg, std::optional<Tensor>>) found = argument && has_tangent(*argument);
+    TORCH_CHECK_VALUE(!found, Call::name,
+                      ": got a tensor with a tangent (forward-mode AD), wants one without; the "
+                      "functions of iouloss.functional take both");
   }
 
   struct Autograd : torch::autograd::Function<Autograd> {
@@ -176,6 +210,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
                                                    const torch::autograd::variable_list& grad_outputs) {
+      refuse_tangent(grad_outputs[0]);
       const auto tensors = ctx->get_saved_variables();
       Kept kept{tensors, ctx->saved_data["options"].toListRef()};
       std::tuple<std::decay_t<Args>...> arguments{kept.template next<std::decay_t<Args>>()...};

@@ -56,7 +56,7 @@ struct RegionCall {
       "Tensor logits, Tensor targets, Tensor? weight, Tensor? class_weight, Tensor? avg_factor, float? divisor, str "
       "kind, "
       "str activation, str per, int power, float alpha, float beta, float gamma, float smooth_numerator, "
-      "float smooth_denominator, int ignore_index, str reduction";
+      "float smooth_denominator, int? ignore_index, str reduction";
   static constexpr bool symmetric = false;
   static constexpr auto left = Left::slopes;
 
@@ -66,8 +66,8 @@ struct RegionCall {
   RegionCall(const Tensor& logits, const Tensor& targets, const OptionalTensor& weight,
              const OptionalTensor& class_weight, const OptionalTensor& avg_factor, std::optional<double> by,
              std::string_view kind, std::string_view activation, std::string_view per, int64_t power, double alpha,
-             double beta, double gamma, double smooth_numerator, double smooth_denominator, int64_t ignore_index,
-             std::string_view reduction_name) {
+             double beta, double gamma, double smooth_numerator, double smooth_denominator,
+             std::optional<int64_t> ignore_index, std::string_view reduction_name) {
     reduction = parse_reduction(reduction_name);
     const bool tversky = kind == "tversky", dice = kind == "dice";
     a.generalized = kind == "generalized_dice";
@@ -78,24 +78,26 @@ struct RegionCall {
     TORCH_CHECK_VALUE(power == 1 || power == 2, "power: got ", power, ", wants 1 or 2");
     check_non_negative("alpha", alpha);
     check_non_negative("beta", beta);
-    TORCH_CHECK_VALUE(std::isfinite(gamma) && gamma > 0, "gamma: got ", repr(gamma), ", wants a finite number > 0");
+    check_positive("gamma", gamma);
     check_non_negative("smooth_numerator", smooth_numerator);
     check_non_negative("smooth_denominator", smooth_denominator);
     check_floating("logits", logits);
-    const bool dense = targets.scalar_type() != at::kLong;
-    TORCH_CHECK_TYPE(!dense || is_supported(targets), "targets: got dtype ", dtype_name(targets),
-                     ", wants a floating dtype (dense) or int64 (class indices)");
     if (weight) check_floating("weight", *weight);
     if (class_weight) check_floating("class_weight", *class_weight);
-    check_shapes(logits, targets, dense, class_weight);
+    TORCH_CHECK_VALUE(logits.dim() >= 2, "logits: got shape ", logits.sym_sizes(), ", wants [N, C, ...]");
+    const auto& classes = logits.sym_size(1);
+    check_classes("classes", classes);
+    const bool dense = check_targets(targets, logits, 1);
+    TORCH_CHECK_VALUE(!dense || !ignore_index, "ignore_index: got ", ignore_index.value_or(0),
+                      " with dense targets, wants class indices");
+    check_shape("class_weight", class_weight, {classes});
     check_shape("weight", weight, each(logits));
-    check_device("targets", targets, "logits", logits);
     check_device("weight", weight, "logits", logits);
     check_device("class_weight", class_weight, "logits", logits);
     check_device("avg_factor", avg_factor, "logits", logits);
     check_avg_factor(avg_factor, by, reduction_name);
     a.float64 = computes_in_float64(logits, targets);
-    a.ignore_index = ignore_index;
+    a.ignore_index = ignore_index.value_or(no_class);
     // Dice is Tversky's with one half for both errors, and with half the smoothing. Their squares are one sum.
     a.squares = dice && power == 2;
     a.alpha = tversky ? alpha : 0.5;
@@ -122,9 +124,10 @@ struct RegionCall {
     return {};
   }
 
-  Tensor new_losses(const Tensor& logits, const auto&...) const {
-    const auto shape = reduction == Reduction::none ? each(logits) : c10::SymIntArrayRef();
-    return at::empty_symint(shape, logits.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+  at::ScalarType loss_dtype() const { return a.float64 ? at::kDouble : at::kFloat; }
+
+  c10::SymDimVector loss_shape(const Tensor& logits, const auto&...) const {
+    return c10::SymDimVector(reduction == Reduction::none ? each(logits) : c10::SymIntArrayRef());
   }
 
   // The tensors as the kernels take them: contiguous.
@@ -138,8 +141,8 @@ struct RegionCall {
     a.pixels = 1;
     for (int64_t i = 2; i < logits.dim(); ++i) a.pixels *= logits.size(i);
     a.logits = values_of(logits);
-    if (targets.scalar_type() == at::kLong)
-      a.class_index = targets.const_data_ptr<int64_t>();
+    if (targets.dim() < logits.dim())
+      a.class_index = indices_of(targets);
     else
       a.targets = values_of(targets);
     if (weight_) a.weight = values_of(weight = weight_->contiguous());
@@ -150,7 +153,15 @@ struct RegionCall {
   // Two of each class of each image: see core/region_formulas.h.
   Tensor new_slopes(const Tensor& logits, const auto&...) const {
     const auto shape = logits.sym_sizes();
-    return at::empty_symint({shape[0], shape[1], 2}, logits.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+    return at::empty_symint({shape[0], shape[1], 2}, logits.options().dtype(loss_dtype()));
+  }
+
+  void check_slopes(const Tensor& slopes, const Tensor& logits, const auto&...) const {
+    const auto shape = logits.sym_sizes();
+    check_shape("slopes", slopes, {shape[0], shape[1], 2});
+    TORCH_CHECK_TYPE(slopes.scalar_type() == loss_dtype(), "slopes: got dtype ", dtype_name(slopes),
+                     ", wants the loss's dtype ", dtype_name(loss_dtype()));
+    check_device("slopes", slopes, "logits", logits);
   }
 
   // Each loss, or the reduced one; and the slopes where they are wanted.
@@ -167,11 +178,6 @@ struct RegionCall {
 
   // The gradient by the logits.
   void write_gradient(Tensor& grad, const Upstream& upstream, const Tensor& slopes) const {
-    TORCH_CHECK_TYPE(slopes.scalar_type() == (a.float64 ? at::kDouble : at::kFloat), "slopes: got dtype ",
-                     dtype_name(slopes), ", wants that of the loss");
-    TORCH_CHECK_VALUE(slopes.sizes() == at::IntArrayRef({a.images, a.classes, 2}), "slopes: got shape ", slopes.sizes(),
-                      ", wants [", a.images, ", ", a.classes, ", 2]");
-    check_device("slopes", slopes, "logits", logits);
     const Tensor of_cells = slopes.contiguous();
 #ifdef IOULOSS_CUDA
     if (grad.is_cuda()) return launch_region_gradient(a, upstream, of_cells.data_ptr(), grad);
@@ -187,20 +193,6 @@ struct RegionCall {
  private:
   Tensor logits, targets, weight, class_weight;
   Divisor divisor;
-
-  static void check_shapes(const Tensor& logits, const Tensor& targets, bool dense,
-                           const OptionalTensor& class_weight) {
-    const auto shape = logits.sym_sizes();
-    TORCH_CHECK_VALUE(shape.size() >= 2, "logits: got shape ", shape, ", wants [N, C, ...]");
-    TORCH_CHECK_VALUE(!dense || targets.sym_sizes() == shape, "targets: got shape ", targets.sym_sizes(),
-                      ", wants the logits' shape ", shape);
-    c10::SymDimVector pixels(shape.begin(), shape.end());
-    pixels.erase(pixels.begin() + 1);
-    TORCH_CHECK_VALUE(dense || targets.sym_sizes() == c10::SymIntArrayRef(pixels), "targets: got shape ",
-                      targets.sym_sizes(), ", wants ", c10::SymIntArrayRef(pixels));
-    TORCH_CHECK_VALUE(!class_weight || (class_weight->dim() == 1 && class_weight->sym_size(0) == shape[1]),
-                      "class_weight: got shape ", class_weight->sym_sizes(), ", wants [", shape[1], "]");
-  }
 };
 
 }  // namespace
@@ -209,7 +201,7 @@ Tensor region_loss(const Tensor& logits, const Tensor& targets, const OptionalTe
                    const OptionalTensor& class_weight, const OptionalTensor& avg_factor, std::optional<double> divisor,
                    std::string_view kind, std::string_view activation, std::string_view per, int64_t power,
                    double alpha, double beta, double gamma, double smooth_numerator, double smooth_denominator,
-                   int64_t ignore_index, std::string_view reduction) {
+                   std::optional<int64_t> ignore_index, std::string_view reduction) {
   return LossOperator<RegionCall>::call(logits, targets, weight, class_weight, avg_factor, divisor, kind, activation,
                                         per, power, alpha, beta, gamma, smooth_numerator, smooth_denominator,
                                         ignore_index, reduction);

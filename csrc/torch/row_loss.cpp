@@ -20,16 +20,17 @@ RowFormula parse_row_formula(std::string_view formula) {
 
 // The one stride of some dimensions, if they have it.
 std::optional<int64_t> common_stride(c10::IntArrayRef sizes, c10::IntArrayRef strides) {
-  int64_t stride = 0, next = 0;
+  std::optional<int64_t> stride;
+  int64_t next = 0;
   for (size_t i = sizes.size(); i-- > 0;) {
     if (sizes[i] == 1) continue;
-    if (stride == 0)
-      stride = strides[i];
+    if (!stride)
+      stride = strides[i];  // which may be 0: the dimension is expanded
     else if (strides[i] != next)
       return std::nullopt;
     next = strides[i] * sizes[i];
   }
-  return stride;
+  return stride.value_or(0);
 }
 
 std::optional<ClassRows> strided_rows(const Tensor& tensor, int64_t dim) {
@@ -52,36 +53,34 @@ struct RowCall : LossCall<RowArguments, 0> {
   static constexpr auto arguments =
       "Tensor logits, Tensor? targets, Tensor? weight, Tensor? avg_factor, float? divisor, Tensor? class_weight, "
       "str formula, float alpha, float gamma, float label_smoothing, float poly_epsilon, float temperature, "
-      "int ignore_index, int class_dim, str reduction";
+      "int? ignore_index, int class_dim, str reduction";
   static constexpr bool symmetric = false;
   static constexpr auto left = Left::gradient;
 
   RowCall(const Tensor& logits, const OptionalTensor& targets, const OptionalTensor& weight,
           const OptionalTensor& avg_factor, std::optional<double> by, const OptionalTensor& class_weight,
           std::string_view formula, double alpha, double gamma, double smoothing, double poly, double temperature,
-          int64_t ignore_index, int64_t class_dim, std::string_view reduction_name) {
+          std::optional<int64_t> ignore_index, int64_t class_dim, std::string_view reduction_name) {
     a.formula = parse_row_formula(formula);
     weights_name = formula == "softmax_focal" ? "alpha" : "class_weight";
     reduction = parse_reduction(reduction_name);
     check_non_negative("alpha", alpha);
     check_non_negative("gamma", gamma);
-    TORCH_CHECK_VALUE(smoothing >= 0 && smoothing <= 1, "label_smoothing: got ", repr(smoothing),
-                      ", wants a number in [0, 1]");
+    check_fraction("label_smoothing", smoothing);
     check_finite("poly_epsilon", poly);
-    TORCH_CHECK_VALUE(std::isfinite(temperature) && temperature > 0, "temperature: got ", repr(temperature),
-                      ", wants a finite number > 0");
+    check_positive("temperature", temperature);
     check_floating("logits", logits);
-    check_targets(targets);
+    check_dtype(targets);
     if (weight) check_floating("weight", *weight);
     if (class_weight) check_floating(weights_name, *class_weight);
-    check_shapes(logits, targets, weight, class_weight, class_dim);
     check_device("targets", targets, "logits", logits);
+    check_shapes(logits, targets, weight, class_weight, class_dim);
     check_device("weight", weight, "logits", logits);
     check_device(weights_name, class_weight, "logits", logits);
     check_device("avg_factor", avg_factor, "logits", logits);
     check_avg_factor(avg_factor, by, reduction_name);
     a.float64 = computes_in_float64(logits, targets.value_or(logits));
-    a.ignore_index = ignore_index;
+    a.ignore_index = ignore_index.value_or(no_class);
     a.alpha = alpha;
     a.gamma = gamma;
     a.smoothing = a.formula == RowFormula::classes ? smoothing : 0;
@@ -98,8 +97,8 @@ struct RowCall : LossCall<RowArguments, 0> {
     check_constant(formula == "softmax_focal" ? "alpha" : "class_weight", class_weight);
   }
 
-  Tensor new_losses(const Tensor& logits, const auto&...) const {
-    return LossCall::new_losses(logits, without_classes(logits));
+  c10::SymDimVector loss_shape(const Tensor& logits, const auto&...) const {
+    return reduced_or(without(logits.sym_sizes(), dim));
   }
 
   void load(const Tensor& logits_, const OptionalTensor& targets_, const OptionalTensor& weight_,
@@ -115,7 +114,7 @@ struct RowCall : LossCall<RowArguments, 0> {
       a.targets = rows_of(*targets_, dim, targets);
     else if (targets_)
       targets = targets_->contiguous();
-    if (a.formula == RowFormula::classes) a.class_index = targets.const_data_ptr<int64_t>();
+    if (a.formula == RowFormula::classes) a.class_index = indices_of(targets);
     if (a.formula == RowFormula::distribution) a.places = values_of(targets);
     if (weight_) a.weight = values_of(weight = weight_->contiguous());
     if (class_weight_) a.class_weight = values_of(class_weight = class_weight_->contiguous());
@@ -127,18 +126,12 @@ struct RowCall : LossCall<RowArguments, 0> {
   int64_t dim = 0;  // of the classes, from 0 on
   Tensor logits, targets, weight, class_weight;
 
-  c10::SymDimVector without_classes(const Tensor& logits) const {
-    c10::SymDimVector shape(logits.sym_sizes());
-    shape.erase(shape.begin() + dim);
-    return shape;
-  }
-
-  void check_targets(const OptionalTensor& targets) const {
+  void check_dtype(const OptionalTensor& targets) const {
     if (a.formula == RowFormula::entropy) return;
     TORCH_CHECK_TYPE(targets, "targets: got NoneType, wants a torch.Tensor");
     if (a.formula != RowFormula::classes) return check_floating("targets", *targets);
-    TORCH_CHECK_TYPE(targets->scalar_type() == at::kLong, "targets: got dtype ", dtype_name(*targets),
-                     ", wants int64 (class indices)");
+    TORCH_CHECK_TYPE(is_integral(*targets), "targets: got dtype ", dtype_name(*targets),
+                     ", wants an integer dtype (class indices)");
   }
 
   void check_shapes(const Tensor& logits, const OptionalTensor& targets, const OptionalTensor& weight,
@@ -149,7 +142,8 @@ struct RowCall : LossCall<RowArguments, 0> {
                       ", wants a dimension of the logits, ", -dims, " to ", dims - 1);
     dim = class_dim < 0 ? class_dim + dims : class_dim;
     TORCH_CHECK_VALUE(logits.sym_size(dim) > 0, "logits: got shape ", logits.sym_sizes(), ", wants at least one class");
-    const auto rows = without_classes(logits);
+    if (a.formula == RowFormula::distribution) check_classes("bins", logits.sym_size(dim));
+    const auto rows = without(logits.sym_sizes(), dim);
     check_shape("targets", targets, a.formula == RowFormula::kl_div ? logits.sym_sizes() : rows);
     check_shape("weight", weight, rows);
     TORCH_CHECK_VALUE(!class_weight || (class_weight->dim() == 1 && class_weight->sym_size(0) == logits.sym_size(dim)),
@@ -162,7 +156,8 @@ struct RowCall : LossCall<RowArguments, 0> {
 Tensor row_loss(const Tensor& logits, const OptionalTensor& targets, const OptionalTensor& weight,
                 const OptionalTensor& avg_factor, std::optional<double> divisor, const OptionalTensor& class_weight,
                 std::string_view formula, double alpha, double gamma, double label_smoothing, double poly_epsilon,
-                double temperature, int64_t ignore_index, int64_t class_dim, std::string_view reduction) {
+                double temperature, std::optional<int64_t> ignore_index, int64_t class_dim,
+                std::string_view reduction) {
   return LossOperator<RowCall>::call(logits, targets, weight, avg_factor, divisor, class_weight, formula, alpha, gamma,
                                      label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction);
 }

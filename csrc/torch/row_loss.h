@@ -13,6 +13,7 @@ at::Tensor row_loss(const at::Tensor& logits, const std::optional<at::Tensor>& t
                     const std::optional<at::Tensor>& weight, const std::optional<at::Tensor>& avg_factor,
                     std::optional<double> divisor, const std::optional<at::Tensor>& class_weight,
                     std::string_view formula, double alpha, double gamma, double label_smoothing, double poly_epsilon,
-                    double temperature, int64_t ignore_index, int64_t class_dim, std::string_view reduction);
+                    double temperature, std::optional<int64_t> ignore_index, int64_t class_dim,
+                    std::string_view reduction);
 
 }  // namespace iouloss

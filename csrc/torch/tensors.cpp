@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 #include <c10/core/DispatchKeySet.h>
+#include <c10/core/impl/TorchDispatchModeTLS.h>
 #include <c10/util/SmallVector.h>
 
 #include <cmath>
@@ -15,11 +16,19 @@ Dtype dtype_of(const at::Tensor& tensor) {
     case at::kDouble: return Dtype::float64;
     case at::kHalf: return Dtype::float16;
     case at::kBFloat16: return Dtype::bfloat16;
+    case at::kLong: return Dtype::int64;
+    case at::kInt: return Dtype::int32;
+    case at::kShort: return Dtype::int16;
+    case at::kChar: return Dtype::int8;
+    case at::kByte:
+    case at::kBool: return Dtype::uint8;
     default: return Dtype::float32;
   }
 }
 
 Values values_of(const at::Tensor& contiguous) { return {contiguous.const_data_ptr(), dtype_of(contiguous), 1}; }
+
+Indices indices_of(const at::Tensor& contiguous) { return {contiguous.const_data_ptr(), dtype_of(contiguous)}; }
 
 Upstream::Upstream(const at::Tensor& grad_output) {
   bool repeated = true;
@@ -53,6 +62,8 @@ void Divisor::write_on_cpu(double sum, const at::Tensor& loss) const {
 }
 
 bool is_plain(const at::Tensor& tensor) {
+  // A mode that traces is to see what is a function of its inputs alone.
+  if (c10::impl::TorchDispatchModeTLS::any_modes_set()) return false;
   const auto keys =
       tensor.key_set() - c10::autograd_dispatch_keyset_with_ADInplaceOrView - c10::autocast_dispatch_keyset;
   return keys == c10::DispatchKeySet(c10::DispatchKey::CPU) || keys == c10::DispatchKeySet(c10::DispatchKey::CUDA);

@@ -20,6 +20,12 @@ inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::D
 inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::Meta};
 #endif
 
+// The keys of tensors that no kernel takes: sparse, quantised, nested ones.
+inline constexpr c10::DispatchKey refused_keys[] = {
+    c10::DispatchKey::SparseCPU,       c10::DispatchKey::SparseCUDA,       c10::DispatchKey::SparseCsrCPU,
+    c10::DispatchKey::SparseCsrCUDA,   c10::DispatchKey::QuantizedCPU,     c10::DispatchKey::QuantizedCUDA,
+    c10::DispatchKey::NestedTensorCPU, c10::DispatchKey::NestedTensorCUDA, c10::DispatchKey::MkldnnCPU};
+
 Dtype dtype_of(const at::Tensor& tensor);
 
 // Float64 if one of the tensors is; the dtype of the computation and of the loss.
@@ -29,6 +35,7 @@ inline bool computes_in_float64(const at::Tensor& a, const at::Tensor& b) {
 
 // A contiguous tensor's values; the caller keeps the tensor.
 Values values_of(const at::Tensor& contiguous);
+Indices indices_of(const at::Tensor& contiguous);
 
 // A gradient from above: one value for all (a scalar, or a tensor expanded from one), or one a loss. None stands for 1.
 struct Upstream {
@@ -55,6 +62,9 @@ double sum_over_chunks(int64_t n, int64_t chunk, const std::function<double(int6
 
 // Whether a tensor is just that: of the CPU or a GPU, with nothing above it that records or transforms, but autograd.
 bool is_plain(const at::Tensor& tensor);
+
+// Whether a tensor has a tangent: a derivative of forward mode.
+inline bool has_tangent(const at::Tensor& tensor) { return tensor.defined() && tensor._fw_grad(0).defined(); }
 
 // Whether the forward pass of a loss leaves the gradient; see LossOperator.
 bool leaves_gradient(const at::Tensor& input, std::string_view reduction);

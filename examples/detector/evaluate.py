@@ -14,9 +14,17 @@ from torchvision.ops import batched_nms
 
 from .photos import Photo, clip_boxes
 
-LOWEST_SCORE = 0.02
-CANDIDATES = 4000  # before suppression
 DETECTIONS = 1000  # of a photograph; COCO's usual 100 are fewer than the trees on one
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What counts as a detection."""
+
+    score: float = 0.02
+    candidates: int = 4000  # before suppression
+    overlap: float = 0.5  # IoU with a better one, from which on it is suppressed
+    detections: int = DETECTIONS
 
 
 @dataclass(frozen=True)
@@ -31,15 +39,16 @@ class Detections:
 
 
 @torch.no_grad()
-def detect(model: nn.Module, photo: Photo, device: torch.device, overlap: float = 0.5) -> Detections:
+def detect(model: nn.Module, pixels: Tensor, device: torch.device, limits: Limits) -> Detections:
+    """What the model finds on an image (uint8 ``[3, H, W]``); the model is on the device."""
     model.eval()
-    images = photo.pixels[None].to(device, memory_format=torch.channels_last)
+    images = pixels[None].to(device, memory_format=torch.channels_last)
     logits, boxes = (output[0] for output in model(images))
-    scores, index = logits.sigmoid().flatten().topk(min(CANDIDATES, logits.numel()))
-    index = index[scores > LOWEST_SCORE]
+    scores, index = logits.sigmoid().flatten().topk(min(limits.candidates, logits.numel()))
+    index = index[scores > limits.score]
     scores, points, labels = scores[: len(index)], index // logits.shape[1], index % logits.shape[1]
-    found = clip_boxes(boxes[points], photo.width, photo.height)
-    kept = batched_nms(found, scores, labels, overlap)[:DETECTIONS]
+    found = clip_boxes(boxes[points], pixels.shape[2], pixels.shape[1])
+    kept = batched_nms(found, scores, labels, limits.overlap)[: limits.detections]
     return Detections(found[kept].cpu(), scores[kept].cpu(), labels[kept].cpu())
 
 

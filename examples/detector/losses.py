@@ -46,6 +46,10 @@ class HeadOutput:
     def detach(self) -> "HeadOutput":
         return HeadOutput(self.logits.detach(), self.classes, self.boxes.detach(), self.targets, self.avg_factor)
 
+    def to(self, device: torch.device) -> "HeadOutput":
+        tensors = (self.logits, self.classes, self.boxes, self.targets, self.avg_factor)
+        return HeadOutput(*(tensor.to(device) for tensor in tensors))
+
 
 def focal_loss(backend: str) -> Loss:
     """Focal loss of logits ``[N, C]`` and ``class_targets``."""

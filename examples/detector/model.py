@@ -1,12 +1,12 @@
 """A compact anchor-free one-stage detector: at each point of one grid, the classes and the box of an object."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 STRIDE = 8  # pixels between two points of the grid
-DEVIATION = 50.0  # the usual one of a colour of photographs, of 255
 LARGEST = math.log(1000 / STRIDE)  # no side of a predicted box is further from its point than 1000 pixels
 
 
@@ -41,6 +41,7 @@ class Detector(nn.Module):
         box_size: the usual side of a box in pixels; predictions start from there.
         prior: the probability of each class at each point that predictions start from.
         widths: channels at stride 2, 4, 8 and 16.
+        deviation: what colours are divided by once centred; 50 of 255 is usual in photographs.
     """
 
     colour: Tensor
@@ -48,14 +49,25 @@ class Detector(nn.Module):
     def __init__(
         self,
         classes: int,
-        colour: Tensor,
+        colour: Sequence[float],
         box_size: float,
         prior: float = 0.01,
-        widths: tuple[int, int, int, int] = (16, 32, 64, 96),
+        widths: Sequence[int] = (16, 32, 64, 96),
+        deviation: float = 50.0,
     ):
         super().__init__()
+        # Detector(**architecture) has the same layers.
+        self.architecture = {
+            "classes": classes,
+            "colour": list(colour),
+            "box_size": box_size,
+            "prior": prior,
+            "widths": list(widths),
+            "deviation": deviation,
+        }
+        self.deviation = deviation
         at2, at4, at8, at16 = widths
-        self.register_buffer("colour", colour.float()[:, None, None])
+        self.register_buffer("colour", torch.tensor(colour, dtype=torch.float32)[:, None, None])
         self.down8 = nn.Sequential(
             convolution(3, at2, stride=2),
             convolution(at2, at4, stride=2),
@@ -78,7 +90,7 @@ class Detector(nn.Module):
         nn.init.constant_(layer.bias, bias)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        fine = self.down8((images - self.colour) / DEVIATION)
+        fine = self.down8((images - self.colour) / self.deviation)
         height, width = fine.shape[-2:]
         # Where a side is odd, the coarse map is half a point larger.
         fine = torch.relu(fine + self.up(self.down16(fine))[..., :height, :width])

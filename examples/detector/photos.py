@@ -162,19 +162,31 @@ def read_coco(file: Path, folder: Path) -> Dataset:
     return Dataset([categories[key] for key in sorted(categories)], photos)
 
 
+def read_image(file: Path) -> Tensor:
+    """Its pixels, uint8 ``[3, H, W]``, whatever colours it has."""
+    try:
+        with Image.open(file) as opened:
+            if opened.mode.startswith("I;16"):  # converted as it is, all but the darkest would be white
+                array = (np.asarray(opened) // 256).astype(np.uint8)[..., None].repeat(3, axis=2)
+            elif opened.mode in ("I", "F"):
+                raise ValueError(f"got 32 bits of grey (mode {opened.mode}), wants 8 or 16")
+            else:
+                array = np.array(opened.convert("RGB"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{file}: not a readable image ({error})") from error
+    return torch.from_numpy(array).permute(2, 0, 1).contiguous()
+
+
 def _photo(annotation: Path, image: Path, boxes: list[list[float]], labels: list[int]) -> Photo:
     if not image.is_file():
         raise UserError(f"{annotation}: its image {image} does not exist")
-    try:
-        with Image.open(image) as opened:
-            array = np.array(opened.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{image}: not a readable image ({error})") from error
-    if min(array.shape[:2]) < SMALLEST:
+    pixels = read_image(image)
+    if min(pixels.shape[1:]) < SMALLEST:
         raise UserError(
-            f"{image}: got {array.shape[1]} x {array.shape[0]} pixels, wants {SMALLEST} x {SMALLEST} or more"
+            f"{image}: got {pixels.shape[2]} x {pixels.shape[1]} pixels, wants {SMALLEST} x {SMALLEST} or more"
         )
-    pixels = torch.from_numpy(array).permute(2, 0, 1).contiguous()
     tensor = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
     clipped = clip_boxes(tensor, pixels.shape[2], pixels.shape[1])
     if not bool((clipped[:, 2:] > clipped[:, :2]).all()):

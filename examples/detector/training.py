@@ -1,9 +1,12 @@
 """The training loop, in one process or several."""
 
 import copy
+import math
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -14,10 +17,13 @@ from tqdm import tqdm
 from .batches import Batch, Crops
 from .losses import HeadOutput, box_loss, class_targets, focal_loss
 from .model import Detector
+from .photos import UserError
+from .stopping import Stop
 
 RECORDED = 16  # batches of head outputs that are kept, spread evenly over the run
 AVERAGED = 100  # steps that the averaged weights, which are evaluated, remember
 SHOWN_EVERY = 10  # steps; showing a loss waits for the device
+SAVED_EVERY = 30.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -78,25 +84,84 @@ class Trainer:
         self.focal_loss = focal_loss(settings.backend)
         self.box_loss = box_loss(settings.backend, settings.box_loss)
 
-    def run(self) -> Training:
-        steps, kind = self.settings.steps, self.settings.box_loss
+        self.history: list[Tensor] = []  # [2]: the focal and the box loss of each step
+        self.recorded: list[HeadOutput] = []
+        self.started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+    def run(self, stop: Stop, save: Callable[[], None]) -> Training:
+        """Train to the last step or until ``stop``, but a step at least; ``save`` is called now and then, and last."""
+        steps = self.settings.steps
         record_every = max(1, steps // RECORDED)
-        history, recorded = [], []
+        saved = time.perf_counter()
         self.model.train()
-        start = time.perf_counter()
-        with tqdm(total=steps, unit="step", disable=self.ranks.rank != 0) as progress:
-            for step in range(steps):
+        with tqdm(total=steps, initial=len(self.history), unit="step", disable=self.ranks.rank != 0) as progress:
+            for step in range(len(self.history), steps):
                 head, losses = self.step(self.batch(step))
                 self.average(step)
-                history.append(losses)
+                self.history.append(losses)
                 if (step + 1) % record_every == 0:
-                    recorded.append(head)
-                if (step + 1) % SHOWN_EVERY == 0:
-                    focal, box = losses.tolist()
-                    progress.set_postfix({"focal": f"{focal:.3f}", kind: f"{box:.3f}"}, refresh=False)
+                    self.recorded.append(head)
                 progress.update()
-        focal, box = torch.stack(history).T.tolist()  # waits for the device
-        return Training(self.averaged, focal, box, recorded, time.perf_counter() - start)
+                stopping = self.agreed(stop, step)
+                if stopping or (step + 1) % SHOWN_EVERY == 0 or step + 1 == steps:
+                    progress.set_postfix(self.shown(losses), refresh=False)
+                    if time.perf_counter() - saved > SAVED_EVERY:
+                        save()
+                        saved = time.perf_counter()
+                if stopping:
+                    break
+        focal, box = torch.stack(self.history).T.tolist()  # waits for the device
+        recorded = self.recorded or [head]  # where nothing was recorded, it stopped after some step just now
+        training = Training(self.averaged, focal, box, recorded, self.seconds)
+        save()
+        return training
+
+    def agreed(self, stop: Stop, step: int) -> bool:
+        """Whether to stop after this step. Ranks stop together, and ask each other rarely: the answer is a wait."""
+        wanted = stop.signal is not None
+        if self.ranks.size == 1:
+            return wanted
+        if (step + 1) % SHOWN_EVERY:
+            return False
+        return bool(self.ranks.mean(torch.tensor(float(wanted), device=self.device)) > 0)
+
+    def shown(self, losses: Tensor) -> dict[str, str]:
+        focal, box = losses.tolist()
+        if not math.isfinite(focal + box):
+            raise UserError(
+                f"step {len(self.history)}: the focal loss is {focal}, the {self.settings.box_loss} loss {box}; "
+                f"try less than --lr {self.settings.lr} or --box-weight {self.settings.box_weight}"
+            )
+        return {"focal": f"{focal:.3f}", self.settings.box_loss: f"{box:.3f}"}
+
+    def state(self) -> dict[str, Any]:
+        """All that ``load`` needs to go on as if nothing had happened. What is random is the start alone, and the
+        crops, which go by the number of the step; the state of torch's generator is for what may come."""
+        return {
+            "step": len(self.history),
+            "state_dict": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "rng": torch.get_rng_state(),
+            "history": torch.stack(self.history),
+            "recorded": [dict(vars(head)) for head in self.recorded],
+            "seconds": self.seconds,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["state_dict"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["rng"])
+        self.history = list(state["history"].to(self.device))
+        self.recorded = [HeadOutput(**head).to(self.device) for head in state["recorded"]]
+        self.started = time.perf_counter() - state["seconds"]
 
     def batch(self, step: int) -> Batch:
         """This rank's part of the crops that all ranks share in this step."""

@@ -38,8 +38,9 @@ def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt
 def focal_call(name: str, gamma: float, reduction: str, tensors: list[Tensor], alpha: str = "number") -> Call:
     def loss(compiled: bool) -> Loss:
         def call(logits: Tensor, targets: Tensor, weight: Tensor, by: Tensor | None = None) -> Tensor:
-            chosen: Tensor | float = 0.25 if alpha == "number" else weight[:CLASSES]
-            parameters = reference.Parameters(chosen, 1 - chosen, gamma, 0.0, 0.0)
+            factors = (0.25, 0.75) if alpha == "number" else (1.0, 1.0)
+            per_class = () if alpha == "number" else (weight[:CLASSES], True)
+            parameters = reference.Parameters(*factors, gamma, 0.0, 0.0, *per_class)
             formula = "square_focal" if gamma == 2 else "focal"
             if compiled:
                 return _ops.logit_loss(formula, logits, targets, parameters, None, weight, by, 2, reduction)

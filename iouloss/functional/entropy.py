@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_fraction, check_not_negative, check_per_class
+from ..reference.checks import check_bool, check_fraction, check_not_negative, check_per_class
 from ..reference.logits import Parameters
 
 
@@ -16,7 +16,8 @@ def binary_cross_entropy_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Binary cross entropy of logits: ``a * z * softplus(-x) + b * (1 - z) * softplus(x)``.
 
@@ -26,19 +27,21 @@ def binary_cross_entropy_loss(
     in ``x``.
     The common arguments, the errors and the numbers are those of :func:`iouloss.functional.sigmoid_focal_loss`.
     """
-    alpha1: Tensor | float
-    alpha1, alpha0 = 1.0, 1.0
+    alpha1, alpha0, per_class = 1.0, 1.0, None
     if alpha is not None:
         check_fraction("alpha", alpha, " or None")
         alpha1, alpha0 = alpha, 1 - alpha
-    if pos_weight is not None:
-        if not isinstance(pos_weight, Tensor):
-            check_not_negative("pos_weight", pos_weight)
-        check_per_class("pos_weight", pos_weight, logits)
-        alpha1 = pos_weight * alpha1 if alpha is not None else pos_weight
-    parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0)
+    if isinstance(pos_weight, Tensor):
+        check_per_class("pos_weight", pos_weight, logits, class_dim)
+        per_class = pos_weight
+    elif pos_weight is not None:
+        check_not_negative("pos_weight", pos_weight, ", a tensor [C] or None")
+        alpha1 *= pos_weight
+    parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0, per_class)
     formula = "binary_cross_entropy"
-    return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+    return _ops.logit_loss(
+        formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )
 
 
 def asymmetric_loss(
@@ -52,7 +55,8 @@ def asymmetric_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Asymmetric loss of many labels: ``z * (1 - p)**gamma_pos * softplus(-x) - (1 - z) * m**gamma_neg * log(1 - m)``.
 
@@ -67,9 +71,12 @@ def asymmetric_loss(
     check_not_negative("gamma_neg", gamma_neg)
     check_not_negative("gamma_pos", gamma_pos)
     check_fraction("margin", margin)
+    check_bool("differentiable_focus", differentiable_focus)
     parameters = Parameters(1.0, 1.0, gamma_pos, gamma_neg, margin)
     formula = "asymmetric_attached" if differentiable_focus else "asymmetric"
-    return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+    return _ops.logit_loss(
+        formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )
 
 
 def binary_entropy_loss(
@@ -78,6 +85,7 @@ def binary_entropy_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Entropy of ``p = sigmoid(x)``: ``-p * log(p) - (1 - p) * log(1 - p) = softplus(x) - x * p``, in [0, ln 2].
 
@@ -86,4 +94,6 @@ def binary_entropy_loss(
     """
     parameters = Parameters(1.0, 1.0, 0.0, 0.0, 0.0)
     targets = logits.detach() if isinstance(logits, Tensor) else logits  # not looked at
-    return _ops.logit_loss("binary_entropy", logits, targets, parameters, None, weight, avg_factor, -100, reduction)
+    return _ops.logit_loss(
+        "binary_entropy", logits, targets, parameters, None, weight, avg_factor, None, reduction, class_dim
+    )

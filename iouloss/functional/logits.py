@@ -17,14 +17,14 @@ from ..reference.logits import Parameters
 _Option = Tensor | float | None
 
 
-def _balance(alpha: _Option) -> tuple[Tensor | float, Tensor | float]:
-    """The factors of targets 1 and 0."""
-    if alpha is None:
-        return 1.0, 1.0
-    if isinstance(alpha, Tensor):
-        return alpha, _ops.one_minus(alpha)
+def _balanced(
+    alpha: _Option, gamma: Tensor | float, second: float = 0.0, third: float = 0.0, divisor: float = 1.0
+) -> Parameters:
+    """With the factors ``alpha`` of target 1 and ``1 - alpha`` of target 0, over ``divisor``."""
+    if alpha is None or isinstance(alpha, Tensor):
+        return Parameters(1 / divisor, 1 / divisor, gamma, second, third, alpha, alpha is not None)
     check_fraction("alpha", alpha, ", a tensor [C] or None")
-    return alpha, 1 - alpha
+    return Parameters(alpha / divisor, (1 - alpha) / divisor, gamma, second, third)
 
 
 def sigmoid_focal_loss(
@@ -38,7 +38,8 @@ def sigmoid_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Sigmoid focal loss: ``alpha_t * q**gamma * BCE`` of each logit ``x`` and its target ``z``.
 
@@ -47,23 +48,28 @@ def sigmoid_focal_loss(
     - ``alpha_t = alpha * z + (1 - alpha) * (1 - z)``, or 1 without ``alpha``
 
     Args:
-        logits: ``[..., C]`` (any shape with dense targets); float64, float32, float16 or bfloat16. Any strides.
-        targets: either *dense*, of ``logits``' shape and a floating dtype, with values in [0, 1], hard or soft; or
-            *class indices*, int64 of shape ``[...]``: row ``i`` of the logits has the target 1 in column
-            ``targets[i]`` and 0 elsewhere. An index outside ``[0, C)`` is background: 0 in every column. Dense
-            targets that require a gradient get one (the call is then served by pure PyTorch).
+        logits: ``[..., C]``, or with the classes in any other dimension (any shape with dense targets); float64,
+            float32, float16 or bfloat16. Any strides.
+        targets: either *dense*, of ``logits``' shape, with values in [0, 1], hard or soft, in a floating dtype, bool,
+            uint8, int8, int16, int32 or int64; or *class indices*, in any of those integer dtypes and of ``logits``'
+            shape without the classes: row ``i`` of the logits has the target 1 in column ``targets[i]`` and 0
+            elsewhere. An index outside ``[0, C)`` is background: 0 in every column. So with one class, index 0 is that
+            class, target 1, and not background. Dense targets that require a gradient get one (the call is then served
+            by pure PyTorch).
         alpha: the share of the positives: a number in [0, 1], a floating tensor ``[C]`` with one per class, or None.
         gamma: a finite number >= 0; 0 gives the (balanced) cross entropy.
         label_smoothing: a number in [0, 1]: the cross entropy has the target
             ``z * (1 - label_smoothing) + label_smoothing / 2``.
         smooth_all: a bool: whether ``alpha_t`` and ``q`` have that target, too, as in keras-cv. They have ``z``
             otherwise, as in apex: smoothing then leaves alone which logits the loss looks at.
-        weight: a floating factor for each loss: of ``logits``' shape, or one per row, ``logits.shape[:-1]``.
+        weight: a floating factor for each loss: of ``logits``' shape, or one per row, their shape without the classes.
         reduction: ``"none"`` gives the losses in ``logits``' shape, ``"sum"`` their sum, ``"mean"`` their sum
-            divided by ``avg_factor``, or by the number of logits that are not in ignored rows where there is none.
+            divided by ``avg_factor``, or by the number of logits that are not ignored where there is none.
         avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the
             host. Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
-        ignore_index: rows with this class index have neither loss nor gradient. Dense targets know none.
+        ignore_index: what has this class index, a row, or this dense target, a logit, has neither loss nor gradient,
+            whatever its logits and weights are. None is -100 for class indices and nothing for dense targets.
+        class_dim: the dimension of the classes: 1 for a head's ``[N, C, H, W]``.
 
     Returns:
         The loss, in float64 if ``logits`` or dense ``targets`` are float64, else in float32, in which it is
@@ -90,12 +96,12 @@ def sigmoid_focal_loss(
     """
     check_not_negative("gamma", gamma)
     check_bool("smooth_all", smooth_all)
-    formula = "square_focal" if gamma == 2 else "focal"
-    if label_smoothing != 0:
-        check_fraction("label_smoothing", label_smoothing)
-        formula = "smooth_focal"
-    parameters = Parameters(*_balance(alpha), gamma, label_smoothing, float(smooth_all))
-    return _ops.logit_loss(formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+    check_fraction("label_smoothing", label_smoothing)
+    formula = "smooth_focal" if label_smoothing != 0 else "square_focal" if gamma == 2 else "focal"
+    parameters = _balanced(alpha, gamma, label_smoothing, float(smooth_all))
+    return _ops.logit_loss(
+        formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )
 
 
 def focal_star_loss(
@@ -108,7 +114,8 @@ def focal_star_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """The focal loss FL*: ``alpha_t * softplus(-(gamma * x_t + beta)) / gamma`` with ``x_t = (2 * z - 1) * x``.
 
@@ -119,8 +126,10 @@ def focal_star_loss(
     """
     check_positive("gamma", gamma)
     check_number("beta", beta, "a finite number")
-    parameters = Parameters(*_balance(alpha), gamma, beta, 0.0)
-    return _ops.logit_loss("focal_star", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+    parameters = _balanced(alpha, gamma, beta)
+    return _ops.logit_loss(
+        "focal_star", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )
 
 
 def poly1_focal_loss(
@@ -134,7 +143,8 @@ def poly1_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Poly-1 focal loss: the sigmoid focal loss and ``epsilon * q**(gamma + 1)``, ``q`` the error of the probability.
 
@@ -146,26 +156,32 @@ def poly1_focal_loss(
     """
     check_not_negative("gamma", gamma)
     check_number("epsilon", epsilon, "a finite number")
+    check_bool("balance_epsilon", balance_epsilon)
     if alpha is not None:
         check_fraction("alpha", alpha, " or None")
     alphas = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-    added = [epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in alphas]
-    parameters = Parameters(*alphas, gamma, *added)
-    return _ops.logit_loss("poly_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction)
+    added1, added0 = (epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in alphas)
+    for each in (added1, added0):
+        check_number("epsilon / alpha", each, "a finite number")
+    parameters = Parameters(*alphas, gamma, added1, added0)
+    return _ops.logit_loss(
+        "poly_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )
 
 
 def equalized_focal_loss(
     logits: Tensor,
     targets: Tensor,
     balance: Tensor,
-    alpha: float | None = 0.25,
+    alpha: Tensor | float | None = 0.25,
     gamma: float = 2.0,
     scale: float = 8.0,
     *,
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Equalized focal loss: the sigmoid focal loss with an exponent and a factor for each class.
 
@@ -179,12 +195,12 @@ def equalized_focal_loss(
     """
     check_positive("gamma", gamma)
     check_not_negative("scale", scale)
+    check_not_negative("gamma + scale", gamma + scale)
     check_tensors(balance=balance)
-    check_per_class("balance", balance, logits)
-    alpha1, alpha0 = (each / gamma for each in _balance(alpha))
-    parameters = Parameters(alpha1, alpha0, balance.detach(), scale, gamma + scale)
+    check_per_class("balance", balance, logits, class_dim)
+    parameters = _balanced(alpha, balance.detach(), scale, gamma + scale, divisor=gamma)
     return _ops.logit_loss(
-        "equalized_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction
+        "equalized_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
     )
 
 
@@ -197,12 +213,13 @@ def quality_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Quality focal loss: ``|z - p|**beta * BCE`` with ``p = sigmoid(x)`` and the quality ``z`` in [0, 1] as target.
 
     ``targets`` are dense qualities; or class indices, where the column of the class has the target ``scores[i]``, of
-    shape ``[...]`` (the IoU of the prediction, detached; without ``scores``, 1), and every other column 0. ``beta``
+    their shape (the IoU of the prediction, detached; without ``scores``, 1), and every other column 0. ``beta``
     is a number >= 0. The minimum, 0, is at ``p == z``, where the gradient is 0 for every ``beta`` (beside it, for
     ``beta < 1``, it is without bound). mmdetection sums over the classes before it divides: pass its ``avg_factor`` for
     the same numbers.
@@ -213,7 +230,7 @@ def quality_focal_loss(
     check_not_negative("beta", beta)
     parameters = Parameters(1.0, 1.0, 0.0, beta, 0.0)
     return _ops.logit_loss(
-        "quality_focal", logits, targets, parameters, scores, weight, avg_factor, ignore_index, reduction
+        "quality_focal", logits, targets, parameters, scores, weight, avg_factor, ignore_index, reduction, class_dim
     )
 
 
@@ -227,6 +244,8 @@ def varifocal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Varifocal loss: ``z * BCE`` where the quality ``z`` is positive, else ``alpha * p**gamma * softplus(x)``.
 
@@ -239,8 +258,11 @@ def varifocal_loss(
     """
     check_not_negative("alpha", alpha)
     check_not_negative("gamma", gamma)
+    check_bool("iou_weighted", iou_weighted)
     parameters = Parameters(1.0, alpha, 0.0, gamma, float(iou_weighted))
-    return _ops.logit_loss("varifocal", logits, targets, parameters, None, weight, avg_factor, -100, reduction)
+    return _ops.logit_loss(
+        "varifocal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )
 
 
 def gaussian_focal_loss(
@@ -252,6 +274,8 @@ def gaussian_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
+    ignore_index: int | None = None,
+    class_dim: int = -1,
 ) -> Tensor:
     """Penalty-reduced focal loss of heat maps, as in CornerNet and CenterNet.
 
@@ -265,4 +289,6 @@ def gaussian_focal_loss(
     check_not_negative("alpha", alpha)
     check_not_negative("beta", beta)
     parameters = Parameters(1.0, 1.0, 0.0, alpha, beta)
-    return _ops.logit_loss("gaussian_focal", logits, targets, parameters, None, weight, avg_factor, -100, reduction)
+    return _ops.logit_loss(
+        "gaussian_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+    )

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
+from ..reference.checks import check_fraction, check_not_negative, check_number, check_positive
 
 
 def softmax_focal_loss(
@@ -14,7 +15,7 @@ def softmax_focal_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
     label_smoothing: float = 0.0,
     class_dim: int = -1,
 ) -> Tensor:
@@ -23,27 +24,32 @@ def softmax_focal_loss(
     - ``p = softmax(x)``, ``CE = -log p_t``
     - with ``label_smoothing`` s, ``alpha_t * CE`` becomes ``(1 - s) * alpha_t * CE - s / C * sum_c alpha_c * log p_c``;
       the focal factor stays that of the class
+    - of *many-hot* targets ``z`` each class is one ``t``: the loss is the sum of their losses, times ``z_t``
 
     Args:
         logits: ``[..., C]``, or with the classes in any other dimension; float64, float32, float16 or bfloat16. Any
             strides: the classes of ``[N, C, H, W]`` (``class_dim=1``) are taken where they are.
-        targets: int64, ``logits``' shape without the classes: the class of each row. A row whose index is outside
-            ``[0, C)`` has neither loss nor gradient.
+        targets: either *class indices*, bool, uint8, int8, int16, int32 or int64, of ``logits``' shape without the
+            classes: the class of each row. A row whose index is outside ``[0, C)`` has neither loss nor gradient. Or
+            *dense*, many-hot, of ``logits``' shape, in any of those dtypes or a floating one: numbers >= 0. These are
+            served by pure PyTorch, on every device, and get a gradient if they require one.
         alpha: a factor for every class: a finite number >= 0, a floating tensor ``[C]`` with one per class, or None
             for 1.
         gamma: a finite number >= 0; 0 gives the cross entropy.
-        weight: a floating factor for each row, of ``targets``' shape.
-        reduction: ``"none"`` gives the losses in ``targets``' shape, ``"sum"`` their sum, ``"mean"`` their sum divided
-            by ``avg_factor``, or by the number of rows whose index is a class and not ``ignore_index``.
+        weight: a floating factor for each row, of ``logits``' shape without the classes.
+        reduction: ``"none"`` gives a loss for each row, ``"sum"`` their sum, ``"mean"`` their sum divided by
+            ``avg_factor``, or by the number of rows whose index is a class and not ``ignore_index``; of dense targets
+            by the number of rows.
         avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the host.
             Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
-        ignore_index: rows with this index have neither loss nor gradient, whatever is in them.
+        ignore_index: rows with this index have neither loss nor gradient, whatever is in them. None is -100. Of
+            dense targets it wants to be None.
         label_smoothing: a number in [0, 1].
         class_dim: the dimension of the classes.
 
     Returns:
-        The loss, in float64 if ``logits`` are float64, else in float32, in which it is computed. Without rows,
-        ``"mean"`` and ``"sum"`` are 0, with a graph.
+        The loss, in float64 if ``logits`` or dense targets are float64, else in float32, in which it is computed.
+        Without rows, ``"mean"`` and ``"sum"`` are 0, with a graph.
 
     Raises:
         TypeError: if an argument's type or dtype is not one of the above.
@@ -51,7 +57,9 @@ def softmax_focal_loss(
 
     Range [0, inf). The loss is smooth and has no kink; with one class it is 0. ``1 - p_t`` is never formed: the loss is
     one of ``logsumexp(others) - x_t``. So value and gradient keep their relative precision for confident logits, right
-    or wrong, and are finite for every finite logit and every ``gamma``, below 1 too. A NaN logit makes its row NaN.
+    or wrong, and are finite for every finite logit and every ``gamma``, below 1 too. A NaN logit makes its row NaN. A
+    logit of -inf is a class that cannot be: the loss is infinite if it is the target's or has a share of a smoothed
+    one, and what it is without it otherwise.
     Equal inputs give equal bits from run to run on the same device; nothing synchronises with the host.
 
     Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002.
@@ -62,6 +70,10 @@ def softmax_focal_loss(
         >>> softmax_focal_loss(logits, classes, class_dim=1).backward()
     """
     per_class = isinstance(alpha, Tensor)
+    if alpha is not None and not per_class:
+        check_not_negative("alpha", alpha, ", a tensor [C] or None")
+    check_not_negative("gamma", gamma)
+    check_fraction("label_smoothing", label_smoothing)
     return _ops.row_loss(
         logits,
         targets,
@@ -88,26 +100,31 @@ def cross_entropy_loss(
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
-    ignore_index: int = -100,
+    ignore_index: int | None = None,
     class_dim: int = -1,
 ) -> Tensor:
-    """Cross entropy of class indices: ``w_t * -log p_t`` of each row, with label smoothing and Poly-1.
+    """Cross entropy of class indices or probabilities, with label smoothing and Poly-1.
 
-    - with ``label_smoothing`` s: ``(1 - s) * w_t * -log p_t + s / C * sum_c w_c * -log p_c``
-    - ``poly_epsilon`` adds ``poly_epsilon * w_t * (1 - p_t)``: Poly-1
+    - of the class ``t``: ``w_t * -log p_t``; of probabilities ``q``: ``sum_c w_c * q_c * -log p_c``
+    - with ``label_smoothing`` s the probabilities, 1 for the class and 0 for the others, become ``(1 - s) * q + s / C``
+    - ``poly_epsilon`` adds ``poly_epsilon * sum_c w_c * q_c * (1 - p_c)``: Poly-1
 
     Args:
         logits: as in :func:`softmax_focal_loss`.
-        targets: as in :func:`softmax_focal_loss`.
+        targets: either *class indices*, as in :func:`softmax_focal_loss`; or *dense*, probabilities (or one-hot), of
+            ``logits``' shape and in a floating or one of the integer dtypes. They need not add up to 1. They are served
+            by pure PyTorch, on every device, and get a gradient if they require one.
         class_weight: a floating factor for each class, ``[C]``.
         label_smoothing: a number in [0, 1].
         poly_epsilon: a finite number; the paper finds 2 for ImageNet and -1 for COCO.
-        weight: a floating factor for each row, of ``targets``' shape.
-        reduction: ``"none"`` gives the losses in ``targets``' shape, ``"sum"`` their sum, ``"mean"`` their sum divided
-            by ``avg_factor``; without it, by what ``torch.nn.functional.cross_entropy`` divides by: the weights of the
-            classes of the rows that count, added up. Where none counts, the loss and its gradient are 0.
+        weight: a floating factor for each row, of ``logits``' shape without the classes.
+        reduction: ``"none"`` gives a loss for each row, ``"sum"`` their sum, ``"mean"`` their sum divided by
+            ``avg_factor``; without it, by what ``torch.nn.functional.cross_entropy`` divides by: the weights of the
+            classes of the rows that count, added up; of probabilities, the number of rows. Where no row counts, the
+            loss and its gradient are 0.
         avg_factor: as in :func:`softmax_focal_loss`.
-        ignore_index: rows with this index have neither loss nor gradient, whatever is in them.
+        ignore_index: rows with this index have neither loss nor gradient, whatever is in them. None is -100. Of
+            probabilities it wants to be None.
         class_dim: the dimension of the classes. ``torch.nn.functional.cross_entropy`` has them in dimension 1.
 
     Returns:
@@ -127,6 +144,8 @@ def cross_entropy_loss(
         >>> logits = torch.randn(8, 80, requires_grad=True)
         >>> cross_entropy_loss(logits, torch.randint(0, 80, (8,)), label_smoothing=0.1).backward()
     """
+    check_fraction("label_smoothing", label_smoothing)
+    check_number("poly_epsilon", poly_epsilon, "a finite number")
     return _ops.row_loss(
         logits,
         targets,
@@ -176,8 +195,8 @@ def distribution_focal_loss(
         TypeError: if an argument's type or dtype is not one of the above.
         ValueError: if a shape, a device, a name or a number is not one of the above.
 
-    Range: from the entropy of the two shares up. Smooth in the logits, which alone get a gradient; targets that
-    require one are refused.
+    Range: from the entropy of the two shares up. Smooth in the logits; in the places it has a kink at every bin.
+    Targets that require a gradient get one (the call is then served by pure PyTorch).
     Finite for finite logits. A NaN logit or target makes its row NaN.
 
     Paper: Li et al., *Generalized Focal Loss*, arXiv:2006.04388.
@@ -233,6 +252,8 @@ def kl_div_loss(
         >>> teacher, student = torch.randn(8, 80), torch.randn(8, 80, requires_grad=True)
         >>> kl_div_loss(student, (teacher / 4).softmax(-1), temperature=4.0).backward()
     """
+    check_positive("temperature", temperature)
+    check_positive("temperature ** 2", temperature * temperature)
     if reduction == "batchmean" and avg_factor is None and isinstance(logits, Tensor) and logits.ndim > 0:
         reduction, avg_factor = "mean", logits.shape[0]
     return _ops.row_loss(logits, targets, weight, avg_factor, "kl_div", reduction, class_dim, temperature=temperature)

@@ -1,44 +1,50 @@
-"""What the modules of all losses share."""
+"""What the modules of all losses share: how one is built from its function, the only place that names its arguments."""
 
+import functools
 import inspect
+import linecache
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
+
+# The arguments of the functions that ``forward`` takes, in its order. All others are options, which the module holds.
+TENSORS = ("pred", "target", "logits", "targets", "balance", "weight", "avg_factor", "mask", "scores", "pixel_weight")
+
+_MOST_DIMENSIONS = 64  # torch's limit
 
 
 class Loss(nn.Module):
-    """A function's options kept: by the same names, order and defaults. One that is a tensor becomes a buffer."""
+    """A function and its options: ``class CIoULoss(Loss, function=ciou_loss)`` says all about a loss.
+
+    The constructor takes the function's options, ``forward`` its tensors, both as the function declares them. An option
+    that is a parameter stays one, any other tensor becomes a buffer. What the function refuses, the constructor does.
+    """
 
     function: ClassVar[Callable[..., Tensor]]
-    tensors: ClassVar[frozenset[str]]  # the arguments of the function that ``forward`` takes
 
-    def __init__(self, *values: Any, **options: Any) -> None:
-        super().__init__()
-        self._names: list[str] = []
-        for name, value in self._bound(values, options).items():
-            self._names.append(name)
-            if isinstance(value, Tensor):
+    def __init_subclass__(cls, function: Callable[..., Tensor] | None = None, **further: Any) -> None:
+        super().__init_subclass__(**further)
+        if function is None:  # a subclass of a loss, which has all of that
+            return
+        tensors, options = split_signature(function)
+        members = {
+            "function": staticmethod(function),
+            "__init__": _constructor(cls, options, [p.name for p in tensors if p.default is p.empty]),
+            "forward": _forward(cls, function, tensors),
+            "__doc__": cls.__doc__ or _documentation(function, tensors, options),
+        }
+        for name, member in members.items():
+            setattr(cls, name, member)
+
+    def _hold(self, options: dict[str, Any]) -> None:
+        self._names = tuple(options)
+        for name, value in options.items():
+            if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
                 self.register_buffer(name, value)
             else:
                 setattr(self, name, value)
-
-    @classmethod
-    def _bound(cls, values: tuple[Any, ...], options: dict[str, Any]) -> dict[str, Any]:
-        """Each option with its value."""
-        given = inspect.signature(cls.function).parameters.values()
-        named = [p for p in given if p.name not in cls.tensors and p.kind is not p.VAR_KEYWORD]
-        further = any(p.kind is p.VAR_KEYWORD for p in given)  # those of a loss chosen by name
-        known = {p.name: p.default for p in named}
-        if len(values) > len(known):
-            raise TypeError(f"{cls.__name__}: got {len(values)} options, wants at most {len(known)}")
-        chosen = dict(zip(known, values, strict=False))
-        for name in options:
-            if name in chosen or not (further or name in known):
-                raise TypeError(
-                    f"{cls.__name__}: got the option {name!r}, wants {', '.join(map(repr, known))}, once each"
-                )
-        return known | chosen | options
 
     def _options(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._names}
@@ -47,18 +53,102 @@ class Loss(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
 
 
-class OfLogits(Loss):
-    """A loss of logits and their targets; ``forward`` takes what further tensors the function does."""
+def split_signature(function: Callable[..., Tensor]) -> tuple[list[inspect.Parameter], list[inspect.Parameter]]:
+    """What of the function's arguments ``forward`` takes, in its order, and what the constructor does."""
+    given = inspect.signature(function, eval_str=True).parameters
+    tensors = [given[name].replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in TENSORS if name in given]
+    return tensors, [parameter for name, parameter in given.items() if name not in TENSORS]
 
-    tensors = frozenset(("logits", "targets", "weight", "avg_factor"))
 
-    def forward(
-        self,
-        logits: Tensor,
-        targets: Tensor,
-        weight: Tensor | None = None,
-        avg_factor: Tensor | float | None = None,
-        **tensors: Tensor | None,
-    ) -> Tensor:
-        options = {"weight": weight, "avg_factor": avg_factor, **tensors, **self._options()}
-        return type(self).function(logits, targets, **options)
+def _constructor(cls: type[Loss], options: list[inspect.Parameter], required: list[str]) -> Callable[..., None]:
+    itself = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    signature = inspect.Signature(options)
+
+    def __init__(self: Loss, /, *values: Any, **named: Any) -> None:
+        super(cls, self).__init__()
+        try:
+            bound = signature.bind(*values, **named)
+        except TypeError as error:
+            raise TypeError(f"{cls.__name__}: {error}, wants {signature}") from None
+        bound.apply_defaults()
+        chosen: dict[str, Any] = {}
+        for option in options:
+            value = bound.arguments[option.name]
+            chosen |= value if option.kind is option.VAR_KEYWORD else {option.name: value}
+        _try_out(cls.function, required, chosen)
+        self._hold(chosen)
+
+    __init__.__signature__ = signature.replace(parameters=[itself, *options], return_annotation=None)  # type: ignore[attr-defined]
+    __init__.__qualname__ = f"{cls.__qualname__}.__init__"
+    __init__.__module__ = cls.__module__
+    return __init__
+
+
+def _forward(cls: type[Loss], function: Callable[..., Tensor], tensors: list[inspect.Parameter]) -> Callable[..., Any]:
+    """A method with the signature of the tensors, compiled from its text.
+
+    So each class has a code object of its own: torch.compile counts recompilations, and remembers shapes, by that.
+    """
+    called = ", ".join(f"{p.name}={p.name}" for p in tensors)
+    text = (
+        f"def forward(self, {', '.join(p.name for p in tensors)}):\n"
+        f"    return {function.__name__}({called}, **self._options())\n"
+    )
+    file = f"<{cls.__module__}.{cls.__qualname__}.forward>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # for tracebacks
+    names: dict[str, Any] = {"__name__": cls.__module__, function.__name__: function}
+    exec(compile(text, file, "exec"), names)
+    forward: Any = names["forward"]
+    inspect.Signature(tensors)  # raises where one without a default follows one that has it
+    forward.__defaults__ = tuple(p.default for p in tensors if p.default is not p.empty)
+    forward.__annotations__ = {p.name: p.annotation for p in tensors} | {"return": Tensor}
+    forward.__qualname__ = f"{cls.__qualname__}.forward"
+    return forward  # type: ignore[no-any-return]
+
+
+def _documentation(
+    function: Callable[..., Tensor], tensors: list[inspect.Parameter], options: list[inspect.Parameter]
+) -> str:
+    def listed(parameters: list[inspect.Parameter]) -> str:
+        return ", ".join(f"``{p.replace(annotation=p.empty)}``" for p in parameters)
+
+    summary = (inspect.getdoc(function) or "").partition("\n")[0]
+    return (
+        f"{summary}\n\n"
+        f"The module of :func:`iouloss.functional.{function.__name__}`, which documents all of its arguments.\n\n"
+        f"Options: {listed(options)}\n\n"
+        f"``forward`` takes {listed(tensors)}\n"
+    )
+
+
+def _try_out(function: Callable[..., Tensor], required: list[str], options: dict[str, Any]) -> None:
+    """Raise what the function says of the options: call it with the smallest tensors that fit them, on the CPU."""
+    given = {
+        name: torch.ones(x.shape, dtype=x.dtype, device="cpu") if isinstance(x, Tensor) else x
+        for name, x in options.items()
+    }
+    *earlier, last = _examples(options)
+    with torch.no_grad():
+        for tensors in earlier:
+            try:
+                function(**{name: tensors[name] for name in required}, **given)
+                return
+            except (TypeError, ValueError) as error:
+                if not str(error).startswith("targets:"):  # else others may fit
+                    raise
+        function(**{name: last[name] for name in required}, **given)
+
+
+def _examples(options: dict[str, Any]) -> list[dict[str, Tensor]]:
+    """The smallest tensors that fit the options, with each kind of targets: dense, class indices, places in a row."""
+    zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
+    classes = next((x.shape[-1] if x.ndim else 1 for x in options.values() if isinstance(x, Tensor)), 2)
+    class_dim = options.get("class_dim", -1)
+    if not isinstance(class_dim, int) or not -_MOST_DIMENSIONS <= class_dim < _MOST_DIMENSIONS:
+        class_dim = -1  # the function refuses it
+    rows = [1] * max(1, class_dim, -class_dim - 1)
+    shape = [*rows, 1]
+    shape[class_dim] = classes
+    boxes, logits = zeros(1, 4), zeros(shape)
+    tensors = {"pred": boxes, "target": boxes, "logits": logits, "balance": zeros(classes)}
+    return [{**tensors, "targets": targets} for targets in (logits, zeros(rows).long(), zeros(rows))]

@@ -236,15 +236,26 @@ def _hull_sides(pred: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> tuple[T
     return cw, ch
 
 
+# A unit in which no extent overflows; up to which extent boxes are multiplied by what; the last is for all beyond.
+_SCALES = {
+    torch.float64: (2.0**-700, {2.0**450: 1.0, 2.0**700: 2.0**-200, 2.0**900: 2.0**-400, math.inf: 2.0**-524}),
+    torch.float32: (2.0**-80, {2.0**50: 1.0, 2.0**90: 2.0**-30, 2.0**110: 2.0**-50, math.inf: 2.0**-68}),
+}
+
+
 def _scale(boxes: Tensor, fmt: str) -> Tensor:
     """What to multiply a pair by: 1, or a small power of two where its areas could overflow."""
-    # A box loss does not depend on the unit of length. The extents are measured after shrinking, when none overflows.
-    limit, shrink = (2.0**450, 2.0**-700) if boxes.dtype == torch.float64 else (2.0**50, 2.0**-80)
-    columns = (boxes.detach() * shrink).unbind(-1)
+    # A box loss does not depend on the unit of length. No box is shrunk more than it must, lest a small one is lost.
+    unit, scales = _SCALES[boxes.dtype]
+    columns = (boxes.detach() * unit).unbind(-1)
     pred, target = _corners(columns[:4], fmt), _corners(columns[4:], fmt)
     sides = [box[2] - box[0] for box in (pred, target)] + [box[3] - box[1] for box in (pred, target)]
     extent = torch.stack([*sides, *_hull_sides(pred, target)]).abs().sum(0)
-    return torch.where(extent < limit * shrink, torch.ones_like(extent), shrink)
+    *steps, (_, scale) = scales.items()
+    result = torch.full_like(extent, scale)
+    for limit, scale in reversed(steps):
+        result = torch.where(extent < limit * unit, scale, result)
+    return result
 
 
 def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:

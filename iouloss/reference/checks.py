@@ -35,6 +35,9 @@ FORMULAS = (
 )
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INTEGRAL = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # of float32's normal numbers
+IN_RANGE = " in float32's range"
+OPTIONAL = ("weight", "scores")  # tensors that may be None
 
 
 def check_box_loss(
@@ -75,26 +78,27 @@ def check_logit_loss(
     scores: Any,
     weight: Any,
     avg_factor: Any,
-    parameters: Iterable[Any],
+    parameters: Any,
     ignore_index: Any,
     reduction: Any,
+    class_dim: Any = -1,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of a loss of logits deserve, if any."""
-    check_tensors(logits=logits, targets=targets, weight=weight)
+    check_tensors(logits=logits, targets=targets, weight=weight, scores=scores)
     check_reduction(reduction)
-    check_int("ignore_index", ignore_index)
+    check_ignore_index(ignore_index)
     check_floating(logits=logits)
-    dense = are_dense(targets, logits)
+    check_class_dim(class_dim, logits)
+    dense = are_dense(targets, logits, class_dim)
     check_floating(weight=weight, scores=scores)
-    for name, option in zip(("alpha", "alpha", "gamma"), parameters, strict=False):
-        check_per_class(name, option, logits)
-    rows = logits.shape[:-1]
+    for name, option in (("alpha", parameters.alpha_per_class), ("gamma", parameters.gamma)):
+        check_per_class(name, option, logits, class_dim)
     if dense:
         if scores is not None:
             raise ValueError("scores: got dense targets, wants class indices")
     else:
-        check_shape("scores", scores, rows)
-    check_weight(weight, logits)
+        check_shape("scores", scores, rows_of(logits, class_dim))
+    check_weight(weight, logits, class_dim)
     check_devices("logits", logits, targets=targets, scores=scores, weight=weight, avg_factor=avg_factor)
     check_avg_factor(avg_factor, reduction)
 
@@ -113,52 +117,89 @@ def check_regression_loss(pred: Any, target: Any, weight: Any, avg_factor: Any, 
 def check_fraction(name: str, value: Any, otherwise: str = "") -> None:
     """Raise unless ``value`` is a number in [0, 1]; ``otherwise`` says what else the argument may be."""
     wants = f"a number in [0, 1]{otherwise}"
-    if not isinstance(value, (int, float, Real)):
-        raise TypeError(f"{name}: got {kind_of(value)}, wants {wants}")
-    if not 0 <= float(value) <= 1:
-        raise ValueError(f"{name}: got {float(value)}, wants {wants}")
+    if not 0 <= _number(name, value, wants) <= 1:
+        raise ValueError(f"{name}: got {_shown(value)}, wants {wants}")
+
+
+def check_number(name: str, value: Any, wants: str) -> None:
+    """Raise unless ``value`` is a finite number, and one for float32 too, whatever the dtype of the tensors."""
+    number = _number(name, value, wants)
+    if not -LARGEST <= number <= LARGEST:  # not math.isfinite, which a traced number does not know
+        finite = -math.inf < number < math.inf
+        raise ValueError(f"{name}: got {_shown(value)}, wants {wants}{IN_RANGE if finite else ''}")
+
+
+def check_not_negative(name: str, value: Any, otherwise: str = "") -> None:
+    """Raise unless ``value`` is a finite number >= 0; ``otherwise`` says what else the argument may be."""
+    wants = f"a finite number >= 0{otherwise}"
+    check_number(name, value, wants)
+    if value < 0:
+        raise ValueError(f"{name}: got {_shown(value)}, wants {wants}")
 
 
 def check_positive(name: str, value: Any) -> None:
     """Raise unless ``value`` is a finite number > 0."""
-    check_number(name, value, "a finite number > 0")
-    if value <= 0:
-        raise ValueError(f"{name}: got {float(value)}, wants a finite number > 0")
+    wants = "a finite number > 0"
+    check_number(name, value, wants)
+    if value < SMALLEST:
+        raise ValueError(f"{name}: got {_shown(value)}, wants {wants}{IN_RANGE if value > 0 else ''}")
+
+
+def _number(name: str, value: Any, wants: str) -> float:
+    """``value`` as a number to be compared with floats."""
+    if isinstance(value, (int, float)):
+        return value
+    if not isinstance(value, Real):
+        raise TypeError(f"{name}: got {kind_of(value)}, wants {wants}")
+    return _as_float(value)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _shown(value: Any) -> str:
+    number = _as_float(value)
+    return f"{number}" if isinstance(value, float) or abs(number) < math.inf else "a number beyond float64's range"
 
 
 def check_choice(name: str, value: Any, choices: Iterable[str]) -> None:
     """Raise ValueError unless ``value`` is one of ``choices``."""
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise ValueError(f"{name}: got {value!r}, wants one of {', '.join(map(repr, choices))}")
 
 
 def check_tensors(**tensors: Any) -> None:
-    """Raise unless each is a tensor; ``weight`` may be None."""
+    """Raise unless each is a tensor of the ordinary kind; some may be None."""
     for name, value in tensors.items():
-        if not isinstance(value, Tensor) and not (name == "weight" and value is None):
+        if value is None and name in OPTIONAL:
+            continue
+        if not isinstance(value, Tensor):
             raise TypeError(f"{name}: got {kind_of(value)}, wants a torch.Tensor")
+        check_strided(name, value)
+
+
+def check_strided(name: str, tensor: Tensor) -> None:
+    """Raise if the tensor is not simply numbers with strides."""
+    kind: str | None = None
+    what: Any = tensor.layout
+    if tensor.is_nested:
+        kind = "nested"
+    elif tensor.is_quantized:
+        kind, what = "quantised", tensor.dtype
+    elif what != torch.strided:
+        kind = "sparse" if "sparse" in str(what) else "mkldnn"
+    if kind is not None:
+        raise TypeError(f"{name}: got a {kind} tensor ({what}), wants a dense (strided) one")
 
 
 def check_reduction(reduction: Any) -> None:
     """Raise unless it is a reduction."""
-    if reduction not in REDUCTIONS:
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ValueError(f"reduction: got {reduction!r}, wants 'mean', 'sum' or 'none'")
-
-
-def check_number(name: str, value: Any, wants: str) -> None:
-    """Raise unless ``value`` is a finite number."""
-    if not isinstance(value, (int, float, Real)):
-        raise TypeError(f"{name}: got {kind_of(value)}, wants {wants}")
-    if not -math.inf < float(value) < math.inf:  # not math.isfinite, which a traced number does not know
-        raise ValueError(f"{name}: got {float(value)}, wants {wants}")
-
-
-def check_not_negative(name: str, value: Any) -> None:
-    """Raise unless ``value`` is a finite number >= 0."""
-    wants = "a finite number >= 0"
-    check_number(name, value, wants)
-    if value < 0:
-        raise ValueError(f"{name}: got {float(value)}, wants {wants}")
 
 
 def check_eps_mode(eps_mode: Any, formula: str) -> None:
@@ -185,6 +226,7 @@ def _check_mask(mask: Any, pred: Tensor) -> None:
         return
     if not isinstance(mask, Tensor):
         raise TypeError(f"mask: got {kind_of(mask)}, wants a torch.Tensor")
+    check_strided("mask", mask)
     if mask.dtype not in (torch.bool, torch.int64):
         raise TypeError(f"mask: got dtype {mask.dtype}, wants torch.bool (a mask) or torch.int64 (indices)")
     if mask.dtype == torch.bool:
@@ -197,6 +239,24 @@ def check_int(name: str, value: Any) -> None:
     """Raise unless ``value`` is an int."""
     if not isinstance(value, int):
         raise TypeError(f"{name}: got {kind_of(value)}, wants an int")
+
+
+def check_ignore_index(ignore_index: Any) -> None:
+    """Raise unless ``ignore_index`` is None or an int that a tensor can hold."""
+    if ignore_index is None:
+        return
+    if not isinstance(ignore_index, int):
+        raise TypeError(f"ignore_index: got {kind_of(ignore_index)}, wants an int or None")
+    if not -(2**63) <= ignore_index < 2**63:
+        raise ValueError("ignore_index: got more than 64 bits, wants an int of 64 bits")
+
+
+def check_class_dim(class_dim: Any, logits: Tensor) -> None:
+    """Raise unless ``class_dim`` is a dimension of the logits."""
+    check_int("class_dim", class_dim)
+    dims = max(logits.ndim, 1)  # the last one of a number is taken as torch takes it
+    if not -dims <= class_dim < dims:
+        raise ValueError(f"class_dim: got {class_dim}, wants a dimension of the logits, {-dims} to {dims - 1}")
 
 
 def check_bool(name: str, value: Any) -> None:
@@ -214,11 +274,10 @@ def are_dense(targets: Tensor, logits: Tensor, class_dim: int = -1) -> bool:
         raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating or an integer dtype")
     if targets.shape == logits.shape:
         return True
-    rows = shape_of(logits)
-    if rows:
-        del rows[class_dim]
-    if not rows and not logits.ndim or shape_of(targets) != rows:
-        indices = f" or {rows} (class indices, where 0 is the first class)" if logits.ndim else ""
+    rows = rows_of(logits, class_dim)
+    if (not rows and not logits.ndim) or shape_of(targets) != rows:
+        first = "the one class: target 1" if logits.ndim and logits.shape[class_dim] == 1 else "the first class"
+        indices = f" or {rows} (class indices, where 0 is {first})" if logits.ndim else ""
         raise ValueError(f"targets: got shape {shape_of(targets)}, wants {shape_of(logits)} (dense){indices}")
     if targets.dtype not in INTEGRAL:
         wants = f"an integer dtype (class indices), or the logits' shape {shape_of(logits)}"
@@ -239,22 +298,24 @@ def check_shape(name: str, tensor: Tensor | None, shape: Iterable[int], owner: s
         raise ValueError(f"{name}: got shape {shape_of(tensor)}, wants {owner}{list(shape)}")
 
 
-def check_per_class(name: str, option: Any, logits: Any) -> None:
+def check_per_class(name: str, option: Any, logits: Any, class_dim: Any = -1) -> None:
     """Raise unless the option, where it is a tensor, has a number for each class of the logits."""
     if not isinstance(option, Tensor) or not isinstance(logits, Tensor):
         return
+    check_strided(name, option)
     check_floating(**{name: option})
     if logits.ndim == 0:
         raise ValueError("logits: got shape [], wants [..., C]")
-    check_shape(name, option, logits.shape[-1:])
+    check_class_dim(class_dim, logits)
+    check_shape(name, option, [logits.shape[class_dim]])
     check_devices("logits", logits, **{name: option})
 
 
-def check_weight(weight: Tensor | None, tensor: Tensor) -> None:
+def check_weight(weight: Tensor | None, tensor: Tensor, class_dim: int = -1) -> None:
     """Raise unless there is one weight for each number, or one for each row of them."""
-    rows = tensor.shape[:-1]
-    if weight is not None and weight.shape != tensor.shape and (tensor.ndim == 0 or weight.shape != rows):
-        raise ValueError(f"weight: got shape {shape_of(weight)}, wants {shape_of(tensor)} or {list(rows)}")
+    rows = rows_of(tensor, class_dim)
+    if weight is not None and weight.shape != tensor.shape and (tensor.ndim == 0 or shape_of(weight) != rows):
+        raise ValueError(f"weight: got shape {shape_of(weight)}, wants {shape_of(tensor)} or {rows}")
 
 
 def check_devices(first: str, tensor: Tensor, **others: Any) -> None:
@@ -271,9 +332,11 @@ def check_avg_factor(avg_factor: Any, reduction: str) -> None:
     if reduction != "mean":
         raise ValueError(f"avg_factor: got reduction {reduction!r}, wants 'mean'")
     if not isinstance(avg_factor, Tensor):
-        if not isinstance(avg_factor, (int, float, Real)):
-            raise TypeError(f"avg_factor: got {kind_of(avg_factor)}, wants a number or a tensor of one element")
+        number = _number("avg_factor", avg_factor, "a number or a tensor of one element")
+        if number != 0 and not SMALLEST <= abs(number) <= LARGEST:
+            raise ValueError(f"avg_factor: got {_shown(avg_factor)}, wants 0 or a finite number{IN_RANGE}")
         return
+    check_strided("avg_factor", avg_factor)
     if avg_factor.numel() != 1:
         raise ValueError(f"avg_factor: got shape {shape_of(avg_factor)}, wants a tensor of one element")
     if avg_factor.dtype == torch.bool or avg_factor.is_complex():
@@ -282,6 +345,14 @@ def check_avg_factor(avg_factor: Any, reduction: str) -> None:
 
 def shape_of(tensor: Tensor) -> list[int]:
     return list(tensor.shape)
+
+
+def rows_of(tensor: Tensor, class_dim: int) -> list[int]:
+    """The shape without the classes."""
+    rows = shape_of(tensor)
+    if rows:
+        del rows[class_dim]
+    return rows
 
 
 def kind_of(value: Any) -> str:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.symbolic_shapes import has_static_value
 
+IGNORED = -100  # the class index that is ignored where none is named
+
 
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
     """float64 if any of the tensors is float64, else float32."""
@@ -46,6 +48,17 @@ def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     # The denominator is replaced before the division, not the quotient after it: else the backward sees 0 * inf.
     zero = denominator == 0
     return torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, denominator))
+
+
+def bounded(x: Tensor) -> Tensor:
+    """The largest numbers in place of infinities. Not by a clamp, which has no gradient at NaN."""
+    largest = torch.finfo(x.dtype).max
+    return torch.where(x > largest, largest, torch.where(x < -largest, -largest, x))
+
+
+def times(factor: Tensor, value: Tensor) -> Tensor:
+    """The product, in which a factor of 0 outweighs an infinity."""
+    return factor * torch.where(factor == 0, bounded(value), value)
 
 
 def smooth_l1(x: Tensor, beta: float) -> Tensor:

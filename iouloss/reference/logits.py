@@ -6,31 +6,33 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .checks import check_logit_loss
-from .common import compute_dtype, open_number, reduce_loss
-
-
-def kept_elements(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
-    """The number of logits in the rows whose class index is not ``ignore_index``, as a tensor on their device."""
-    return (targets != ignore_index).sum() * logits.shape[-1]
+from .checks import are_dense, check_logit_loss
+from .common import IGNORED, bounded, compute_dtype, open_number, reduce_loss, times
 
 
 class Parameters(NamedTuple):
-    """Of a loss: the factors of targets 1 and 0 and the exponent, one for all or one for each class, and two more."""
+    """Of a loss: the factors of targets 1 and 0, the exponent, two more numbers, and a factor for each class.
+
+    With ``alpha_per_class`` a, ``alpha1`` is multiplied by a; ``alpha0`` by 1 - a if ``complement``, else not at all.
+    """
 
     alpha1: Tensor | float
     alpha0: Tensor | float
     gamma: Tensor | float
     second: float
     third: float
+    alpha_per_class: Tensor | None = None
+    complement: bool = False
 
     def to(self, dtype: torch.dtype) -> "Parameters":
-        """With the tensors in ``dtype``."""
-
-        def converted(option: Tensor | float) -> Tensor | float:
-            return option.to(dtype) if isinstance(option, Tensor) else option
-
-        return self._replace(alpha1=converted(self.alpha1), alpha0=converted(self.alpha0), gamma=converted(self.gamma))
+        """With the tensors in ``dtype``, and those of each class multiplied in."""
+        gamma = self.gamma.to(dtype) if isinstance(self.gamma, Tensor) else self.gamma
+        if self.alpha_per_class is None:
+            return self._replace(gamma=gamma)
+        alpha1 = self.alpha1 * self.alpha_per_class.to(dtype)
+        # 1 - a is taken before it is rounded.
+        alpha0 = self.alpha0 * (1 - self.alpha_per_class.double()).to(dtype) if self.complement else self.alpha0
+        return Parameters(alpha1, alpha0, gamma, self.second, self.third)
 
     def alpha(self, z: Tensor) -> Tensor:
         """What the loss of target ``z`` is multiplied by."""
@@ -53,12 +55,18 @@ class Logit:
 
     def cross_entropy(self, z: Tensor | float) -> Tensor:
         """z softplus(-x) + (1 - z) softplus(x) = log(1 + e) + wrong |x|"""
-        return torch.log1p(self.e) + self.wrong(z) * self.magnitude
+        return torch.log1p(self.e) + times(self.wrong(z), self.magnitude)
 
     def error(self, z: Tensor | float) -> Tensor:
         """z sigmoid(-x) + (1 - z) sigmoid(x) = (wrong + (1 - wrong) e) / (1 + e)"""
         wrong = self.wrong(z)
         return (wrong + (1 - wrong) * self.e) / (1 + self.e)
+
+    def focus(self, z: Tensor, gamma: Tensor | float) -> Tensor:
+        """error(z)**gamma, exp(-gamma |x|) where the error is too small for a number but its power need not be."""
+        error = self.error(z)
+        tiny = (error < torch.finfo(error.dtype).tiny) & (self.wrong(z) == 0)
+        return torch.where(tiny, torch.exp(-gamma * bounded(self.magnitude)), _power(error, gamma))
 
 
 def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
@@ -73,14 +81,14 @@ def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
 def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """alpha_t q^gamma BCE with q the error of the probability"""
     logit = Logit(x)
-    return p.alpha(z) * _power(logit.error(z), p.gamma) * logit.cross_entropy(z)
+    return times(p.alpha(z) * _power(logit.error(z), p.gamma), logit.cross_entropy(z))
 
 
 def _equalized_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """The balance of the classes in the place of gamma: the exponent is third - second balance, and a factor, too."""
     gamma = p.gamma * -p.second + p.third  # a number less a tensor would be a graph for each number
     loss, largest = gamma * _focal(x, z, p._replace(gamma=gamma)), torch.finfo(x.dtype).max
-    return torch.where(loss > largest, largest, loss)  # the factor may be larger than 1
+    return torch.where((loss > largest) & ~x.isinf(), largest, loss)  # the factor may be larger than 1
 
 
 def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
@@ -88,49 +96,48 @@ def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     logit = Logit(x)
     smooth = z * (1 - p.second) + p.second / 2
     label = smooth if p.third else z
-    return p.alpha(label) * _power(logit.error(label), p.gamma) * logit.cross_entropy(smooth)
+    return times(p.alpha(label) * logit.focus(label, p.gamma), logit.cross_entropy(smooth))
 
 
 def _focal_star(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """softplus(-(gamma x_t + beta)) / gamma"""
-    largest = torch.finfo(x.dtype).max
-    u = p.gamma * (1 - 2 * z) * x - p.second
-    # Not clamp(), which gives NaN a gradient of 0.
-    u = torch.where(u > largest, largest, torch.where(u < -largest, -largest, u))
-    return p.alpha(z) * Logit(u).cross_entropy(0.0) / p.gamma
+    u = times(p.gamma * (1 - 2 * z), x) - p.second
+    u = torch.where(x.isinf(), u, bounded(u))
+    return times(p.alpha(z), Logit(u).cross_entropy(0.0)) / p.gamma
 
 
 def _poly_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """The focal loss and epsilon_t q^(gamma + 1)"""
     logit = Logit(x)
     error, epsilon = logit.error(z), p.alpha1 * p.second * z + p.alpha0 * p.third * (1 - z)
-    return _power(error, p.gamma) * (p.alpha(z) * logit.cross_entropy(z) + epsilon * error)
+    return _power(error, p.gamma) * (times(p.alpha(z), logit.cross_entropy(z)) + epsilon * error)
 
 
 def _quality_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """|z - p|^beta BCE"""
     logit = Logit(x)
     distance = ((1 - z) * logit.error(0.0) - z * logit.error(1.0)).abs()
-    return p.alpha(z) * _power(distance, p.second) * logit.cross_entropy(z)
+    return times(p.alpha(z) * _power(distance, p.second), logit.cross_entropy(z))
 
 
 def _varifocal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     logit = Logit(x)
-    positive = p.alpha1 * (z if p.third else torch.ones_like(z)) * logit.cross_entropy(z)
-    negative = p.alpha0 * _power(logit.error(0.0), p.second) * logit.cross_entropy(0.0)
+    positive = times(p.alpha1 * (z if p.third else torch.ones_like(z)), logit.cross_entropy(z))
+    negative = times(p.alpha0 * _power(logit.error(0.0), p.second), logit.cross_entropy(0.0))
     return torch.where(z > 0, positive, negative)
 
 
 def _gaussian_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     logit = Logit(x)
-    peak = p.alpha1 * _power(logit.error(1.0), p.second) * logit.cross_entropy(1.0)
-    off = p.alpha0 * _power(1 - z, p.third) * _power(logit.error(0.0), p.second) * logit.cross_entropy(0.0)
+    peak = times(p.alpha1 * _power(logit.error(1.0), p.second), logit.cross_entropy(1.0))
+    penalty = p.alpha0 * _power(1 - z, p.third)
+    off = times(penalty * _power(logit.error(0.0), p.second), logit.cross_entropy(0.0))
     return torch.where(z == 1, peak, off)
 
 
 def _binary_cross_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     logit = Logit(x)
-    return p.alpha1 * z * logit.cross_entropy(1.0) + p.alpha0 * (1 - z) * logit.cross_entropy(0.0)
+    return times(p.alpha1 * z, logit.cross_entropy(1.0)) + times(p.alpha0 * (1 - z), logit.cross_entropy(0.0))
 
 
 def _asymmetric(x: Tensor, z: Tensor, p: Parameters, attached: bool = False) -> Tensor:
@@ -145,7 +152,7 @@ def _asymmetric(x: Tensor, z: Tensor, p: Parameters, attached: bool = False) -> 
         focus = focus[0].detach(), focus[1].detach()
     rest = torch.where(beyond, logit.error(1.0) + p.third, 1.0)
     cost = logit.cross_entropy(0.0) if p.third == 0 else -torch.log(rest)
-    return p.alpha1 * z * focus[0] * logit.cross_entropy(1.0) + p.alpha0 * (1 - z) * focus[1] * cost
+    return times(p.alpha1 * z, focus[0] * logit.cross_entropy(1.0)) + times(p.alpha0 * (1 - z), focus[1] * cost)
 
 
 def _asymmetric_attached(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
@@ -155,7 +162,8 @@ def _asymmetric_attached(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 def _binary_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """softplus(x) - x p = log(1 + e) + |x| e / (1 + e)"""
     logit = Logit(x)
-    return p.alpha0 * (torch.log1p(logit.e) + logit.magnitude * logit.e / (1 + logit.e))
+    magnitude = torch.where(logit.magnitude > 1000, 0.0, logit.magnitude)  # beyond it e is 0
+    return p.alpha0 * (torch.log1p(logit.e) + magnitude * logit.e / (1 + logit.e))
 
 
 FORMULAS: dict[str, Callable[[Tensor, Tensor, Parameters], Tensor]] = {
@@ -183,28 +191,30 @@ def logit_loss(
     avg_factor: Tensor | float | None,
     formula: str,
     parameters: Parameters,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
 ) -> Tensor:
     """The operator behind the losses of logits; ``iouloss.functional`` documents them."""
     check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction)
-    dense = targets.dtype != torch.int64
     dtype = compute_dtype(logits, targets)
-    x = logits.to(dtype)
-    if dense:
+    x, kept = logits.to(dtype), None
+    if are_dense(targets, logits):
         z = targets.to(dtype)
+        if ignore_index is not None:
+            kept = (z if targets.is_floating_point() else targets.long()) != ignore_index
     else:
-        if avg_factor is None and reduction == "mean":
-            avg_factor = kept_elements(logits, targets, ignore_index)
-        kept = (targets != ignore_index)[..., None]
-        x = torch.where(kept, x, 0.0)
+        index = targets.long()  # before it is compared: -100 is no number of a uint8
+        kept = (index != (IGNORED if ignore_index is None else ignore_index))[..., None]
         # An index that is no class matches no column: background.
-        z = (targets[..., None] == torch.arange(logits.shape[-1], device=logits.device)).to(dtype)
-        z = z if scores is None else torch.where(z * kept != 0, scores[..., None].to(dtype), 0.0)
-    loss = FORMULAS[formula](x, z, parameters.to(dtype))
+        hot = index[..., None] == torch.arange(logits.shape[-1], device=logits.device)
+        z = hot.to(dtype) if scores is None else torch.where(hot, scores[..., None].to(dtype), 0.0)
     if weight is not None and weight.shape != logits.shape:
         weight = weight[..., None]
-    if not dense:
-        loss = torch.where(kept, loss, 0.0)
-        weight = None if weight is None else torch.where(kept, weight, 0.0)
+    if kept is None:
+        return reduce_loss(FORMULAS[formula](x, z, parameters.to(dtype)), weight, avg_factor, reduction)
+    if avg_factor is None and reduction == "mean":
+        avg_factor = kept.expand(x.shape).sum()
+    x, z = torch.where(kept, x, 0.0), torch.where(kept, z, 0.0)
+    loss = torch.where(kept, FORMULAS[formula](x, z, parameters.to(dtype)), 0.0)
+    weight = None if weight is None else torch.where(kept, weight, 0.0)
     return reduce_loss(loss, weight, avg_factor, reduction)

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .checks import (
+    FLOATING,
     are_dense,
     check_avg_factor,
+    check_bool,
     check_devices,
     check_floating,
     check_int,
@@ -21,6 +24,7 @@ from .checks import (
 
 KINDS = ("dice", "generalized_dice", "tversky")
 PER = ("image_class", "class", "image", "batch")
+MOST_CLASSES = 2**24  # a kernel numbers them in float32
 
 
 def check_region_loss(
@@ -40,11 +44,14 @@ def check_region_loss(
     smooth_denominator: Any,
     ignore_index: Any,
     reduction: Any,
+    pixel_weight: Any = None,
+    soft_labels: Any = False,
 ) -> None:
     """Raise the ValueError or TypeError that the arguments of ``region_loss`` deserve, if any."""
     check_tensors(logits=logits, targets=targets, weight=weight)
-    if class_weight is not None:
-        check_tensors(class_weight=class_weight)
+    for name, optional in (("class_weight", class_weight), ("pixel_weight", pixel_weight)):
+        if optional is not None:
+            check_tensors(**{name: optional})
     check_reduction(reduction)
     if kind not in KINDS:
         raise ValueError(f"kind: got {kind!r}, wants 'dice', 'generalized_dice' or 'tversky'")
@@ -60,13 +67,16 @@ def check_region_loss(
     check_positive("gamma", gamma)
     check_not_negative("smooth_numerator", smooth_numerator)
     check_not_negative("smooth_denominator", smooth_denominator)
-    check_int("ignore_index", ignore_index)
+    if ignore_index is not None:
+        check_int("ignore_index", ignore_index)
+    check_bool("soft_labels", soft_labels)
     check_floating(logits=logits)
     check_floating(weight=weight, class_weight=class_weight)
     _check_shapes(logits, targets, class_weight)
     check_shape("weight", weight, _shape_of_values(logits, per))
+    _check_pixel_weight(pixel_weight, logits)
     others = {"targets": targets, "weight": weight, "class_weight": class_weight, "avg_factor": avg_factor}
-    check_devices("logits", logits, **others)
+    check_devices("logits", logits, **others, pixel_weight=pixel_weight)
     check_avg_factor(avg_factor, reduction)
 
 
@@ -86,5 +96,24 @@ def _shape_of_values(logits: Tensor, per: str) -> tuple[int, ...]:
 def _check_shapes(logits: Tensor, targets: Tensor, class_weight: Tensor | None) -> None:
     if logits.ndim < 2:
         raise ValueError(f"logits: got shape {shape_of(logits)}, wants [N, C, ...]")
+    check_number_of_classes(logits.shape[1])
     are_dense(targets, logits, 1)
     check_shape("class_weight", class_weight, logits.shape[1:2])
+
+
+def check_number_of_classes(classes: int) -> None:
+    """Raise where there are more than the kernels can number."""
+    if classes > MOST_CLASSES:
+        raise ValueError(f"logits: got {classes} classes, wants at most {MOST_CLASSES}")
+
+
+def _check_pixel_weight(pixel_weight: Tensor | None, logits: Tensor) -> None:
+    if pixel_weight is None:
+        return
+    if pixel_weight.dtype not in (torch.bool, *FLOATING):
+        wants = "torch.bool, float64, float32, float16 or bfloat16"
+        raise TypeError(f"pixel_weight: got dtype {pixel_weight.dtype}, wants {wants}")
+    images, _, *pixels = logits.shape
+    shapes = [images, 1, *pixels], [images, *pixels]
+    if shape_of(pixel_weight) not in shapes:
+        raise ValueError(f"pixel_weight: got shape {shape_of(pixel_weight)}, wants {shapes[0]} or {shapes[1]}")

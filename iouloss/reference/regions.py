@@ -34,41 +34,122 @@ def probabilities(logits: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     # neither the sums nor their derivatives hold a difference of near equals.
     top = logits.argmax(1, keepdim=True)
     likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter(1, top, True)
-    e = torch.exp(torch.where(likeliest, 0.0, logits - logits.gather(1, top)))
-    others = torch.where(likeliest, 0.0, e).sum(1, keepdim=True)
+    largest = logits.gather(1, top)
+    e = torch.exp(torch.where(likeliest, 0.0, logits - largest))
+    # The difference is 0, and NaN where the largest is no finite number.
+    others = torch.where(likeliest, 0.0, e).sum(1, keepdim=True) + (largest - largest)
     p = e / (1 + others)
     return p, torch.where(likeliest, others / (1 + others), 1 - p)
 
 
-def cell_sums(logits: Tensor, targets: Tensor, activation: str, power: int, ignore_index: int) -> Sums:
+class Pixels(NamedTuple):
+    """The targets in the dtype of the computation, and which of them count, with what weight; None: all of them."""
+
+    targets: Tensor
+    kept: Tensor | None  # broadcasts to the logits' shape
+    weight: Tensor | None
+
+    def only(self, terms: Tensor) -> Tensor:
+        """0 where nothing counts."""
+        return terms if self.kept is None else torch.where(self.kept, terms, 0.0)
+
+
+def one_hot(targets: Tensor, classes: int, dims: int) -> Tensor:
+    """Class indices ``[N, ...]`` as booleans ``[N, C, ...]``; an index that is no class has none."""
+    columns = torch.arange(classes, device=targets.device).reshape(-1, *[1] * (dims - 2))
+    return targets.long()[:, None] == columns
+
+
+def equal_to(targets: Tensor, number: int) -> Tensor:
+    """Where the targets are ``number``, which in a smaller dtype than these another one would be rounded to."""
+    return (targets.double() if targets.is_floating_point() else targets.long()) == number
+
+
+def pixels_of(
+    x: Tensor, targets: Tensor, activation: str, ignore_index: int | None, pixel_weight: Tensor | None
+) -> Pixels:
+    """What the logits ``x``, in the dtype of the computation, are held against."""
+    kept: Tensor | None
+    if targets.shape != x.shape:
+        kept = ~equal_to(targets, -100 if ignore_index is None else ignore_index)[:, None]
+        pixels = Pixels(one_hot(targets, x.shape[1], x.ndim).to(x.dtype), kept, None)
+    else:
+        kept = None if ignore_index is None else ~equal_to(targets, ignore_index)
+        pixels = Pixels(targets.to(x.dtype), kept, None)
+    if pixel_weight is not None:
+        weight = pixel_weight.reshape(x.shape[0], 1, *x.shape[2:])
+        if weight.dtype == torch.bool:
+            counts = weight
+        else:
+            weight = weight.to(x.dtype)
+            # Not all that weighs 0 is left out: its terms are the derivatives by its weight.
+            counts = (weight != 0) | _is_finite(x, pixels.targets, activation)
+            pixels = pixels._replace(weight=weight)
+        pixels = pixels._replace(kept=counts if pixels.kept is None else counts & pixels.kept)
+    return pixels._replace(targets=pixels.only(pixels.targets))
+
+
+def _is_finite(x: Tensor, targets: Tensor, activation: str) -> Tensor:
+    """Where logits and targets make finite terms."""
+    bound = 2.0**60
+    if activation == "softmax" and x.numel():
+        sound = x.amax(1, keepdim=True).isfinite()
+    else:
+        sound = ~x.isnan() if activation == "sigmoid" else x.abs() < bound
+    return sound & (targets.abs() < bound)
+
+
+def cell_sums(
+    logits: Tensor,
+    targets: Tensor,
+    activation: str,
+    power: int,
+    ignore_index: int | None,
+    pixel_weight: Tensor | None,
+    soft_labels: bool,
+) -> Sums:
     """The sums over the pixels; with ``power`` 2 the squared difference of ``p`` and ``g`` is all of the excess."""
-    dtype = compute_dtype(logits, targets)
-    x = logits.to(dtype)
-    if targets.dtype == torch.int64:
-        classes = torch.arange(logits.shape[1], device=logits.device).reshape(-1, *[1] * (logits.ndim - 2))
-        kept = (targets != ignore_index)[:, None]
-        g = ((targets[:, None] == classes) & kept).to(dtype)
-        p, n = probabilities(torch.where(kept, x, 0.0), activation)
-        p, n = torch.where(kept, p, 0.0), torch.where(kept, n, 0.0)
-    else:
-        g = targets.to(dtype)
-        p, n = probabilities(x, activation)
+    x = logits.to(compute_dtype(logits, targets))
+    pixels = pixels_of(x, targets, activation, ignore_index, pixel_weight)
+    g, kept = pixels.targets, pixels.kept
+    if kept is not None:
+        # The classes of a softmax share a pixel, which is out where all of them are.
+        x = torch.where(kept.any(1, keepdim=True) if activation == "softmax" else kept, x, 0.0)
+    p, n = (pixels.only(each) for each in probabilities(x, activation))
+    overlap, extra, missed = p * g, p * (1 - g), n * g
     if power == 2:
-        extra, missed = (p * (1 - g) - n * g) ** 2, torch.zeros_like(p)
-    else:
-        extra, missed = p * (1 - g), n * g
-    pixels = tuple(range(2, logits.ndim))
-    return Sums(*(terms.sum(pixels) if pixels else terms for terms in (p * g, extra, missed, g)))
+        extra, missed = (extra - missed) ** 2, torch.zeros_like(p)
+    elif soft_labels:
+        overlap, extra, missed = _smaller_and_excess(p, g, extra - missed)
+    terms = Sums(overlap, extra, missed, g)
+    if pixels.weight is not None:
+        terms = Sums(*(pixels.weight * each for each in terms))
+    dims = tuple(range(2, logits.ndim))
+    return Sums(*(each.sum(dims) for each in terms)) if dims else terms
 
 
-def generalized_weights(target: Tensor, per: str) -> Tensor:
-    """The inverse squares of the classes' targets; an absent class has the largest weight of those present."""
+def _smaller_and_excess(p: Tensor, g: Tensor, beyond: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """min(p, g), max(p - g, 0) and max(g - p, 0), given ``p - g``; a tie splits the gradient in halves."""
+
+    def choose(over: Tensor | float, under: Tensor | float, tie: Tensor) -> Tensor:
+        return torch.where(beyond > 0, over, torch.where(beyond < 0, under, tie))
+
+    return choose(g, p, (p + g) / 2), choose(beyond, 0.0, beyond / 2), choose(0.0, -beyond, -beyond / 2)
+
+
+def generalized_weights(target: Tensor, per: str, of_class: Tensor) -> Tensor:
+    """The inverse squares of the classes' targets; an absent class has the largest weight of those present.
+
+    Those that ``of_class`` leaves out, with 0, are not among them.
+    """
     target = target.detach()
     if per == "batch":
         target = target.sum(0, keepdim=True)
     present = target >= 1e-15
     weights = torch.where(present, 1 / torch.where(present, target, 1.0) ** 2, 0.0)
-    return torch.where(present, weights, weights.amax(1, keepdim=True)) if weights.shape[1] else weights
+    if weights.shape[1] == 0:
+        return weights
+    return torch.where(present, weights, torch.where(of_class == 0, 0.0, weights).amax(1, keepdim=True))
 
 
 def region_losses(sums: Sums, alpha: float, beta: float, a: float, b: float, exponent: float) -> Tensor:
@@ -99,8 +180,10 @@ def region_loss(
     gamma: float,
     smooth_numerator: float,
     smooth_denominator: float,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
+    pixel_weight: Tensor | None = None,
+    soft_labels: bool = False,
 ) -> Tensor:
     """The operator behind the functions of ``iouloss.functional.regions``, which document it."""
     check_region_loss(
@@ -120,13 +203,16 @@ def region_loss(
         smooth_denominator,
         ignore_index,
         reduction,
+        pixel_weight,
+        soft_labels,
     )
-    sums = cell_sums(logits, targets, activation, power if kind == "dice" else 1, ignore_index)
+    power = power if kind == "dice" else 1
+    sums = cell_sums(logits, targets, activation, power, ignore_index, pixel_weight, soft_labels)
     of_class = None if class_weight is None else class_weight.to(sums.overlap.dtype)
     if per in ("image", "batch"):
-        factors = torch.ones_like(sums.target) if of_class is None else of_class.expand_as(sums.target)
+        factors = sums.target.new_ones(logits.shape[1]) if of_class is None else of_class
         if kind == "generalized_dice":
-            factors = factors * generalized_weights(sums.target, per)
+            factors = factors * generalized_weights(sums.target, per, factors)
         sums, of_class = Sums(*(factors * each for each in sums)), None
     dims = {"image_class": (), "class": (0,), "image": (1,), "batch": (0, 1)}[per]
     if dims:

@@ -1,42 +1,68 @@
 """The losses on rows of logits in plain PyTorch, in forms that neither cancel nor overflow."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .common import compute_dtype, open_number, reduce_loss
+from .common import IGNORED, bounded, compute_dtype, open_number, reduce_loss, times
 from .row_checks import check_row_loss
 
 
-def kept_weight(
-    logits: Tensor, targets: Tensor, class_weight: Tensor | None, ignore_index: int, class_dim: int
-) -> Tensor:
-    """The weights of the classes of the rows that count, added up; their number without weights."""
-    count = logits.shape[class_dim]
-    kept = (targets >= 0) & (targets < count) & (targets != ignore_index)
+def kept_weight(logits: Tensor, targets: Tensor, kept: Tensor, class_weight: Tensor | None) -> Tensor:
+    """The weights of the classes of the rows that are kept, added up; their number without weights."""
     if class_weight is None:
         return kept.sum()
     weights = class_weight.detach().to(compute_dtype(logits, class_weight))
     return torch.where(kept, weights[torch.where(kept, targets, 0)], 0.0).sum()
 
 
-def bounded(x: Tensor) -> Tensor:
-    """The largest numbers in place of infinities. Not by a clamp, which has no gradient at NaN."""
-    largest = torch.finfo(x.dtype).max
-    return torch.where(x > largest, largest, torch.where(x < -largest, -largest, x))
-
-
 def log_odds(x: Tensor, chosen: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """logsumexp(others) - own, for the one chosen class of each row; and its parts: the largest and the log-sum."""
     largest = torch.where(chosen, torch.finfo(x.dtype).min, x.detach()).amax(-1, keepdim=True)
-    powers = torch.where(chosen, 0.0, torch.exp(torch.where(chosen, largest, x) - largest))
+    absent = chosen | (x == -math.inf)
+    powers = torch.where(absent, 0.0, torch.exp(torch.where(absent, largest, x) - largest))
     total = powers.sum(-1)
     lowest = torch.finfo(x.dtype).min / 4
     log_total = torch.where(total > 0, torch.log(torch.where(total > 0, total, 1.0)), lowest)
     # A NaN is neither greater than 0 nor a reason for the lowest number.
     log_total = torch.where(total.isnan(), total, log_total)
     largest = largest.squeeze(-1)
-    return bounded((largest - own) + log_total), largest, log_total
+    y = (largest - own) + log_total
+    return torch.where(own == -math.inf, y, bounded(y)), largest, log_total
+
+
+def each_log_odds(x: Tensor) -> Tensor:
+    """logsumexp(others) - own, for every class of each row.
+
+    The others of all classes but the largest have at least half of the sum, which each may be taken from.
+    """
+    place = x.detach().argmax(-1, keepdim=True)
+    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, place, True)
+    own = x.gather(-1, place)
+    impossible, largest = x == -math.inf, own.detach()
+    powers = torch.where(impossible, 0.0, torch.exp(torch.where(impossible, largest, x) - largest))
+    others = powers.sum(-1, keepdim=True) - torch.where(first, 0.0, powers)
+    y = (largest - x) + torch.log(others)
+    y = torch.where(impossible, y, bounded(y))
+    return torch.where(first, log_odds(x, first, own.squeeze(-1))[0][..., None], y)
+
+
+def settled(loss: Tensor, x: Tensor) -> Tensor:
+    """The loss of each row, whose logits are ``x``: infinite only where one of them is -inf."""
+    return torch.where((x == -math.inf).any(-1), loss, bounded(loss))
+
+
+def focused(each: Tensor, y: Tensor, gamma: float, may_be_infinite: Tensor) -> Tensor:
+    """``each`` times u**gamma, u = sigmoid(y)."""
+    if gamma == 0:
+        return each
+    most = torch.finfo(y.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
+    each = torch.where((each > most) & ~may_be_infinite, open_number(most, each), each)
+    # Beyond 1000 the factor is 1, without a derivative. Beside an infinity it has none either, which would be infinite.
+    y = torch.where((y > 1000) | (each == math.inf), y.detach().clamp(max=1000.0), y)
+    return times(torch.exp(gamma * logsigmoid(y)), each)
 
 
 def class_terms(
@@ -56,19 +82,39 @@ def class_terms(
     y, largest, log_others = log_odds(x, chosen, own)
     weight = weights[index]
     entropy = -logsigmoid(-y)
-    each = (1 - smoothing) * weight * entropy
+    each = times((1 - smoothing) * weight, entropy)
+    impossible = x == -math.inf
     if smoothing > 0:
         shares = smoothing / x.shape[-1] * weights
         of_others = torch.where(chosen, 0.0, shares)
         above = log_others - logsigmoid(y)  # logsumexp(all) over the largest
-        below = bounded(largest[..., None] - torch.where(chosen, largest[..., None], x))
-        each = each + shares[index] * entropy + (of_others * below).sum(-1) + of_others.sum(-1) * above
+        below = largest[..., None] - torch.where(chosen, largest[..., None], x)
+        below = torch.where(impossible, below, bounded(below))
+        each = each + times(shares[index], entropy) + times(of_others, below).sum(-1) + of_others.sum(-1) * above
     if poly != 0:
         each = each + poly * weight * torch.sigmoid(y)
-    if gamma == 0:
-        return each
-    most = torch.finfo(x.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
-    return torch.exp(gamma * logsigmoid(y)) * torch.where(each > most, open_number(most, x), each)
+    return focused(each, y, gamma, impossible.any(-1))
+
+
+def probability_terms(x: Tensor, q: Tensor, weights: Tensor, smoothing: float, poly: float) -> Tensor:
+    """sum_c w_c (q'_c -log p_c + poly q_c (1 - p_c)) with the smoothed probabilities q' of the classes."""
+    y = each_log_odds(x)
+    smooth = (1 - smoothing) * q + smoothing / x.shape[-1]
+    loss = times(weights * smooth, -logsigmoid(-y)).sum(-1)
+    if poly != 0:
+        loss = loss + poly * (weights * q * torch.sigmoid(y)).sum(-1)
+    return settled(loss, x)
+
+
+def multi_hot_terms(x: Tensor, z: Tensor, weights: Tensor, gamma: float, smoothing: float) -> Tensor:
+    """sum_c z_c times the focal loss of class c."""
+    y = each_log_odds(x)
+    entropy = -logsigmoid(-y)
+    each = times((1 - smoothing) * weights, entropy)
+    if smoothing > 0:
+        each = each + times(smoothing / x.shape[-1] * weights, entropy).sum(-1, keepdim=True)
+    each = focused(each, y, gamma, (x == -math.inf).any(-1, keepdim=True))
+    return settled(times(z, each).sum(-1), x)
 
 
 def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
@@ -80,15 +126,24 @@ def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
     near = (low + (beyond > 0.5)).long()
     far = (low + (beyond <= 0.5)).long().clamp(max=bins - 1)
     share = torch.where(beyond > 0.5, 1 - beyond, beyond)
+    # The further one, where the nearer has no probability, so that one logarithm alone is infinite.
+    swapped = x.detach().gather(-1, near[..., None]).squeeze(-1) == -math.inf
+    near, far, share = (
+        torch.where(swapped, far, near),
+        torch.where(swapped, near, far),
+        torch.where(swapped, 1 - share, share),
+    )
     own, other = (x.gather(-1, i[..., None]).squeeze(-1) for i in (near, far))
     chosen = torch.arange(bins, device=x.device) == near[..., None]
-    return -logsigmoid(-log_odds(x, chosen, own)[0]) + share * bounded(own - other)
+    apart = torch.where(own == -math.inf, 0.0, own - other)
+    apart = torch.where(other == -math.inf, apart, bounded(apart))
+    return -logsigmoid(-log_odds(x, chosen, own)[0]) + times(share, apart)
 
 
 def log_softmax_parts(x: Tensor, cold: float) -> tuple[Tensor, Tensor, Tensor]:
     """How far each logit is below the largest, the softmax, and the log-sum-exp over the largest."""
     largest = x.detach().amax(-1, keepdim=True)
-    below = bounded(bounded(largest - x) * cold)
+    below = torch.where(x == -math.inf, (largest - x) * cold, bounded(bounded(largest - x) * cold))
     powers = torch.exp(-below)
     first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, x.detach().argmax(-1, keepdim=True), True)
     others = torch.where(first, 0.0, powers).sum(-1)
@@ -104,14 +159,14 @@ def kl_terms(x: Tensor, targets: Tensor, temperature: float) -> Tensor:
     # As good as 0 where its logarithm would be that of a number below the normal ones.
     nothing = targets.abs() < (2.0**-120 if x.dtype == torch.float32 else 2.0**-1000)
     log_q = torch.log(torch.where(nothing, 1.0, targets))
-    divergence = (targets * (log_q + below)).sum(-1) + targets.sum(-1) * log_total
-    return bounded(temperature**2 * divergence)
+    divergence = temperature**2 * (times(targets, log_q + below).sum(-1) + targets.sum(-1) * log_total)
+    return settled(divergence, x)
 
 
 def entropy_terms(x: Tensor) -> Tensor:
     """The entropy of softmax(x)."""
     below, p, log_total = log_softmax_parts(x, 1.0)
-    return log_total + (p * below).sum(-1)
+    return log_total + times(p, below).sum(-1)
 
 
 def row_loss(
@@ -126,7 +181,7 @@ def row_loss(
     label_smoothing: float,
     poly_epsilon: float,
     temperature: float,
-    ignore_index: int,
+    ignore_index: int | None,
     class_dim: int,
     reduction: str,
 ) -> Tensor:
@@ -147,26 +202,31 @@ def row_loss(
         class_dim,
         reduction,
     )
-    by_class = formula in ("softmax_focal", "cross_entropy")
-    given = logits if by_class or targets is None else targets
-    dtype = compute_dtype(logits, given)
+    dtype = compute_dtype(logits, logits if targets is None else targets)
     x = logits.to(dtype).movedim(class_dim, -1)
     if formula == "entropy":
         return reduce_loss(entropy_terms(x), weight, avg_factor, reduction)
     assert targets is not None  # for the type checker
     if formula == "distribution_focal":
         return reduce_loss(distribution_terms(x, targets.to(dtype)), weight, avg_factor, reduction)
-    if formula == "kl_div":
-        q = targets.to(dtype).movedim(class_dim, -1)
-        return reduce_loss(kl_terms(x, q, temperature), weight, avg_factor, reduction)
-    if avg_factor is None and reduction == "mean":
-        counted = class_weight if formula == "cross_entropy" else None
-        avg_factor = kept_weight(logits, targets, counted, ignore_index, class_dim)
-    kept = (targets >= 0) & (targets < x.shape[-1]) & (targets != ignore_index)
-    x = torch.where(kept[..., None], x, 0.0)
     weights = torch.ones(x.shape[-1], dtype=dtype, device=x.device) * alpha
     if class_weight is not None:
         weights = weights * class_weight.to(dtype)
+    if targets.ndim == logits.ndim:
+        q = targets.to(dtype).movedim(class_dim, -1)
+        if formula == "kl_div":
+            loss = kl_terms(x, q, temperature)
+        elif formula == "cross_entropy":
+            loss = probability_terms(x, q, weights, label_smoothing, poly_epsilon)
+        else:
+            loss = multi_hot_terms(x, q, weights, gamma, label_smoothing)
+        return reduce_loss(loss, weight, avg_factor, reduction)
+    targets = targets.long()  # before they are compared: -100 is no number of a uint8
+    kept = (targets >= 0) & (targets < x.shape[-1]) & (targets != (IGNORED if ignore_index is None else ignore_index))
+    if avg_factor is None and reduction == "mean":
+        counted = class_weight if formula == "cross_entropy" else None
+        avg_factor = kept_weight(logits, targets, kept, counted)
+    x = torch.where(kept[..., None], x, 0.0)
     loss = class_terms(x, torch.where(kept, targets, 0), weights, gamma, label_smoothing, poly_epsilon)
     loss = torch.where(kept, loss, 0.0)
     weight = None if weight is None else torch.where(kept, weight, 0.0)
