@@ -11,9 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.symbolic_shapes import has_static_value
 
 from . import _backend
+from .reference.common import as_tensor, is_constant
 
 OPERATORS = ("box_loss", "logit_loss", "regression_loss", "row_loss", "region_loss")
 _places: dict[str, tuple[int, ...]] = {}  # of an operator's numbers among its arguments
@@ -23,24 +23,14 @@ _library = torch.library.Library("iouloss", "FRAGMENT")  # type: ignore[no-untyp
 def call(name: str, arguments: tuple[Any, ...]) -> Tensor:
     """The operator ``name`` while a compiler traces."""
     loss: Tensor
-    if all(_is_constant(arguments[place]) for place in _places[name]):
+    if all(is_constant(arguments[place]) for place in _places[name]):
         loss = getattr(torch.ops.iouloss, name)(*arguments)
         return loss
     given = list(arguments)
     for place in _places[name]:
-        given[place] = as_tensor(given[place], "cpu")
+        given[place] = as_tensor(given[place], torch.float64, "cpu")
     loss = getattr(torch.ops.iouloss, f"{name}_of_numbers")(*given)
     return loss
-
-
-def _is_constant(number: Any) -> bool:
-    """Also of what is no number, which the operator refuses."""
-    return not isinstance(number, (int, float, torch.SymInt, torch.SymFloat)) or has_static_value(number)
-
-
-def as_tensor(number: Any, device: torch.device | str) -> Tensor:
-    """A number as a tensor. Not by torch.full, for which a compiler takes a number that changes for a constant."""
-    return torch.ones((), dtype=torch.float64, device=device) * number
 
 
 def _define(name: str) -> None:
@@ -50,7 +40,7 @@ def _define(name: str) -> None:
     tensors = re.sub(r"\bfloat (?=\w)", "Tensor ", str(schema).partition("(")[2])
     twin, backward_name = f"{name}_of_numbers", f"{name}_of_numbers_backward"
     for signature in (f"{twin}({tensors}", f"{backward_name}(Tensor grad_output, int by, {tensors}"):
-        _library.define(signature, tags=torch.Tag.pt2_compliant_tag)
+        _library.define(signature, tags=torch.Tag.pt2_compliant_tag)  # type: ignore[no-untyped-call]
 
     def numbered(arguments: tuple[Any, ...], read: bool) -> list[Any]:
         """The arguments of the operator itself; 1 for each number that is not to be read."""
@@ -72,7 +62,8 @@ def _define(name: str) -> None:
         leaf = given[by].requires_grad_()
         with torch.enable_grad():
             value = operator(*given)
-        return torch.autograd.grad(value, leaf, grad_output)[0].contiguous()
+        (gradient,) = torch.autograd.grad(value, leaf, grad_output)
+        return gradient.contiguous()
 
     def fake_backward(grad_output: Tensor, by: int, *arguments: Any) -> Tensor:
         return arguments[by].new_empty(arguments[by].shape)

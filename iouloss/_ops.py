@@ -16,6 +16,7 @@ from . import _backend, _checking, _numbers, reference
 from ._tracing import implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
+from .reference.common import as_tensor
 from .reference.logits import Parameters
 from .reference.region_checks import check_region_loss
 from .reference.row_checks import BY_CLASS, check_row_loss
@@ -46,7 +47,7 @@ def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor |
     """A number as a tensor: the compiled graph then holds for every number, such as the size of a batch."""
     if avg_factor is None or isinstance(avg_factor, Tensor):
         return avg_factor
-    return _numbers.as_tensor(avg_factor, device)
+    return as_tensor(avg_factor, torch.float64, device)
 
 
 def _explain(error: Exception, check: Callable[..., None], *arguments: Any) -> None:

@@ -137,7 +137,7 @@ CALLED = (*BOXES[::3], *ELEMENTS, *ROWS, *REGIONS[::3])
 every_called_loss = pytest.mark.parametrize("loss", CALLED, ids=lambda loss: loss.id)
 
 
-# ------------------------------------------------------------------------------------------ the functions, by their names
+# ---------------------------------------------------------------------------------------- the functions, by their names
 
 
 def _arguments() -> dict[str, tuple[Tensor | None, ...]]:
@@ -167,4 +167,5 @@ ARGUMENTS = _arguments()
 def numbers_of(name: str) -> list[str]:
     """The options of a function that are numbers, or may be."""
     options = signature(getattr(iouloss, name)).parameters.values()
-    return [p.name for p in options if p.annotation is float or float in get_args(p.annotation)]
+    numbers = [p for p in options if p.annotation is float or float in get_args(p.annotation)]
+    return [p.name for p in numbers if p.kind is not p.VAR_KEYWORD]

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from .. import _ops
 from ..reference.checks import check_not_negative, check_number, check_positive
+from ..reference.common import log
 
 
 def l1_loss(
@@ -146,4 +147,4 @@ def focal_l1_loss(
     if alpha is None:
         alpha = math.e * beta
     check_positive("alpha", alpha)
-    return _ops.regression_loss("focal_l1", pred, target, weight, avg_factor, alpha, math.log(beta), 0.0, reduction)
+    return _ops.regression_loss("focal_l1", pred, target, weight, avg_factor, alpha, log(beta), 0.0, reduction)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .checks import check_box_loss
-from .common import compute_dtype, divide, finite_losses, reduce_loss, smooth_l1
+from .common import as_tensor, compute_dtype, divide, finite_losses, log, open_number, reduce_loss, smooth_l1
 from .placement import Placement, place
 
 
@@ -58,7 +58,7 @@ def log_overlap_term(pair: Pair) -> Tensor:
     """-ln(max(IoU, eps)), flat where IoU <= eps."""
     value, least = iou(pair), pair.eps.ratio
     inside = value > least
-    ceiling = -math.log(least) if least > 0 else torch.finfo(value.dtype).max
+    ceiling = open_number(-log(least) if least > 0 else torch.finfo(value.dtype).max, value)
     return torch.where(inside, -torch.log(torch.where(inside, value, 1.0)), ceiling)
 
 
@@ -131,7 +131,7 @@ def _aspect_angle(w: Tensor, h: Tensor) -> Tensor:
 
 def _at_least(least: Tensor | float, value: Tensor) -> Tensor:
     """The larger of the two; a tie splits the gradient."""
-    return torch.maximum(value, torch.as_tensor(least, dtype=value.dtype, device=value.device))
+    return torch.maximum(value, least if isinstance(least, Tensor) else as_tensor(least, value.dtype, value.device))
 
 
 def _length(a: Tensor, b: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ def eiou_loss(pair: Pair) -> Tensor:
 
 
 def focal_eiou_loss(pair: Pair, gamma: float) -> Tensor:
-    return iou(pair).detach() ** gamma * eiou_loss(pair)
+    return iou(pair).detach() ** open_number(gamma, pair.w) * eiou_loss(pair)
 
 
 def cdiou_loss(pair: Pair, base: Callable[[Pair], Tensor], lambda_: float) -> Tensor:

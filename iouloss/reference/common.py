@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import has_static_value
 
 IGNORED = -100  # the class index that is ignored where none is named
 
@@ -13,6 +14,33 @@ IGNORED = -100  # the class index that is ignored where none is named
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
     """float64 if any of the tensors is float64, else float32."""
     return torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+
+
+def is_constant(number: Any) -> bool:
+    """Whether what an operator is given for a number is none that a compiler has seen change."""
+    return not isinstance(number, (int, float, torch.SymInt, torch.SymFloat)) or has_static_value(number)
+
+
+def as_tensor(number: Any, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    """A number as a tensor. Not by torch.full, for which a compiler makes a constant of a number that changes."""
+    tensor: Tensor = torch.ones((), dtype=dtype, device=device) * number
+    return tensor
+
+
+def open_number(number: Tensor | float, beside: Tensor) -> Tensor | float:
+    """A number for an operator that would make it a constant of the compiled graph: as a tensor if it changes."""
+    return number if is_constant(number) else as_tensor(number, beside.dtype, beside.device)
+
+
+def log(number: float) -> float:
+    """The natural logarithm, by functions that a compiler knows of numbers that change."""
+    return math.log2(number) * math.log(2)
+
+
+def expm1(number: float) -> float:
+    """exp(number) - 1, likewise."""
+    root: float = math.e ** (number / 2)
+    return 2 * math.sinh(number / 2) * root
 
 
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:

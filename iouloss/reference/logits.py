@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .checks import are_dense, check_logit_loss
-from .common import IGNORED, bounded, compute_dtype, reduce_loss, times
+from .common import IGNORED, bounded, compute_dtype, open_number, reduce_loss, times
 
 
 class Parameters(NamedTuple):
@@ -72,7 +72,7 @@ class Logit:
 def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
     """The base stays off 0, at which the derivative of a power below 1 is infinite."""
     tiny = torch.finfo(base.dtype).tiny
-    return torch.where(base < tiny, tiny, base) ** exponent
+    return torch.where(base < tiny, tiny, base) ** open_number(exponent, base)
 
 
 # ------------------------------------------------------------------------------- each formula: x, its target z, options
@@ -86,7 +86,7 @@ def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 
 def _equalized_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """The balance of the classes in the place of gamma: the exponent is third - second balance, and a factor, too."""
-    gamma = p.third - p.second * p.gamma
+    gamma = p.gamma * -p.second + p.third  # a number less a tensor would be a graph for each number
     loss, largest = gamma * _focal(x, z, p._replace(gamma=gamma)), torch.finfo(x.dtype).max
     return torch.where((loss > largest) & ~x.isinf(), largest, loss)  # the factor may be larger than 1
 
@@ -146,7 +146,8 @@ def _asymmetric(x: Tensor, z: Tensor, p: Parameters, attached: bool = False) -> 
     shifted = logit.error(0.0) - p.third
     beyond = shifted > 0
     shifted = torch.where(beyond, shifted, 0.0)
-    focus = _power(logit.error(1.0), p.gamma), torch.where(beyond, _power(shifted, p.second), float(p.second == 0))
+    below = 1.0 if p.second == 0 else 0.0
+    focus = _power(logit.error(1.0), p.gamma), torch.where(beyond, _power(shifted, p.second), below)
     if not attached:
         focus = focus[0].detach(), focus[1].detach()
     rest = torch.where(beyond, logit.error(1.0) + p.third, 1.0)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .common import compute_dtype, divide, reduce_loss
+from .common import compute_dtype, divide, open_number, reduce_loss
 from .region_checks import check_region_loss
 
 
@@ -162,7 +162,7 @@ def region_losses(sums: Sums, alpha: float, beta: float, a: float, b: float, exp
         return loss
     # The derivative of a power below 1 is infinite at 0; here it is 0.
     nothing = loss <= 0
-    return torch.where(nothing, 0.0, torch.where(nothing, 1.0, loss) ** exponent)
+    return torch.where(nothing, 0.0, torch.where(nothing, 1.0, loss) ** open_number(exponent, loss))
 
 
 def region_loss(

@@ -1,13 +1,12 @@
 """The losses of the difference of two tensors in plain PyTorch."""
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from .checks import check_regression_loss
-from .common import compute_dtype, finite_losses, reduce_loss, smooth_l1
+from .common import compute_dtype, expm1, finite_losses, reduce_loss, smooth_l1
 
 
 def _l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
@@ -25,7 +24,7 @@ def _smooth_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
 
 def _balanced_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
     distance, alpha, slope, beta = d.abs(), gamma, second, third
-    b = math.expm1(slope / alpha)
+    b = expm1(slope / alpha)
     near = distance < beta
     t = torch.where(near, distance, 0.0) * (b / beta)
     log = torch.log1p(t)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .common import IGNORED, bounded, compute_dtype, reduce_loss, times
+from .common import IGNORED, bounded, compute_dtype, open_number, reduce_loss, times
 from .row_checks import check_row_loss
 
 
@@ -59,7 +59,7 @@ def focused(each: Tensor, y: Tensor, gamma: float, may_be_infinite: Tensor) -> T
     if gamma == 0:
         return each
     most = torch.finfo(y.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
-    each = torch.where((each > most) & ~may_be_infinite, most, each)
+    each = torch.where((each > most) & ~may_be_infinite, open_number(most, each), each)
     # Beyond 1000 the factor is 1, without a derivative. Beside an infinity it has none either, which would be infinite.
     y = torch.where((y > 1000) | (each == math.inf), y.detach().clamp(max=1000.0), y)
     return times(torch.exp(gamma * logsigmoid(y)), each)
@@ -209,7 +209,7 @@ def row_loss(
     assert targets is not None  # for the type checker
     if formula == "distribution_focal":
         return reduce_loss(distribution_terms(x, targets.to(dtype)), weight, avg_factor, reduction)
-    weights = torch.full((x.shape[-1],), alpha, dtype=dtype, device=x.device)
+    weights = torch.ones(x.shape[-1], dtype=dtype, device=x.device) * alpha
     if class_weight is not None:
         weights = weights * class_weight.to(dtype)
     if targets.ndim == logits.ndim:
