@@ -15,7 +15,7 @@ from torch import Tensor
 from . import _backend, reference
 from .reference.boxes import kept_boxes
 from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
-from .reference.logits import Parameters
+from .reference.logits import UNFUSED, Parameters
 from .reference.region_checks import check_region_loss
 from .reference.row_checks import BY_CLASS, check_row_loss
 
@@ -178,7 +178,10 @@ def logit_loss(
     reduction: str,
     class_dim: int = -1,
 ) -> Tensor:
-    """A loss of logits and their targets; ``iouloss.functional`` documents them."""
+    """A loss of logits and their targets; ``iouloss.functional`` documents them.
+
+    Some of the varifocal losses have no kernel: the reference serves them, on every device.
+    """
     if class_dim != -1:
         check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction, class_dim)
         by_class = parameters.alpha_per_class is not None or isinstance(parameters.gamma, Tensor)
@@ -189,6 +192,13 @@ def logit_loss(
             loss = logit_loss(formula, logits, targets, parameters, *options)
             return loss.movedim(-1, class_dim) if reduction == "none" else loss
     given = avg_factor
+
+    def pure() -> Tensor:
+        options = (formula, parameters, ignore_index, reduction)
+        return reference.logit_loss(logits, targets, scores, weight, given, *options)
+
+    if formula in UNFUSED or (formula == "varifocal" and _are_indices(targets, logits)):
+        return pure()
     if avg_factor is None:
         if reduction == "mean":
             avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
@@ -204,9 +214,7 @@ def logit_loss(
             *(ignore_index, reduction),
         ),
         constants=(targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor),
-        pure=lambda: reference.logit_loss(
-            logits, targets, scores, weight, given, formula, parameters, ignore_index, reduction
-        ),
+        pure=pure,
         check=lambda: check_logit_loss(logits, targets, scores, weight, given, parameters, ignore_index, reduction),
     )
 
