@@ -81,10 +81,12 @@ def sigmoid_focal_loss(
 
     Range [0, inf). The loss is smooth in ``x`` and has no kink. Computed without ``1 - p``: value and gradient keep
     their relative precision for confident logits, right or wrong, and are finite for every finite logit and every
-    ``gamma``, below 1 too. A NaN logit gives NaN. Equal inputs give equal bits from run to run on the same device;
-    nothing synchronises with the host.
+    ``gamma``, below 1 too. A NaN logit gives NaN. A logit of -inf, a masked class, has neither loss nor gradient where
+    its target is 0, and an infinite loss with a finite gradient where it is not; so has +inf with the target 1, and
+    another one. Equal inputs give equal bits from run to run on the same device; nothing synchronises with the host.
 
-    What is said here of arguments, errors and numbers holds for every loss of logits.
+    What is said here of arguments, errors and numbers holds for every loss of logits. Numbers are refused where they
+    are outside float32's range.
 
     Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002.
 
