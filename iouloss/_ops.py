@@ -17,7 +17,7 @@ from ._tracing import implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.common import as_tensor
-from .reference.logits import Parameters
+from .reference.logits import UNFUSED, Parameters
 from .reference.region_checks import check_region_loss
 from .reference.row_checks import BY_CLASS, check_row_loss
 
@@ -178,7 +178,10 @@ def logit_loss(
     reduction: str,
     class_dim: int = -1,
 ) -> Tensor:
-    """A loss of logits and their targets; ``iouloss.functional`` documents them."""
+    """A loss of logits and their targets; ``iouloss.functional`` documents them.
+
+    Some of the varifocal losses have no kernel: the reference serves them, on every device.
+    """
     if _checking.wanted:
         beside = (scores, weight, avg_factor, ignore_index, reduction, class_dim)
         _checking.logit_loss(formula, logits, targets, parameters, *beside)
@@ -192,6 +195,13 @@ def logit_loss(
             loss = logit_loss(formula, logits, targets, parameters, *options)
             return loss.movedim(-1, class_dim) if reduction == "none" else loss
     given = avg_factor
+
+    def pure() -> Tensor:
+        options = (formula, parameters, ignore_index, reduction)
+        return reference.logit_loss(logits, targets, scores, weight, given, *options)
+
+    if formula in UNFUSED or (formula == "varifocal" and _are_indices(targets, logits)):
+        return pure()
     if avg_factor is None:
         if reduction == "mean":
             avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
@@ -207,9 +217,7 @@ def logit_loss(
             *(ignore_index, reduction),
         ),
         constants=(targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor),
-        pure=lambda: reference.logit_loss(
-            logits, targets, scores, weight, given, formula, parameters, ignore_index, reduction
-        ),
+        pure=pure,
         check=lambda: check_logit_loss(logits, targets, scores, weight, given, parameters, ignore_index, reduction),
     )
 

@@ -81,10 +81,12 @@ def sigmoid_focal_loss(
 
     Range [0, inf). The loss is smooth in ``x`` and has no kink. Computed without ``1 - p``: value and gradient keep
     their relative precision for confident logits, right or wrong, and are finite for every finite logit and every
-    ``gamma``, below 1 too. A NaN logit gives NaN. Equal inputs give equal bits from run to run on the same device;
-    nothing synchronises with the host.
+    ``gamma``, below 1 too. A NaN logit gives NaN. A logit of -inf, a masked class, has neither loss nor gradient where
+    its target is 0, and an infinite loss with a finite gradient where it is not; so has +inf with the target 1, and
+    another one. Equal inputs give equal bits from run to run on the same device; nothing synchronises with the host.
 
-    What is said here of arguments, errors and numbers holds for every loss of logits.
+    What is said here of arguments, errors and numbers holds for every loss of logits. Numbers are refused where they
+    are outside float32's range.
 
     Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002.
 
@@ -241,6 +243,8 @@ def varifocal_loss(
     gamma: float = 2.0,
     *,
     iou_weighted: bool = True,
+    differentiable_focus: bool = True,
+    scores: Tensor | None = None,
     weight: Tensor | None = None,
     reduction: str = "mean",
     avg_factor: Tensor | float | None = None,
@@ -249,9 +253,12 @@ def varifocal_loss(
 ) -> Tensor:
     """Varifocal loss: ``z * BCE`` where the quality ``z`` is positive, else ``alpha * p**gamma * softplus(x)``.
 
-    ``targets`` are dense: the IoU in the column of the object's class, 0 elsewhere. Without ``iou_weighted`` a
-    positive counts as 1 whatever its quality. ``alpha`` weighs negatives alone. Smooth in ``x``; in ``z`` the loss
-    jumps at 0.
+    ``targets`` are dense: the IoU in the column of the object's class, 0 elsewhere; or class indices, where the column
+    of the class is the positive, of quality ``scores[i]`` (of their shape; without ``scores``, 1), and every other one
+    a negative. A positive by its index remains one where its score is 0: its loss is 0 then, not that of a negative.
+    Without ``iou_weighted`` a positive counts as 1 whatever its quality. ``alpha`` weighs negatives alone, and without
+    ``differentiable_focus`` their factor ``p**gamma`` is constant to the gradient, as in RT-DETR. Class indices, and
+    that, are served by pure PyTorch, on every device. Smooth in ``x``; in a dense ``z`` the loss jumps at 0.
     The common arguments, the errors and the numbers are those of :func:`sigmoid_focal_loss`.
 
     Paper: Zhang et al., *VarifocalNet*, arXiv:2008.13367.
@@ -259,9 +266,11 @@ def varifocal_loss(
     check_not_negative("alpha", alpha)
     check_not_negative("gamma", gamma)
     check_bool("iou_weighted", iou_weighted)
+    check_bool("differentiable_focus", differentiable_focus)
     parameters = Parameters(1.0, alpha, 0.0, gamma, float(iou_weighted))
+    formula = "varifocal" if differentiable_focus else "varifocal_detached"
     return _ops.logit_loss(
-        "varifocal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+        formula, logits, targets, parameters, scores, weight, avg_factor, ignore_index, reduction, class_dim
     )
 
 

@@ -120,11 +120,18 @@ def _quality_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     return times(p.alpha(z) * _power(distance, p.second), logit.cross_entropy(z))
 
 
-def _varifocal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _varifocal(x: Tensor, z: Tensor, p: Parameters, positive: Tensor | None = None, attached: bool = True) -> Tensor:
+    """``positive``: where objects are, if not where z is positive. Unless attached, the focus has no gradient."""
     logit = Logit(x)
-    positive = times(p.alpha1 * (z if p.third else torch.ones_like(z)), logit.cross_entropy(z))
-    negative = times(p.alpha0 * _power(logit.error(0.0), p.second), logit.cross_entropy(0.0))
-    return torch.where(z > 0, positive, negative)
+    focus = _power(logit.error(0.0), p.second)
+    here = z > 0 if positive is None else positive
+    of_object = times(p.alpha1 * (z if p.third else torch.ones_like(z)), logit.cross_entropy(z))
+    of_others = times(p.alpha0 * (focus if attached else focus.detach()), logit.cross_entropy(0.0))
+    return torch.where(here, of_object, of_others)
+
+
+def _varifocal_detached(x: Tensor, z: Tensor, p: Parameters, positive: Tensor | None = None) -> Tensor:
+    return _varifocal(x, z, p, positive, attached=False)
 
 
 def _gaussian_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
@@ -166,7 +173,7 @@ def _binary_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     return p.alpha0 * (torch.log1p(logit.e) + magnitude * logit.e / (1 + logit.e))
 
 
-FORMULAS: dict[str, Callable[[Tensor, Tensor, Parameters], Tensor]] = {
+FORMULAS: dict[str, Callable[..., Tensor]] = {
     "square_focal": _focal,
     "focal": _focal,
     "equalized_focal": _equalized_focal,
@@ -181,6 +188,7 @@ FORMULAS: dict[str, Callable[[Tensor, Tensor, Parameters], Tensor]] = {
     "asymmetric_attached": _asymmetric_attached,
     "binary_entropy": _binary_entropy,
 }
+UNFUSED: dict[str, Callable[..., Tensor]] = {"varifocal_detached": _varifocal_detached}  # that no kernel knows
 
 
 def logit_loss(
@@ -197,7 +205,8 @@ def logit_loss(
     """The operator behind the losses of logits; ``iouloss.functional`` documents them."""
     check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction)
     dtype = compute_dtype(logits, targets)
-    x, kept = logits.to(dtype), None
+    x, kept, options = logits.to(dtype), None, {}
+    loss_of = FORMULAS.get(formula) or UNFUSED[formula]
     if are_dense(targets, logits):
         z = targets.to(dtype)
         if ignore_index is not None:
@@ -207,14 +216,16 @@ def logit_loss(
         kept = (index != (IGNORED if ignore_index is None else ignore_index))[..., None]
         # An index that is no class matches no column: background.
         hot = index[..., None] == torch.arange(logits.shape[-1], device=logits.device)
+        if loss_of in (_varifocal, _varifocal_detached):
+            options["positive"] = hot  # whatever its score is
         z = hot.to(dtype) if scores is None else torch.where(hot, scores[..., None].to(dtype), 0.0)
     if weight is not None and weight.shape != logits.shape:
         weight = weight[..., None]
     if kept is None:
-        return reduce_loss(FORMULAS[formula](x, z, parameters.to(dtype)), weight, avg_factor, reduction)
+        return reduce_loss(loss_of(x, z, parameters.to(dtype)), weight, avg_factor, reduction)
     if avg_factor is None and reduction == "mean":
         avg_factor = kept.expand(x.shape).sum()
     x, z = torch.where(kept, x, 0.0), torch.where(kept, z, 0.0)
-    loss = torch.where(kept, FORMULAS[formula](x, z, parameters.to(dtype)), 0.0)
+    loss = torch.where(kept, loss_of(x, z, parameters.to(dtype), **options), 0.0)
     weight = None if weight is None else torch.where(kept, weight, 0.0)
     return reduce_loss(loss, weight, avg_factor, reduction)
