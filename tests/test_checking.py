@@ -118,7 +118,7 @@ CALLS: list[tuple[str, dict[str, Any], str | None]] = [
     ("iou", {"avg_factor": 0}, f"avg_factor: got 0.0, {DIVISOR}"),
     ("iou", {"avg_factor": torch.tensor([0.0])}, f"avg_factor: got 0.0, {DIVISOR}"),
     ("iou", {"avg_factor": torch.tensor(NAN)}, f"avg_factor: got nan, {DIVISOR}"),
-    ("iou", {"avg_factor": INF}, f"avg_factor: got inf, {DIVISOR}"),
+    ("iou", {"avg_factor": torch.tensor(INF)}, f"avg_factor: got inf, {DIVISOR}"),
     ("iou", {"avg_factor": torch.tensor(3)}, None),
     ("iou", {"pred": BOXES[:0], "target": BOXES[:0], "avg_factor": 0}, None),
     # logits and dense targets
