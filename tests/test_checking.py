@@ -118,7 +118,7 @@ CALLS: list[tuple[str, dict[str, Any], str | None]] = [
     ("iou", {"avg_factor": 0}, f"avg_factor: got 0.0, {DIVISOR}"),
     ("iou", {"avg_factor": torch.tensor([0.0])}, f"avg_factor: got 0.0, {DIVISOR}"),
     ("iou", {"avg_factor": torch.tensor(NAN)}, f"avg_factor: got nan, {DIVISOR}"),
-    ("iou", {"avg_factor": INF}, f"avg_factor: got inf, {DIVISOR}"),
+    ("iou", {"avg_factor": torch.tensor(INF)}, f"avg_factor: got inf, {DIVISOR}"),
     ("iou", {"avg_factor": torch.tensor(3)}, None),
     ("iou", {"pred": BOXES[:0], "target": BOXES[:0], "avg_factor": 0}, None),
     # logits and dense targets
@@ -465,8 +465,6 @@ TRACED: dict[str, Callable[[Tensor], Any]] = {
 @every_kind
 @pytest.mark.parametrize("tracer", TRACED)
 def test_a_traced_call_says_once_that_it_is_not_checked(backend: Backend, tracer: str) -> None:
-    if EMULATED and tracer == "export":
-        pytest.skip("the exporter knows no emulated device")
     trace, x = TRACED[tracer], torch.full((2, 3), NAN, device=backend.device)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -478,6 +476,19 @@ def test_a_traced_call_says_once_that_it_is_not_checked(backend: Backend, tracer
             torch._dynamo.reset()
             trace(x)
         assert len([each for each in told if "iouloss" in str(each.message)]) == 1
+        assert is_checked(backend)
+
+
+@pytest.mark.parametrize("backend", [name for name in KINDS if name == "cuda"], indirect=True)
+def test_a_captured_call_says_that_it_is_not_checked(backend: Backend) -> None:
+    x = torch.full((2, 3), NAN, device=backend.device)
+    with (
+        iouloss.checking(),
+        pytest.warns(RuntimeWarning, match="not checked"),
+        torch.cuda.graph(torch.cuda.CUDAGraph()),
+    ):
+        iouloss.entropy_loss(x)
+    with iouloss.checking():
         assert is_checked(backend)
 
 
