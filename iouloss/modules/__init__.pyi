@@ -759,6 +759,7 @@ class VarifocalLoss(Loss):
     alpha: float
     gamma: float
     iou_weighted: bool
+    differentiable_focus: bool
     reduction: str
     ignore_index: int | None
     class_dim: int
@@ -768,11 +769,17 @@ class VarifocalLoss(Loss):
         gamma: float = 2.0,
         *,
         iou_weighted: bool = True,
+        differentiable_focus: bool = True,
         reduction: str = "mean",
         ignore_index: int | None = None,
         class_dim: int = -1,
     ) -> None: ...
     def forward(
-        self, logits: Tensor, targets: Tensor, weight: Tensor | None = None, avg_factor: Tensor | float | None = None
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+        scores: Tensor | None = None,
     ) -> Tensor: ...
     __call__ = forward
