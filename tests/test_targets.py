@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from cases import DTYPES, evaluate, naive_focal_loss, random_logits, uniform
-from conftest import Backend
+from conftest import KINDS, Backend
 from element_cases import Case, by_class, numbers
 from row_cases import ROW_CASES, RowCase
 from torch import Tensor
@@ -154,6 +154,7 @@ def moved(value: Any, to: int) -> Any:
 
 
 @by_class
+@pytest.mark.parametrize("backend", KINDS, indirect=True)
 @pytest.mark.parametrize("dim", [1, -4])
 @pytest.mark.parametrize("kind", ["dense", "dense, row weights", "dense, weights", "indices", "indices, row weights"])
 def test_classes_in_another_dimension(backend: Backend, case: Case, dim: int, kind: str) -> None:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import Backend
+from conftest import KINDS, Backend
 from torch import Tensor
 
 import iouloss
 
+# The instruction set makes no difference: what is refused reaches no kernel.
+pytestmark = pytest.mark.parametrize("backend", KINDS, indirect=True)
 HUGE = 10**400
 # A loss, one of its numbers, and the least that it may be.
 NUMBERS = [

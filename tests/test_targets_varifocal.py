@@ -6,11 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import evaluate, random_logits, uniform
-from conftest import Backend
+from conftest import KINDS, Backend
 from torch import Tensor
 
 from iouloss import VarifocalLoss, varifocal_loss
 
+# The instruction set makes no difference: the reference serves most of this.
+pytestmark = pytest.mark.parametrize("backend", KINDS, indirect=True)
 every_focus = pytest.mark.parametrize("differentiable", [False, True])
 
 

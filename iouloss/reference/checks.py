@@ -321,7 +321,10 @@ def check_weight(weight: Tensor | None, tensor: Tensor, class_dim: int = -1) -> 
 def check_devices(first: str, tensor: Tensor, **others: Any) -> None:
     """Raise unless the others that are tensors are on the device of ``tensor``, whose name is ``first``."""
     for name, other in others.items():
-        if isinstance(other, Tensor) and other.device != tensor.device:
+        if not isinstance(other, Tensor):
+            continue
+        check_strided(name, other)
+        if other.device != tensor.device:
             raise ValueError(f"{name}: got device {other.device}, wants {first}'s device {tensor.device}")
 
 
@@ -336,7 +339,6 @@ def check_avg_factor(avg_factor: Any, reduction: str) -> None:
         if number != 0 and not SMALLEST <= abs(number) <= LARGEST:
             raise ValueError(f"avg_factor: got {_shown(avg_factor)}, wants 0 or a finite number{IN_RANGE}")
         return
-    check_strided("avg_factor", avg_factor)
     if avg_factor.numel() != 1:
         raise ValueError(f"avg_factor: got shape {shape_of(avg_factor)}, wants a tensor of one element")
     if avg_factor.dtype == torch.bool or avg_factor.is_complex():
