@@ -157,7 +157,7 @@ def test_the_backward_checks_what_is_upstream(arguments: dict[str, Any], name: s
             backward(name, arguments, ones.to(dtype), slopes)
     for other in (ones[None], torch.ones(7, device=ones.device), torch.ones((), device=ones.device)):
         if other.shape != ones.shape:
-            with pytest.raises(ValueError, match="grad_output: got shape .*wants"):
+            with pytest.raises(ValueError, match=r"grad_output: got shape .*wants"):
                 backward(name, arguments, other, slopes)
 
 
@@ -168,9 +168,9 @@ def test_the_backward_checks_the_slopes(backend: Backend) -> None:
     loss, slopes = torch.ops.iouloss.region_loss_and_slopes(**arguments)
     ones = torch.ones_like(loss)
     for other in (slopes[:1], slopes[..., :1], slopes.flatten()):
-        with pytest.raises(ValueError, match="slopes: got shape .*wants"):
+        with pytest.raises(ValueError, match=r"slopes: got shape .*wants"):
             backward(name, arguments, ones, other)
-    with pytest.raises(TypeError, match="slopes: got dtype torch.int64, wants the loss's dtype torch.float32"):
+    with pytest.raises(TypeError, match=r"slopes: got dtype torch\.int64, wants the loss's dtype torch\.float32"):
         backward(name, arguments, ones, slopes.long())
 
 
