@@ -231,6 +231,7 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
   }
   std::vector<int64_t> index(dense ? 0 : c.rows);
   for (int64_t& i : index) i = uniform(0, 1) < 0.1 ? ignored : int64_t(uniform(-1, double(c.classes + 1)));
+  const std::vector<int32_t> narrow(index.begin(), index.end());
   Factors weight(c.weight, c.dtype, c.weight_per_row ? c.rows : n), upstream(c.upstream, c.dtype, n);
   Factors alpha(c.alpha_per_class ? Factors::each : Factors::none, c.dtype, c.classes);
 
@@ -240,13 +241,10 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
   if (dense)
     a.targets = {targets.data(), c.dtype, 1};
   else
-    a.class_index = index.data();
+    a.class_index = c.rows % 2 ? Indices{index.data(), Dtype::int64} : Indices{narrow.data(), Dtype::int32};
   a.ignore_index = ignored;
   a.weight = weight.values(), a.weight_per_row = c.weight_per_row;
-  std::vector<double> rest(c.alpha_per_class ? c.classes : 0);
-  for (size_t i = 0; i < rest.size(); ++i) rest[i] = 1 - alpha[i];
-  a.alpha1_per_class = alpha.values(), a.alpha1 = 0.25, a.alpha0 = 0.75;
-  if (c.alpha_per_class) a.alpha0_per_class = {rest.data(), Dtype::float64, 1};
+  a.alpha_per_class = alpha.values(), a.alpha1 = 0.5, a.alpha0 = 0.75, a.complement = c.alpha_per_class;
   a.gamma = c.gamma;
   a.formula = c.gamma == 2 ? LogitFormula::square_focal : LogitFormula::focal;
 
@@ -259,8 +257,8 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
     for (int64_t i = r.begin; i < r.end; ++i) {
       const int64_t row = i / c.classes, column = i % c.classes;
       const double z = dense ? targets[i] : index[row] == column;
-      const double alpha1 = c.alpha_per_class ? alpha[column] : a.alpha1;
-      const LogitParameters<double> f{alpha1, c.alpha_per_class ? 1 - alpha1 : a.alpha0, c.gamma, 0, 0};
+      const double share = c.alpha_per_class ? alpha[column] : 1, rest = c.alpha_per_class ? 1 - share : 1;
+      const LogitParameters<double> f{a.alpha1 * share, a.alpha0 * rest, c.gamma, 0, 0};
       const double factor = (!dense && index[row] == ignored) ? 0 : weight[c.weight_per_row ? row : i];
       const double value = factor * PowerFocal::evaluate(logits[i], z, f).value;
       const double gradient = factor * scale * upstream[i] * PowerFocal::evaluate(logits[i], z, f).gradient;
