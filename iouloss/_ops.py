@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from . import _backend, _checking, _numbers, reference
-from ._tracing import implements_operators, is_transformed
+from ._tracing import check_whole, implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.common import as_tensor
@@ -69,6 +69,8 @@ def dispatch(
     ``constants`` are the arguments that get no gradient; ``check`` raises what a bad argument deserves.
     """
     if not _fused(arguments[0], *constants):
+        if name == "region_loss":
+            check_whole("logits", arguments[0])
         return pure()
     if _is_compiling():
         return _numbers.call(name, arguments)

@@ -39,7 +39,7 @@ def each_log_odds(x: Tensor) -> Tensor:
     The others of all classes but the largest have at least half of the sum, which each may be taken from.
     """
     place = x.detach().argmax(-1, keepdim=True)
-    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, place, True)
+    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, place, 1)
     own = x.gather(-1, place)
     impossible, largest = x == -math.inf, own.detach()
     powers = torch.where(impossible, 0.0, torch.exp(torch.where(impossible, largest, x) - largest))
@@ -145,7 +145,7 @@ def log_softmax_parts(x: Tensor, cold: float) -> tuple[Tensor, Tensor, Tensor]:
     largest = x.detach().amax(-1, keepdim=True)
     below = torch.where(x == -math.inf, (largest - x) * cold, bounded(bounded(largest - x) * cold))
     powers = torch.exp(-below)
-    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, x.detach().argmax(-1, keepdim=True), True)
+    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, x.detach().argmax(-1, keepdim=True), 1)
     others = torch.where(first, 0.0, powers).sum(-1)
     # Its own exponential is 1, but has a derivative.
     of_first = torch.where(first, -below, 0.0).sum(-1)
