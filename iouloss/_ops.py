@@ -1,8 +1,9 @@
 """The operators, each served by the fastest backend that can serve the call.
 
 - pure PyTorch (``iouloss.reference``): where the extension is missing or has no kernel for the device, inside a
-  ``torch.func`` transform, or where something is wanted that the kernels do not give: a gradient, another eps_mode;
-- ``torch.ops.iouloss``: while ``torch.compile`` or ``torch.export`` traces;
+  ``torch.func`` transform or forward-mode AD, for ``torch.export``, or where something is wanted that the kernels do
+  not give: a gradient, another eps_mode;
+- ``torch.ops.iouloss``: while ``torch.compile`` traces;
 - ``iouloss._C``: else. It enters the same C++ dispatcher without the cost of ``torch.ops``.
 """
 

@@ -56,10 +56,17 @@ def _worker(rank: int, path: str) -> None:
     logits = distribute_tensor(torch.linspace(-2, 2, 16).reshape(4, 4), mesh, [Shard(0)])
     whole = logits.full_tensor(), classes.full_tensor()
     for function in (iouloss.cross_entropy_loss, iouloss.sigmoid_focal_loss, iouloss.softmax_focal_loss):
-        torch.testing.assert_close(function(logits, classes).full_tensor(), function(*whole))
+        for reduction in ("none", "mean"):
+            got = function(logits, classes, reduction=reduction)
+            torch.testing.assert_close(got.full_tensor(), function(*whole, reduction=reduction))
+    places = distribute_tensor(torch.tensor([0.3, 2.5, 1.0, 3.0]), mesh, [Shard(0)])
+    got, wanted = (
+        iouloss.distribution_focal_loss(*pair) for pair in ((logits, places), (whole[0], places.full_tensor()))
+    )
+    torch.testing.assert_close(got.full_tensor(), wanted)
     with pytest.raises(TypeError, match=r"^logits: got a DTensor, wants "):
         iouloss.dice_loss(logits, logits)
-    with pytest.raises(RuntimeError, match="mixed torch.Tensor and DTensor"):
+    with pytest.raises(RuntimeError, match=r"mixed torch\.Tensor and DTensor"):
         iouloss.l1_loss(logits, whole[0])
     torch.distributed.destroy_process_group()
 
@@ -80,7 +87,7 @@ class Named(Tensor):
 @every_kind
 @some_losses
 def test_a_class_of_tensors_without_operators(backend: Backend, loss: Loss, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, *rest = loss.on(backend.device).inputs
+    first = loss.on(backend.device).inputs[0]
     wanted = loss.by(first)
     if backend.compiled:
         for name in ("box_loss", "logit_loss", "regression_loss", "row_loss", "region_loss"):

@@ -43,6 +43,11 @@ def expm1(number: float) -> float:
     return 2 * math.sinh(number / 2) * root
 
 
+def count_up(to: int, like: Tensor) -> Tensor:
+    """0, 1 and so on, as a tensor of the class of another: torch.arange makes none that goes with a DTensor."""
+    return like.new_ones(to, dtype=torch.int64).cumsum(0) - 1
+
+
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """The quotient, and 0 (with gradient 0) where the denominator is 0."""
     # The denominator is replaced before the division, not the quotient after it: else the backward sees 0 * inf.

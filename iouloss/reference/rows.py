@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .common import IGNORED, bounded, compute_dtype, open_number, reduce_loss, times
+from .common import IGNORED, bounded, compute_dtype, count_up, open_number, reduce_loss, times
 from .row_checks import check_row_loss
 
 
@@ -77,7 +77,7 @@ def class_terms(
 
     With y = logsumexp(others) - x_t, u is sigmoid(y) and the cross entropy softplus(y): nothing cancels.
     """
-    chosen = torch.arange(x.shape[-1], device=x.device) == index[..., None]
+    chosen = count_up(x.shape[-1], x) == index[..., None]
     own = x.gather(-1, index[..., None]).squeeze(-1)
     y, largest, log_others = log_odds(x, chosen, own)
     weight = weights[index]
@@ -134,7 +134,7 @@ def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
         torch.where(swapped, 1 - share, share),
     )
     own, other = (x.gather(-1, i[..., None]).squeeze(-1) for i in (near, far))
-    chosen = torch.arange(bins, device=x.device) == near[..., None]
+    chosen = count_up(bins, x) == near[..., None]
     apart = torch.where(own == -math.inf, 0.0, own - other)
     apart = torch.where(other == -math.inf, apart, bounded(apart))
     return -logsigmoid(-log_odds(x, chosen, own)[0]) + times(share, apart)
@@ -209,7 +209,7 @@ def row_loss(
     assert targets is not None  # for the type checker
     if formula == "distribution_focal":
         return reduce_loss(distribution_terms(x, targets.to(dtype)), weight, avg_factor, reduction)
-    weights = torch.ones(x.shape[-1], dtype=dtype, device=x.device) * alpha
+    weights = x.new_ones(x.shape[-1]) * alpha
     if class_weight is not None:
         weights = weights * class_weight.to(dtype)
     if targets.ndim == logits.ndim:
