@@ -62,11 +62,12 @@ def _define(name: str) -> None:
         leaf = given[by].requires_grad_()
         with torch.enable_grad():
             value = operator(*given)
-        (gradient,) = torch.autograd.grad(value, leaf, grad_output)
-        return gradient.contiguous()
+        gradient: Tensor = torch.autograd.grad(value, leaf, grad_output)[0].contiguous()
+        return gradient
 
     def fake_backward(grad_output: Tensor, by: int, *arguments: Any) -> Tensor:
-        return arguments[by].new_empty(arguments[by].shape)
+        gradient: Tensor = arguments[by].new_empty(arguments[by].shape)
+        return gradient
 
     def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         ctx.options = [None if isinstance(x, Tensor) else x for x in inputs]

@@ -1,8 +1,9 @@
 """The operators, each served by the fastest backend that can serve the call.
 
 - pure PyTorch (``iouloss.reference``): where the extension is missing or has no kernel for the device, inside a
-  ``torch.func`` transform, or where something is wanted that the kernels do not give: a gradient, another eps_mode;
-- ``torch.ops.iouloss``: while ``torch.compile`` or ``torch.export`` traces;
+  ``torch.func`` transform or forward-mode AD, for ``torch.export``, or where something is wanted that the kernels do
+  not give: a gradient, another eps_mode;
+- ``torch.ops.iouloss``: while ``torch.compile`` traces;
 - ``iouloss._C``: else. It enters the same C++ dispatcher without the cost of ``torch.ops``.
 """
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from . import _backend, _checking, _numbers, reference
-from ._tracing import implements_operators, is_transformed
+from ._tracing import check_whole, implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.common import as_tensor
@@ -50,9 +51,9 @@ def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor |
     return as_tensor(avg_factor, torch.float64, device)
 
 
-def _explain(error: Exception, check: Callable[..., None], *arguments: Any) -> None:
-    """Where the binding refused the type of an argument, or torch its layout, say which and why."""
-    if isinstance(error, NotImplementedError) or "incompatible function arguments" in str(error):
+def _explain(error: TypeError, check: Callable[..., None], *arguments: Any) -> None:
+    """Where the binding refused the type of an argument, or the operator its layout, say which and why."""
+    if any(words in str(error) for words in ("incompatible function arguments", "wants a dense (strided) one")):
         check(*arguments)
 
 
@@ -69,12 +70,14 @@ def dispatch(
     ``constants`` are the arguments that get no gradient; ``check`` raises what a bad argument deserves.
     """
     if not _fused(arguments[0], *constants):
+        if name == "region_loss":
+            check_whole("logits", arguments[0])
         return pure()
     if _is_compiling():
         return _numbers.call(name, arguments)
     try:
         loss: Tensor = getattr(_extension, name)(*arguments)
-    except (TypeError, NotImplementedError) as error:
+    except TypeError as error:
         _explain(error, check)
         raise
     return loss
@@ -156,7 +159,7 @@ def _kept_weight(
     operators = torch.ops.iouloss if _is_compiling() else _extension
     try:
         kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
-    except NotImplementedError:  # of a sparse tensor and its like
+    except TypeError:  # of a sparse tensor and its like
         return None
     return kept
 

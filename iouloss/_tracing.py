@@ -29,3 +29,10 @@ def implements_operators(tensor: Any) -> bool:
     if not isinstance(tensor, Tensor):
         return True
     return kind.__torch_dispatch__ is not Tensor.__torch_dispatch__ and kind not in (FakeTensor, FunctionalTensor)
+
+
+def check_whole(name: str, tensor: Any) -> None:
+    """Raise where a tensor may be spread over processes: a loss of many items is not the mean of its parts' losses."""
+    if isinstance(tensor, Tensor) and implements_operators(tensor):
+        wants = "a tensor of this process: full_tensor(), or to_local() for the loss of a part"
+        raise TypeError(f"{name}: got a {type(tensor).__name__}, wants {wants}")

@@ -10,19 +10,22 @@ import torch
 import torch._dynamo.testing
 from cases import BOX_CASES, BoxCase, evaluate, every_case, random_boxes
 from conftest import EMULATED, KINDS, Backend
-from every_loss import ARGUMENTS, numbers_of
+from every_loss import ARGUMENTS, CALLED, Loss, every_called_loss, numbers_of
 from torch import Tensor
+from torch.func import grad, jvp, vmap
 
 import iouloss
 from iouloss import reference
 
 COMPILED = [name for name in KINDS if name != "reference"]
 every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
+one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)
 differentiable = pytest.mark.parametrize(
     "case", [case for case in BOX_CASES if not case.has_constant], ids=lambda case: case.formula
 )
 # What the compiler sees of a fused loss is one operator, of the reference each formula; a few stand for all.
 some_cases = pytest.mark.parametrize("case", BOX_CASES[5::4], ids=lambda case: case.formula)
+SOME = CALLED[::9]
 not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler does not generate code for the emulated device")
 
 
@@ -155,6 +158,90 @@ def test_inductor_of_numbers_that_change(backend: Backend, name: str, alone: boo
             options = dict([options.popitem()])
         close(*(evaluate(lambda x, f=f, o=options: f(x, o), first) for f in (compiled, loss)))
     assert counter.frame_count == 2
+
+
+@one_kind
+@every_called_loss
+@pytest.mark.parametrize("mode", ["no_grad", "grad", "detached"])
+def test_compiled_of_the_detached_prediction(backend: Backend, loss: Loss, mode: str) -> None:
+    """Beside a prediction that requires a gradient, and as the target: the compiler may drop the detachment."""
+    first, *rest = loss.on(backend.device).inputs
+    leaf = first.requires_grad_()
+
+    def compute(x: Tensor) -> Tensor:
+        if mode == "detached":
+            return loss(x, *(x.detach() if x.shape == r.shape else r for r in rest)) + loss(x.detach(), *rest)
+        return loss(x, *rest)
+
+    compiled = torch.compile(compute, fullgraph=True, backend="aot_eager")
+    with torch.set_grad_enabled(mode != "no_grad"):
+        close(*(f(leaf) for f in (compiled, compute)))
+    if mode != "no_grad":
+        close(*(evaluate(f, leaf) for f in (compiled, compute)))
+
+
+@not_emulated
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+@pytest.mark.parametrize("grad", [False, True])
+def test_inductor_drops_the_detachment(backend: Backend, grad: bool) -> None:
+    pred, _ = boxes(backend)
+    logits, _ = focal(6, backend)
+    inputs = [pred.requires_grad_(), logits.requires_grad_()]
+
+    def loss(p: Tensor, x: Tensor) -> Tensor:
+        entropy = iouloss.binary_entropy_loss(x) + iouloss.quality_focal_loss(x, x.detach())
+        return entropy + iouloss.kl_div_loss(x, x.detach().exp()) + iouloss.l2_loss(p, 2 * p.detach())
+
+    compiled = torch.compile(loss, fullgraph=True)
+    with torch.set_grad_enabled(grad):
+        torch.testing.assert_close(compiled(*inputs), loss(*inputs))
+    if grad:
+        torch.testing.assert_close(evaluate(compiled, *inputs), evaluate(loss, *inputs))
+
+
+@every_kind
+@every_called_loss
+def test_dynamic_compilation(backend: Backend, loss: Loss) -> None:
+    first = loss.on(backend.device).inputs[0]
+    compiled = torch.compile(loss.by, fullgraph=True, backend="aot_eager", dynamic=True)
+    close(*(evaluate(f, first) for f in (compiled, loss.by)))
+
+
+@one_kind
+@pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
+def test_compiled_transforms(backend: Backend, loss: Loss) -> None:
+    first, *_ = loss.on(backend.device).inputs
+    many = torch.stack((first, first.flip(0), first / 2))
+    for transformed, given in ((grad(loss.by), first), (vmap(loss.by), many), (vmap(grad(loss.by)), many)):
+        compiled = torch.compile(transformed, fullgraph=True, backend="aot_eager")
+        close(compiled(given), transformed(given))
+
+
+@one_kind
+@pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
+def test_compiled_losses_under_transforms(backend: Backend, loss: Loss) -> None:
+    """A graph compiled for one of them is not taken for another."""
+    first, *_ = loss.on(backend.device).inputs
+    compiled = torch.compile(loss.by, backend="aot_eager")
+    tangent = torch.ones_like(first)
+    for _ in range(2):
+        close(compiled(first), loss.by(first))
+        close(grad(compiled)(first), grad(loss.by)(first))
+        close(jvp(compiled, (first,), (tangent,)), jvp(loss.by, (first,), (tangent,)))
+        close(evaluate(compiled, first), evaluate(loss.by, first))
+
+
+@every_kind
+@pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
+def test_compiled_autograd(backend: Backend, loss: Loss) -> None:
+    first = loss.on(backend.device).inputs[0]
+    compiled = torch.compile(loss.by, fullgraph=True, backend="aot_eager")
+    # An eager kernel's backward is no graph, which fullgraph=True would want.
+    for function, whole in ((compiled, True), (loss.by, not backend.compiled)):
+        leaf = first.detach().requires_grad_()
+        with torch._dynamo.compiled_autograd._enable(torch.compile(fullgraph=whole, backend="aot_eager")):
+            (3 * function(leaf)).backward()
+        close(leaf.grad.cpu(), 3 * evaluate(loss.by, first)[1])
 
 
 @every_kind

@@ -1,5 +1,6 @@
 """Every derivative that torch can ask for, of every loss: forward mode, torch.func and what compilers make of both."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +11,8 @@ from every_loss import BOXES, ELEMENTS, REGIONS, ROWS, Loss, every_loss
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vmap
+
+import iouloss
 
 every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 # Where the reference serves every backend, and a call only has to find it.
@@ -104,3 +107,48 @@ def test_forward_mode_of_a_batch(backend: Backend, loss: Loss) -> None:
     one_by_one = torch.stack([along((grad(function)(x),), (t,)) for x, t in zip(points, ways, strict=True)])
     close(vmap(push)(points, ways), one_by_one)
     close(vmap(push, (None, 0))(inputs[0], ways)[0], one_by_one[0])
+
+
+@one_kind
+def test_tangents_saturate(backend: Backend) -> None:
+    """What overflows is the largest number, what comes from a NaN or Inf is NaN, and so is what a bad tangent makes."""
+    dtype, largest = torch.float64, torch.finfo(torch.float64).max
+    pred = torch.tensor([[1.0], [torch.inf], [torch.nan], [1.0]], dtype=dtype, device=backend.device)
+    ways = torch.tensor([[1e308], [1.0], [1.0], [torch.inf]], dtype=dtype, device=backend.device)
+    target = torch.zeros_like(pred)
+    push = lambda loss, way: jvp(lambda x: loss(x, target, reduction="none"), (pred,), (way,))[1]  # noqa: E731
+    got = push(iouloss.l2_loss, ways).squeeze(1).tolist()
+    assert got[0] == largest and all(math.isnan(x) for x in got[1:])
+    flat = torch.zeros(1, 4, dtype=dtype, device=backend.device)
+    slopes = jvp(lambda x: iouloss.cdiou_loss(x, flat, eps=0.0), (flat,), (torch.ones_like(flat),))[1]
+    assert slopes.isfinite()
+
+
+@one_kind
+def test_what_only_the_operators_are_asked_for_is_refused(backend: Backend) -> None:
+    """The reference is chosen above them; a tangent given to an operator itself would be lost."""
+    if not backend.compiled:
+        pytest.skip("there are no operators")
+    boxes = torch.rand(3, 4, device=backend.device)
+    options = (None, None, None, None, "giou", 0.0, "xyxy", 1e-7, "mean")
+    with forward_ad.dual_level(), pytest.raises(ValueError, match="got a tensor with a tangent"):
+        torch.ops.iouloss.box_loss(forward_ad.make_dual(boxes, torch.ones_like(boxes)), boxes, *options)
+
+
+@one_kind
+@one_of_each
+def test_upstream_gradients_with_a_tangent(backend: Backend, loss: Loss) -> None:
+    """Of a loss that a kernel computed before: its tangent is the gradient's, or it is refused."""
+    inputs = loss.on(backend.device).inputs
+    leaf = inputs[0].detach().requires_grad_()
+    value = loss(leaf, *inputs[1:])
+    with forward_ad.dual_level():
+        up = forward_ad.make_dual(torch.ones_like(value), 3 * torch.ones_like(value))
+        try:
+            (gradient,) = torch.autograd.grad(value, leaf, up)
+        except (ValueError, RuntimeError) as error:
+            assert "tangent" in str(error) or "forward" in str(error)
+            return
+        tangent = forward_ad.unpack_dual(gradient).tangent
+        assert tangent is not None
+        close(tangent, 3 * gradient.detach())

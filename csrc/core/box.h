@@ -133,8 +133,8 @@ IOULOSS_INLINE auto is_safe(V extent) {
   return extent < V(Limits<Element<V>>::safe_extent);
 }
 
-// What to multiply a pair by that is not safe, given its extent times `measuring`: no more than it takes for products of
-// lengths not to overflow, lest what is small in it is lost. It is, where its square is nothing beside that of the
+// What to multiply a pair by that is not safe, given its extent times `measuring`: no more than it takes for products
+// of lengths not to overflow, lest what is small in it is lost. It is, where its square is nothing beside that of the
 // extent (2^-120 in float32, see Limits::tiny).
 template <class T>
 IOULOSS_INLINE T scale_of_extent(T extent) {

@@ -62,8 +62,9 @@ struct EqualizedFocal : OfClass {
     f.alpha1 = f.alpha1 * f.gamma;
     f.alpha0 = f.alpha0 * f.gamma;
     Evaluated<V> e = PowerFocal::evaluate(x, z, f);
-    const V largest(Limits<Element<V>>::largest);  // the factor may be larger than 1
-    e.value = select(e.value > largest, largest, e.value);
+    // The factor may be larger than 1; an infinite weight is another matter.
+    const V largest(Limits<Element<V>>::largest);
+    e.value = select(e.value > largest, minimum(largest, f.alpha1 + f.alpha0), e.value);
     return e;
   }
 };

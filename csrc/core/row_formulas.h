@@ -236,9 +236,12 @@ struct ClassTarget {
     V value = factor * each;
     const auto is_impossible = t.logit < V(-Limits<Element<V>>::largest);
     value = select(is_impossible, limit_of_impossible(value, hard * others), value);
-    if constexpr (smooth) value = select(sum[1] <= V(Limits<Element<V>>::largest), value, sum[1]);
-    return {value, mul_add(factor, s.u * soft, slope) * reciprocal_or_zero(others), factor,
-            factor * (s.n * soft) - slope, V(0)};
+    if constexpr (smooth) {
+      const V infinite = select(factor == V(0), V(0), factor * sum[1]);
+      value = select(sum[1] <= V(Limits<Element<V>>::largest), value, infinite);
+    }
+    return {value, bounded(mul_add(factor, s.u * soft, slope) * reciprocal_or_zero(others)), factor,
+            bounded(factor * (s.n * soft) - slope), V(0)};
   }
 
   template <class V>
@@ -283,8 +286,7 @@ IOULOSS_INLINE void add_power(V& below_largest, V& count, V below, V e) {
 }
 
 template <class V>
-IOULOSS_INLINE void raise_power(V& below_largest, V& count, V by) {
-  const V e = exponential(-by);
+IOULOSS_INLINE void raise_power(V& below_largest, V& count, V by, V e) {
   const auto same = by == V(0);
   below_largest = select(same, below_largest, (below_largest + count) * e);
   count = select(same, count, V(0));
@@ -308,22 +310,30 @@ struct KLDivergence : FromLargest {
   static constexpr int sums = 4;
   static constexpr bool by_class = false, by_two = false, dense = true, by_class_weight = false;
 
+  // Distances are of a small unit: see ClassTarget.
+  static constexpr double unit = 0x1p-64;
+
   template <class V>
   static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>& p) {
-    return bounded_above(bounded_above(m - x) * V(p.cold));
+    return mul_add(V(-unit), x, V(unit) * m) * V(p.cold);
+  }
+
+  template <class V>
+  static IOULOSS_INLINE V power(V, V, V below) {
+    return exponential(below * V(-1 / unit));
   }
 
   template <class V>
   static IOULOSS_INLINE void add(V (&sum)[sums], V below, V e, V q) {
     add_power(sum[0], sum[1], below, e);
-    const V log_q = select(absolute(q) < V(Limits<Element<V>>::tiny), V(0), logarithm(q));
-    sum[2] = mul_add(q, log_q + below, sum[2]);
+    const V cost = mul_add(logarithm(q), V(unit), below);
+    sum[2] = mul_add(q, select(absolute(q) < V(Limits<Element<V>>::tiny), V(0), cost), sum[2]);
     sum[3] = sum[3] + q;
   }
 
   template <class V>
   static IOULOSS_INLINE void raise(V (&sum)[sums], V by) {
-    raise_power(sum[0], sum[1], by);
+    raise_power(sum[0], sum[1], by, power(by, by, by));
     sum[2] = mul_add(sum[3], by, sum[2]);
   }
 
@@ -332,7 +342,8 @@ struct KLDivergence : FromLargest {
                                             const RowParameters<Element<V>>& p) {
     const LogSum<V> s(sum[0], sum[1]);
     const V t(p.temperature);
-    return {bounded(t * (t * mul_add(sum[3], s.log, sum[2]))), t * (sum[3] * s.inverse), t, V(0), V(0)};
+    const V value = bounded(t * (t * mul_add(sum[3], s.log, sum[2] * V(1 / unit))));
+    return {select(sum[2] <= V(Limits<Element<V>>::largest), value, sum[2]), t * (sum[3] * s.inverse), t, V(0), V(0)};
   }
 
   template <class V>
@@ -361,7 +372,7 @@ struct Entropy : FromLargest {
   static IOULOSS_INLINE void raise(V (&sum)[sums], V by) {
     const V e = exponential(-by);
     sum[2] = mul_add(sum[0] + sum[1], by * e, sum[2] * e);  // by * e is never infinite
-    raise_power(sum[0], sum[1], by);
+    raise_power(sum[0], sum[1], by, e);
   }
 
   template <class V>

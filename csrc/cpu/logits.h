@@ -40,7 +40,7 @@ bool logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale
         return V::load(tile.targets + i);
     }();
     const V x = V::load(tile.logits + i);
-    if constexpr (Formula::has_limits) nothing = mul_add(x, V(0), nothing);
+    if constexpr (Formula::has_limits) nothing = nothing + (x - x);
     const LogitParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V::load(tile.gamma + i),
                                T(a.second), T(a.third)};
     const Evaluated<V> e = Formula::evaluate(x, z, f);

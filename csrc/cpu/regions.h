@@ -218,7 +218,7 @@ struct Competing {
       }
     }
     for (int i = 0; i < tile.filled; i += lanes<T>) {
-      const V all = reciprocal(V(1) + V::load(rest + i));
+      const V most = V::load(largest + i), all = reciprocal(V(1) + V::load(rest + i)) + (most - most);  // NaN of inf
       Target::counted(V::load(tile.targets + i), all, V(0)).store(inverse + i);
     }
     std::fill(inverse + tile.n, inverse + tile.filled, T(0));

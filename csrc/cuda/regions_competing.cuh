@@ -42,7 +42,7 @@ struct Softmax {
     }
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
-      inverse[k] = reciprocal(T(1) + rest[k]);
+      inverse[k] = reciprocal(T(1) + rest[k]) + (largest[k] - largest[k]);  // NaN where the largest is infinite
       n_of_top(k) = rest[k] * inverse[k];
     }
   }

@@ -105,25 +105,30 @@ c10::SymDimVector without(c10::SymIntArrayRef sizes, int64_t dim) {
 bool check_targets(const at::Tensor& targets, const at::Tensor& logits, int64_t class_dim) {
   TORCH_CHECK_TYPE(is_supported(targets) || is_integral(targets), "targets: got dtype ", dtype_name(targets),
                    ", wants a floating or an integer dtype");
-  check_device("targets", targets, "logits", logits);
   const auto shape = logits.sym_sizes();
-  if (targets.dim() == logits.dim()) {
-    TORCH_CHECK_VALUE(targets.sym_sizes() == shape, "targets: got shape ", targets.sym_sizes(),
-                      ", wants the logits' shape ", shape, " (dense)");
-    return true;
+  const bool dense = targets.dim() == logits.dim() && targets.sym_sizes() == shape;
+  if (!dense) {
+    TORCH_CHECK_VALUE(!shape.empty(), "targets: got shape ", targets.sym_sizes(), ", wants [] (dense)");
+    const auto rows = without(shape, class_dim);
+    const bool are_indices = targets.dim() + 1 == logits.dim() && targets.sym_sizes() == c10::SymIntArrayRef(rows);
+    TORCH_CHECK_VALUE(are_indices, "targets: got shape ", targets.sym_sizes(), ", wants ", shape, " (dense) or ",
+                      c10::SymIntArrayRef(rows), " (class indices, where 0 is ",
+                      shape[class_dim] == 1 ? "the one class: target 1)" : "the first class)");
+    TORCH_CHECK_TYPE(is_integral(targets), "targets: got dtype ", dtype_name(targets), " and shape ",
+                     targets.sym_sizes(), ", wants an integer dtype (class indices), or the logits' shape ", shape);
   }
-  TORCH_CHECK_VALUE(!shape.empty(), "targets: got shape ", targets.sym_sizes(), ", wants [] (dense)");
-  const auto rows = without(shape, class_dim);
-  TORCH_CHECK_VALUE(targets.sym_sizes() == c10::SymIntArrayRef(rows), "targets: got shape ", targets.sym_sizes(),
-                    ", wants ", shape, " (dense) or ", c10::SymIntArrayRef(rows),
-                    " (class indices, where 0 is the first class)");
-  TORCH_CHECK_TYPE(is_integral(targets), "targets: got dtype ", dtype_name(targets), " and shape ", targets.sym_sizes(),
-                   ", wants an integer dtype (class indices), or the logits' shape ", shape);
-  return false;
+  check_device("targets", targets, "logits", logits);
+  return dense;
 }
 
-void check_classes(const char* what, const c10::SymInt& classes) {
-  TORCH_CHECK_VALUE(classes <= (1 << 24), "logits: got ", classes, " ", what, ", wants at most ", 1 << 24);
+void check_classes(const c10::SymInt& classes) {
+  TORCH_CHECK_VALUE(classes <= (1 << 24), "logits: got ", classes, " classes, wants at most ", 1 << 24);
+}
+
+static std::string kind_of(const at::Tensor& tensor) {
+  if (tensor.is_nested()) return "nested tensor";
+  if (tensor.is_quantized()) return "quantised tensor (" + dtype_name(tensor) + ")";
+  return tensor.layout() == at::kMkldnn ? "mkldnn tensor (torch._mkldnn)" : "sparse tensor";
 }
 
 void refuse_layout(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack) {
@@ -132,10 +137,8 @@ void refuse_layout(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::ji
     const c10::IValue& value = torch::jit::peek(*stack, i, arguments.size());
     if (!value.isTensor() || !value.toTensor().defined()) continue;
     const at::Tensor& tensor = value.toTensor();
-    TORCH_CHECK_TYPE(!tensor.is_nested(), arguments[i].name(), ": got a nested tensor, wants a strided one");
-    TORCH_CHECK_TYPE(!tensor.is_quantized(), arguments[i].name(), ": got a quantized tensor, wants a floating one");
-    TORCH_CHECK_TYPE(tensor.layout() == at::kStrided, arguments[i].name(), ": got a tensor of layout ", tensor.layout(),
-                     ", wants a strided one");
+    const bool plain = !tensor.is_nested() && !tensor.is_quantized() && tensor.layout() == at::kStrided;
+    TORCH_CHECK_TYPE(plain, arguments[i].name(), ": got a ", kind_of(tensor), ", wants a dense (strided) one");
   }
   TORCH_CHECK_NOT_IMPLEMENTED(false, op.schema().name(), " has no kernel for these tensors");
 }

@@ -39,7 +39,7 @@ bool check_targets(const at::Tensor& targets, const at::Tensor& logits, int64_t 
 c10::SymDimVector without(c10::SymIntArrayRef sizes, int64_t dim);
 
 // Classes, where the computation numbers them by a float.
-void check_classes(const char* what, const c10::SymInt& classes);
+void check_classes(const c10::SymInt& classes);
 void check_device(const char* name, const std::optional<at::Tensor>& tensor, const char* owner,
                   const at::Tensor& wanted);
 void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef wanted);

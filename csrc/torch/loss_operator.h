@@ -136,8 +136,7 @@ struct LossOperator<Call, at::Tensor(Args...)> {
                                 const auto&... others) {
     const auto shape = call.loss_shape(input, others...);
     check_shape("grad_output", grad_output, shape);
-    TORCH_CHECK_TYPE(grad_output.scalar_type() == call.loss_dtype(), "grad_output: got dtype ", dtype_name(grad_output),
-                     ", wants the loss's dtype ", dtype_name(call.loss_dtype()));
+    check_floating("grad_output", grad_output);
     check_device("grad_output", grad_output, "the loss", input);
   }
 

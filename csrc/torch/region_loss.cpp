@@ -86,7 +86,7 @@ struct RegionCall {
     if (class_weight) check_floating("class_weight", *class_weight);
     TORCH_CHECK_VALUE(logits.dim() >= 2, "logits: got shape ", logits.sym_sizes(), ", wants [N, C, ...]");
     const auto& classes = logits.sym_size(1);
-    check_classes("classes", classes);
+    check_classes(classes);
     const bool dense = check_targets(targets, logits, 1);
     TORCH_CHECK_VALUE(!dense || !ignore_index, "ignore_index: got ", ignore_index.value_or(0),
                       " with dense targets, wants class indices");

@@ -129,9 +129,7 @@ struct RowCall : LossCall<RowArguments, 0> {
   void check_dtype(const OptionalTensor& targets) const {
     if (a.formula == RowFormula::entropy) return;
     TORCH_CHECK_TYPE(targets, "targets: got NoneType, wants a torch.Tensor");
-    if (a.formula != RowFormula::classes) return check_floating("targets", *targets);
-    TORCH_CHECK_TYPE(is_integral(*targets), "targets: got dtype ", dtype_name(*targets),
-                     ", wants an integer dtype (class indices)");
+    if (a.formula != RowFormula::classes) check_floating("targets", *targets);
   }
 
   void check_shapes(const Tensor& logits, const OptionalTensor& targets, const OptionalTensor& weight,
@@ -142,9 +140,13 @@ struct RowCall : LossCall<RowArguments, 0> {
                       ", wants a dimension of the logits, ", -dims, " to ", dims - 1);
     dim = class_dim < 0 ? class_dim + dims : class_dim;
     TORCH_CHECK_VALUE(logits.sym_size(dim) > 0, "logits: got shape ", logits.sym_sizes(), ", wants at least one class");
-    if (a.formula == RowFormula::distribution) check_classes("bins", logits.sym_size(dim));
+    if (a.formula == RowFormula::distribution) check_classes(logits.sym_size(dim));
     const auto rows = without(logits.sym_sizes(), dim);
-    check_shape("targets", targets, a.formula == RowFormula::kl_div ? logits.sym_sizes() : rows);
+    if (a.formula == RowFormula::classes)
+      TORCH_CHECK_VALUE(!check_targets(*targets, logits, dim), "targets: got the logits' shape ", logits.sym_sizes(),
+                        ", wants class indices");
+    else
+      check_shape("targets", targets, a.formula == RowFormula::kl_div ? logits.sym_sizes() : rows);
     check_shape("weight", weight, rows);
     TORCH_CHECK_VALUE(!class_weight || (class_weight->dim() == 1 && class_weight->sym_size(0) == logits.sym_size(dim)),
                       weights_name, ": got shape ", class_weight->sym_sizes(), ", wants [", logits.sym_size(dim), "]");

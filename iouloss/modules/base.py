@@ -140,7 +140,7 @@ def _try_out(function: Callable[..., Tensor], required: list[str], options: dict
 
 
 def _examples(options: dict[str, Any]) -> list[dict[str, Tensor]]:
-    """The smallest tensors that fit the options, with each kind of targets: dense, class indices, places in a row."""
+    """The smallest tensors that fit the options, with each kind of targets: class indices, dense, places in a row."""
     zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
     classes = next((x.shape[-1] if x.ndim else 1 for x in options.values() if isinstance(x, Tensor)), 2)
     class_dim = options.get("class_dim", -1)
@@ -151,4 +151,4 @@ def _examples(options: dict[str, Any]) -> list[dict[str, Tensor]]:
     shape[class_dim] = classes
     boxes, logits = zeros(1, 4), zeros(shape)
     tensors = {"pred": boxes, "target": boxes, "logits": logits, "balance": zeros(classes)}
-    return [{**tensors, "targets": targets} for targets in (logits, zeros(rows).long(), zeros(rows))]
+    return [{**tensors, "targets": targets} for targets in (zeros(rows).long(), logits, zeros(rows))]

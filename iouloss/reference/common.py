@@ -43,6 +43,11 @@ def expm1(number: float) -> float:
     return 2 * math.sinh(number / 2) * root
 
 
+def count_up(to: int, like: Tensor) -> Tensor:
+    """0, 1 and so on, as a tensor of the class of another: torch.arange makes none that goes with a DTensor."""
+    return like.new_ones(to, dtype=torch.int64).cumsum(0) - 1
+
+
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
     """The quotient, and 0 (with gradient 0) where the denominator is 0."""
     # The denominator is replaced before the division, not the quotient after it: else the backward sees 0 * inf.
@@ -89,7 +94,8 @@ class FiniteGradient(torch.autograd.Function):
     makes NaN of what came from NaN or Inf.
 
     The second output is a zero to be added to the loss. Its gradient is the loss's own: where that is not finite
-    (an overflow upstream, which a gradient scaler must see) nothing is mended.
+    (an overflow upstream, which a gradient scaler must see) nothing is mended. In forward mode there is nothing to mend
+    yet, and the zero's tangent is NaN for rows that are not to be mended at the end, by ``FiniteTangent``.
     """
 
     generate_vmap_rule = True
@@ -110,10 +116,6 @@ class FiniteGradient(torch.autograd.Function):
         mended = torch.where(torch.isfinite(grad_loss)[..., None], torch.nan_to_num(grad, nan=0.0), grad)
         return torch.where(finite, mended, math.nan)
 
-
-class _FiniteGradient(FiniteGradient):
-    """With the forward mode's half, which the compiler takes from nobody: what is not finite marks the zero."""
-
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor) -> tuple[Tensor, Tensor]:
         (boxes,) = ctx.saved_tensors
@@ -121,7 +123,7 @@ class _FiniteGradient(FiniteGradient):
         return tangent.clone(), torch.where(finite, 0.0, math.nan).to(tangent.dtype)
 
 
-class _FiniteTangent(torch.autograd.Function):
+class FiniteTangent(torch.autograd.Function):
     """The sum of a loss and the zero of its numbers; its tangent saturates, and is NaN where the zero is marked."""
 
     generate_vmap_rule = True
@@ -143,13 +145,25 @@ class _FiniteTangent(torch.autograd.Function):
         return torch.nan_to_num(tangent, nan=0.0) + mark
 
 
+# The compiler traces neither class itself, since they have a jvp. It need not: what it makes of the graph does.
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _with_finite_gradient(rows: Tensor) -> tuple[Tensor, Tensor]:
+    given: tuple[Tensor, Tensor] = FiniteGradient.apply(rows)
+    return given
+
+
+@torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
+def _with_finite_tangent(loss: Tensor, zero: Tensor) -> Tensor:
+    finite: Tensor = FiniteTangent.apply(loss, zero)
+    return finite
+
+
 def finite_losses(formula: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
     """The loss of each row of numbers ``[..., k]``, of which finite ones have a finite loss, gradient and tangent.
 
     What overflows saturates, 0/0 is 0, and a row with a NaN or Inf has NaN in all three.
     """
-    traced = torch.compiler.is_compiling()
-    given, zero = (FiniteGradient if traced else _FiniteGradient).apply(rows)
+    given, zero = _with_finite_gradient(rows)
     loss = torch.where(torch.isfinite(given).all(-1), torch.nan_to_num(formula(given), nan=0.0), math.nan)
-    finite: Tensor = loss + zero if traced else _FiniteTangent.apply(loss, zero)
+    finite: Tensor = _with_finite_tangent(loss, zero)
     return finite

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .checks import are_dense, check_logit_loss
-from .common import IGNORED, bounded, compute_dtype, open_number, reduce_loss, times
+from .common import IGNORED, bounded, compute_dtype, count_up, open_number, reduce_loss, times
 
 
 class Parameters(NamedTuple):
@@ -215,7 +215,7 @@ def logit_loss(
         index = targets.long()  # before it is compared: -100 is no number of a uint8
         kept = (index != (IGNORED if ignore_index is None else ignore_index))[..., None]
         # An index that is no class matches no column: background.
-        hot = index[..., None] == torch.arange(logits.shape[-1], device=logits.device)
+        hot = index[..., None] == count_up(logits.shape[-1], logits)
         if loss_of in (_varifocal, _varifocal_detached):
             options["positive"] = hot  # whatever its score is
         z = hot.to(dtype) if scores is None else torch.where(hot, scores[..., None].to(dtype), 0.0)

@@ -33,7 +33,7 @@ def probabilities(logits: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     # All is a matter of the differences from the likeliest class, which has 1 - p from the exponentials of the others:
     # neither the sums nor their derivatives hold a difference of near equals.
     top = logits.argmax(1, keepdim=True)
-    likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter(1, top, True)
+    likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter(1, top, 1)
     largest = logits.gather(1, top)
     e = torch.exp(torch.where(likeliest, 0.0, logits - largest))
     # The difference is 0, and NaN where the largest is no finite number.

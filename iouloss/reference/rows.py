@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from .common import IGNORED, bounded, compute_dtype, open_number, reduce_loss, times
+from .common import IGNORED, bounded, compute_dtype, count_up, open_number, reduce_loss, times
 from .row_checks import check_row_loss
 
 
@@ -39,7 +39,7 @@ def each_log_odds(x: Tensor) -> Tensor:
     The others of all classes but the largest have at least half of the sum, which each may be taken from.
     """
     place = x.detach().argmax(-1, keepdim=True)
-    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, place, True)
+    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, place, 1)
     own = x.gather(-1, place)
     impossible, largest = x == -math.inf, own.detach()
     powers = torch.where(impossible, 0.0, torch.exp(torch.where(impossible, largest, x) - largest))
@@ -77,7 +77,7 @@ def class_terms(
 
     With y = logsumexp(others) - x_t, u is sigmoid(y) and the cross entropy softplus(y): nothing cancels.
     """
-    chosen = torch.arange(x.shape[-1], device=x.device) == index[..., None]
+    chosen = count_up(x.shape[-1], x) == index[..., None]
     own = x.gather(-1, index[..., None]).squeeze(-1)
     y, largest, log_others = log_odds(x, chosen, own)
     weight = weights[index]
@@ -134,7 +134,7 @@ def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
         torch.where(swapped, 1 - share, share),
     )
     own, other = (x.gather(-1, i[..., None]).squeeze(-1) for i in (near, far))
-    chosen = torch.arange(bins, device=x.device) == near[..., None]
+    chosen = count_up(bins, x) == near[..., None]
     apart = torch.where(own == -math.inf, 0.0, own - other)
     apart = torch.where(other == -math.inf, apart, bounded(apart))
     return -logsigmoid(-log_odds(x, chosen, own)[0]) + times(share, apart)
@@ -145,7 +145,7 @@ def log_softmax_parts(x: Tensor, cold: float) -> tuple[Tensor, Tensor, Tensor]:
     largest = x.detach().amax(-1, keepdim=True)
     below = torch.where(x == -math.inf, (largest - x) * cold, bounded(bounded(largest - x) * cold))
     powers = torch.exp(-below)
-    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, x.detach().argmax(-1, keepdim=True), True)
+    first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, x.detach().argmax(-1, keepdim=True), 1)
     others = torch.where(first, 0.0, powers).sum(-1)
     # Its own exponential is 1, but has a derivative.
     of_first = torch.where(first, -below, 0.0).sum(-1)
@@ -209,7 +209,7 @@ def row_loss(
     assert targets is not None  # for the type checker
     if formula == "distribution_focal":
         return reduce_loss(distribution_terms(x, targets.to(dtype)), weight, avg_factor, reduction)
-    weights = torch.ones(x.shape[-1], dtype=dtype, device=x.device) * alpha
+    weights = x.new_ones(x.shape[-1]) * alpha
     if class_weight is not None:
         weights = weights * class_weight.to(dtype)
     if targets.ndim == logits.ndim:
