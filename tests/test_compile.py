@@ -26,6 +26,9 @@ differentiable = pytest.mark.parametrize(
 # What the compiler sees of a fused loss is one operator, of the reference each formula; a few stand for all.
 some_cases = pytest.mark.parametrize("case", BOX_CASES[5::4], ids=lambda case: case.formula)
 SOME = CALLED[::9]
+# Whose formulas do with numbers what a compiler would make a constant of.
+OF_NUMBERS = ("focal_eiou_loss", "asymmetric_loss", "softmax_focal_loss", "balanced_l1_loss", "focal_l1_loss")
+OF_NUMBERS += ("focal_tversky_loss", "equalized_focal_loss", "iou_loss")
 not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler does not generate code for the emulated device")
 
 
@@ -124,8 +127,12 @@ def numbers(name: str, step: int) -> dict[str, float]:
     return {option: 0.41 + 0.04 * step + 0.003 * i for i, option in enumerate(numbers_of(name))}
 
 
-@every_kind
-@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize(
+    "backend, name",
+    [(KINDS[-1], name) for name in ARGUMENTS]
+    + [("reference", name) for name in OF_NUMBERS if "reference" in KINDS[:-1]],
+    indirect=["backend"],
+)
 def test_numbers_that_change_do_not_compile_anew(backend: Backend, name: str) -> None:
     first, *others = (x if x is None else x.to(backend.device) for x in ARGUMENTS[name])
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
@@ -162,22 +169,18 @@ def test_inductor_of_numbers_that_change(backend: Backend, name: str, alone: boo
 
 @one_kind
 @every_called_loss
-@pytest.mark.parametrize("mode", ["no_grad", "grad", "detached"])
-def test_compiled_of_the_detached_prediction(backend: Backend, loss: Loss, mode: str) -> None:
+def test_compiled_of_the_detached_prediction(backend: Backend, loss: Loss) -> None:
     """Beside a prediction that requires a gradient, and as the target: the compiler may drop the detachment."""
     first, *rest = loss.on(backend.device).inputs
     leaf = first.requires_grad_()
 
     def compute(x: Tensor) -> Tensor:
-        if mode == "detached":
-            return loss(x, *(x.detach() if x.shape == r.shape else r for r in rest)) + loss(x.detach(), *rest)
-        return loss(x, *rest)
+        return loss(x, *(x.detach() if x.shape == r.shape else r for r in rest)) + loss(x.detach(), *rest)
 
     compiled = torch.compile(compute, fullgraph=True, backend="aot_eager")
-    with torch.set_grad_enabled(mode != "no_grad"):
+    with torch.no_grad():
         close(*(f(leaf) for f in (compiled, compute)))
-    if mode != "no_grad":
-        close(*(evaluate(f, leaf) for f in (compiled, compute)))
+    close(*(evaluate(f, leaf) for f in (compiled, compute)))
 
 
 @not_emulated
@@ -199,8 +202,12 @@ def test_inductor_drops_the_detachment(backend: Backend, grad: bool) -> None:
         torch.testing.assert_close(evaluate(compiled, *inputs), evaluate(loss, *inputs))
 
 
-@every_kind
-@every_called_loss
+@pytest.mark.parametrize(
+    "backend, loss",
+    [(KINDS[0], loss) for loss in CALLED] + [(kind, loss) for kind in KINDS[1:] for loss in SOME],
+    indirect=["backend"],
+    ids=lambda x: getattr(x, "id", x),
+)
 def test_dynamic_compilation(backend: Backend, loss: Loss) -> None:
     first = loss.on(backend.device).inputs[0]
     compiled = torch.compile(loss.by, fullgraph=True, backend="aot_eager", dynamic=True)

@@ -44,7 +44,7 @@ def along(gradients: tuple[Tensor, ...], tangents: tuple[Tensor, ...]) -> Tensor
     return sum((g * t).sum() for g, t in zip(gradients, tangents, strict=False))
 
 
-@every_kind
+@one_kind
 @every_loss
 def test_forward_mode_is_reverse_mode(backend: Backend, loss: Loss) -> None:
     inputs = loss.on(backend.device).inputs
