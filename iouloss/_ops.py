@@ -16,7 +16,7 @@ from torch import Tensor
 from . import _backend, _checking, _numbers, reference
 from ._tracing import check_whole, implements_operators, is_transformed
 from .reference.boxes import kept_boxes
-from .reference.checks import INTEGRAL, check_avg_factor, check_box_loss, check_logit_loss, check_regression_loss
+from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
 from .reference.common import as_tensor
 from .reference.logits import UNFUSED, Parameters
 from .reference.region_checks import check_region_loss
@@ -133,34 +133,28 @@ def _are_indices(targets: Any, logits: Any) -> bool:
 
 
 def _kept_weight(
-    logits: Any, targets: Any, class_weight: Any, ignore_index: Any, class_dim: Any, unit: str
+    logits: Any,
+    targets: Any,
+    class_weight: Any,
+    ignore_index: Any,
+    class_dim: Any,
+    unit: str,
+    check: Callable[[], None],
 ) -> Tensor | None:
     """What a mean is divided by where something may be ignored, in one operator.
 
-    None where nothing may, where the reference serves the call, which counts by itself, and where an argument is not
-    what it should be, which the checks of the loss say.
+    None where nothing may, and where the reference serves the call, which counts by itself.
     """
     if not _fused(logits, class_weight) or not isinstance(targets, Tensor):
         return None
-    if targets.ndim >= logits.ndim and (ignore_index is None or targets.shape != logits.shape):
-        return None
-    if targets.dtype not in INTEGRAL and targets.ndim < logits.ndim:
-        return None
-    if ignore_index is not None and not (isinstance(ignore_index, int) and -(2**63) <= ignore_index < 2**63):
-        return None
-    if not isinstance(class_dim, int):
-        return None
-    if not -logits.ndim <= class_dim < logits.ndim:
-        return None
-    if any(x is not None and getattr(x, "device", None) != logits.device for x in (targets, class_weight)):
-        return None
-    if class_weight is not None and class_weight.shape != (logits.shape[class_dim],):
+    if ignore_index is None and targets.ndim >= logits.ndim:
         return None
     operators = torch.ops.iouloss if _is_compiling() else _extension
     try:
         kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
-    except TypeError:  # of a sparse tensor and its like
-        return None
+    except (TypeError, ValueError):  # which the loss says better
+        check()
+        raise
     return kept
 
 
@@ -205,11 +199,12 @@ def logit_loss(
 
     if formula in UNFUSED or (formula == "varifocal" and _are_indices(targets, logits)):
         return pure()
-    if avg_factor is None:
-        if reduction == "mean":
-            avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit")
-    elif not isinstance(avg_factor, Tensor):
-        check_avg_factor(avg_factor, reduction)
+
+    def check() -> None:
+        check_logit_loss(logits, targets, scores, weight, given, parameters, ignore_index, reduction)
+
+    if avg_factor is None and reduction == "mean":
+        avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit", check)
     alpha1, alpha0, gamma, second, third, alpha_per_class, complement = parameters
     gamma_per_class, exponent = _split(gamma)
     return dispatch(
@@ -221,7 +216,7 @@ def logit_loss(
         ),
         constants=(targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor),
         pure=pure,
-        check=lambda: check_logit_loss(logits, targets, scores, weight, given, parameters, ignore_index, reduction),
+        check=check,
     )
 
 
@@ -278,18 +273,19 @@ def row_loss(
     if formula in BY_CLASS and targets is not None and not _are_indices(targets, logits):
         return reference.row_loss(*given)
     constants = (targets, weight, avg_factor, class_weight)
-    if avg_factor is None:
-        if reduction == "mean" and formula in BY_CLASS:
-            counted = class_weight if formula == "cross_entropy" else None
-            avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row")
-    elif not isinstance(avg_factor, Tensor):
-        check_avg_factor(avg_factor, reduction)
+
+    def check() -> None:
+        check_row_loss(*given)
+
+    if avg_factor is None and reduction == "mean" and formula in BY_CLASS:
+        counted = class_weight if formula == "cross_entropy" else None
+        avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row", check)
     return dispatch(
         "row_loss",
         (logits, targets, weight, *divisors(avg_factor, logits), class_weight, formula, *options),
         constants=constants,
         pure=lambda: reference.row_loss(*given),
-        check=lambda: check_row_loss(*given),
+        check=check,
     )
 
 
