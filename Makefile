@@ -43,9 +43,9 @@ BUILT := $(VENV)/.built-$(BUILD)
 LIBRARIES := $(VENV)/libraries
 
 # The tests of every backend.
-LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py regions*.py)) \
+LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py region*.py targets*.py)) \
 	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py kept_weight.py bounded_iou.py) \
-	$(addprefix tests/test_, region_targets.py checking.py)
+	$(addprefix tests/test_, checking.py operators.py strides.py what_shows.py)
 REGRESSION_TESTS := $(filter \
 	$(addprefix tests/test_, boxes% bounded% elements% mask% autograd% compile%),$(LOSS_TESTS))
 OTHER_TESTS := $(filter-out $(REGRESSION_TESTS),$(LOSS_TESTS))

@@ -374,8 +374,8 @@ def test_only_the_gradient_of_the_target_twice(backend: Backend, kind: str) -> N
 needs_expecttest = pytest.mark.skipif(
     importlib.util.find_spec("expecttest") is None, reason="torch's opcheck wants expecttest, which is not installed"
 )
-NOTHING = (None,) * 7  # scores, weight, three parameters by class, avg_factor, divisor
-FOCAL = ("focal", 0.25, 0.75, 1.5, 0.0, 0.0, -100)
+NOTHING = (None,) * 6  # scores, weight, two parameters by class, avg_factor, divisor
+FOCAL = ("focal", 0.25, 0.75, False, 1.5, 0.0, 0.0, None)
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
 
 
@@ -401,7 +401,7 @@ def test_opcheck(backend: Backend, grad: bool, n: int, dtype: torch.dtype, layou
     torch.library.opcheck(torch.ops.iouloss.box_loss.default, arguments, test_utils=checks)
     logits, classes = focal(n, backend, dtype)
     logits = make_view(logits, layout).requires_grad_(grad)
-    arguments = (logits, classes, None, weight, None, None, None, factor, None, *FOCAL, reduction)
+    arguments = (logits, classes, None, weight, None, None, factor, None, *FOCAL, reduction)
     torch.library.opcheck(torch.ops.iouloss.logit_loss.default, arguments, test_utils=checks)
 
 

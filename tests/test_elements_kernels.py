@@ -46,14 +46,16 @@ class Call:
     targets: Tensor
     scores: Tensor | None
     weight: Tensor | None
-    per_class: tuple[Tensor | None, ...]  # three
+    alpha: Tensor | None  # one for each class
+    gamma: Tensor | None
+    complement: bool
     avg_factor: Tensor | None
     reduction: str
 
     def operator(self) -> tuple[Any, ...]:
         gamma, second, third = PARAMETERS[self.formula]
-        tensors = (self.logits, self.targets, self.scores, self.weight, *self.per_class, self.avg_factor, None)
-        return (*tensors, self.formula, 0.25, 0.75, gamma, second, third, IGNORED, self.reduction)
+        tensors = (self.logits, self.targets, self.scores, self.weight, self.alpha, self.gamma, self.avg_factor, None)
+        return (*tensors, self.formula, 0.25, 0.75, self.complement, gamma, second, third, IGNORED, self.reduction)
 
     def truth(self, x: Tensor) -> Tensor:
         """By the reference in float64, of the same rounded numbers; ``x`` are the logits."""
@@ -62,26 +64,32 @@ class Call:
             return None if tensor is None else tensor.cpu().double()
 
         gamma, second, third = PARAMETERS[self.formula]
-        given = [p if t is None else double(t) for p, t in zip((0.25, 0.75, gamma), self.per_class, strict=True)]
-        p = logits.Parameters(*given, second, third)
+        alpha, of_class = double(self.alpha), double(self.gamma)
+        p = logits.Parameters(
+            0.25, 0.75, gamma if of_class is None else of_class, second, third, alpha, self.complement
+        )
         targets = self.targets.cpu() if self.targets.dtype == torch.int64 else double(self.targets)
         scores, weight = double(self.scores), double(self.weight)
         if self.formula in logits.FORMULAS:
             return logits.logit_loss(x, targets, scores, weight, None, self.formula, p, IGNORED, "none")
         # What the kernels make of a regression with class indices: nobody wants that, but it is the same way.
-        kept = torch.ones(x.shape[:-1], dtype=torch.bool)
+        kept = targets != IGNORED
         if targets.dtype == torch.int64:
-            kept = targets != IGNORED
+            kept = kept[..., None]
             hot = targets[..., None] == torch.arange(x.shape[-1])
             targets = hot * (1.0 if scores is None else scores[..., None])
-        loss = p.alpha1 * regression.FORMULAS[self.formula](x - targets, gamma, p.second, p.third)
+        loss = (
+            p.alpha1
+            * (1.0 if alpha is None else alpha)
+            * regression.FORMULAS[self.formula](x - targets, gamma, p.second, p.third)
+        )
         weight = weight[..., None] if weight is not None and weight.shape != x.shape else weight
-        return common.reduce_loss(torch.where(kept[..., None], loss, 0.0), weight, None, "none")
+        return common.reduce_loss(torch.where(kept, loss, 0.0), weight, None, "none")
 
 
 def calls(formula: str, backend: Backend) -> Iterator[Call]:
     """Every pair of a dtype of the logits and one of the rest, in both alignments, each with four sets of arguments."""
-    hard = formula in ("focal", "square_focal", "equalized_focal")  # whose classes have no scores
+    hard = formula in ("focal", "square_focal", "equalized_focal", "varifocal")  # whose classes have no scores
     for number, (kind, other, place) in enumerate(itertools.product(DTYPES, DTYPES, (torch.clone, misaligned))):
         for columns, dense, scored, weighted, by_class in (
             (7, True, False, "each", True),
@@ -94,7 +102,8 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
             x = place((8 * uniform(9, columns, seed=number) - 4).to(backend.device, kind))
             targets = place(uniform(9, columns, seed=number + 1).to(backend.device, other))
             weight = uniform(*((9, columns) if weighted == "each" else (9,)), seed=3).to(backend.device, other)
-            alphas = [uniform(columns, seed=seed).to(backend.device, other) for seed in (4, 5)]
+            targets[0, number % columns] = IGNORED
+            alpha = uniform(columns, seed=4).to(backend.device, other)
             gamma = None if formula == "square_focal" else 1 + uniform(columns, seed=6)
             kind_of_gamma = torch.float64 if number % 2 else other  # which does not decide what is computed in
             if formula in regression.FORMULAS:  # they have one for all
@@ -103,10 +112,9 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
                 *(formula, x, targets if dense else classes),
                 uniform(9, seed=7).to(backend.device, other) if scored and not hard else None,
                 None if weighted == "none" else weight,
-                (*alphas, None if gamma is None else gamma.to(backend.device, kind_of_gamma))
-                if by_class
-                else (None,) * 3,
-                *(None, "none"),
+                alpha if by_class else None,
+                gamma.to(backend.device, kind_of_gamma) if by_class and gamma is not None else None,
+                *(by_class and number % 3 > 0, None, "none"),
             )
 
 
@@ -145,7 +153,7 @@ def test_sums_of_one_block_and_of_several(
         pytest.skip("the reference has no such operator")
     x, z = backend.put(8 * uniform(rows, 3).to(dtype) - 4, uniform(rows, 3, seed=1).to(dtype))
     by = torch.tensor(7.0, device=backend.device)
-    call = Call(formula, x, z, None, None, (None, None, None), by, "mean")
+    call = Call(formula, x, z, None, None, None, None, False, by, "mean")
     loss = torch.ops.iouloss.logit_loss(*call.operator())
     leaf = x.detach().requires_grad_()
     with_gradient = torch.ops.iouloss.logit_loss(*replace(call, logits=leaf).operator())

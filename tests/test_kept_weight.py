@@ -18,8 +18,14 @@ def kept(backend: Backend):
     if not backend.compiled:
         pytest.skip("the reference counts in its own losses, and has no such operator")
 
-    def call(targets: Tensor, class_weight: Tensor | None = None, unit: str = "row", dtype=torch.float32) -> Tensor:
-        logits = torch.empty(*targets.shape, C, dtype=dtype)
+    def call(
+        targets: Tensor,
+        class_weight: Tensor | None = None,
+        unit: str = "row",
+        dtype: torch.dtype = torch.float32,
+        rows: int | None = None,
+    ) -> Tensor:
+        logits = torch.empty(*(targets.shape if rows is None else (rows,)), C, dtype=dtype)
         arguments = (None if x is None else x.to(backend.device) for x in (logits, targets, class_weight))
         return torch.ops.iouloss.kept_weight(*arguments, 3, -1, unit).cpu()
 
@@ -48,6 +54,20 @@ def test_the_sum(kept, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         assert kept(targets, weight, dtype=dtype).item() == pytest.approx(want, rel=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.int8, torch.uint8])
+def test_indices_of_any_integer_dtype(kept, dtype: torch.dtype) -> None:
+    targets = torch.randint(0, C + 2, (700,), generator=torch.Generator().manual_seed(1))
+    weight = uniform(C, seed=2).float()
+    assert torch.equal(kept(targets.to(dtype), weight), kept(targets, weight))
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8])
+@pytest.mark.parametrize("rows", [0, 3, 3000])
+def test_dense_targets(kept, dtype: torch.dtype, rows: int) -> None:
+    targets = torch.randint(0, 6, (rows, C), generator=torch.Generator().manual_seed(1)).to(dtype)
+    assert kept(targets, unit="logit", rows=rows).item() == int((targets != 3).sum())
+
+
 def test_strided_targets(kept) -> None:
     targets = indices(6, 8)
     assert kept(targets[:, ::3]) == kept(targets[:, ::3].contiguous())
@@ -66,8 +86,12 @@ def test_a_mean_has_no_gradient_through_it(backend: Backend, kept) -> None:
 def test_errors(kept) -> None:
     with pytest.raises(ValueError, match="unit: got 'box', wants 'row' or 'logit'"):
         kept(indices(4), unit="box")
-    with pytest.raises(TypeError, match=r"targets: got dtype torch.int32, wants int64 \(class indices\)"):
-        kept(indices(4).int())
+    with pytest.raises(TypeError, match=r"targets: got dtype torch.float32 and shape \[4\], wants an integer dtype"):
+        kept(indices(4).float())
+    with pytest.raises(ValueError, match="targets: got the logits' shape for the unit 'row', wants class indices"):
+        kept(torch.zeros(4, C), rows=4)
+    with pytest.raises(TypeError, match=r"class_weight: got dtype torch.int8, wants float64"):
+        kept(indices(4), torch.ones(C, dtype=torch.int8))
     with pytest.raises(ValueError, match=r"class_weight: got shape \[4\], wants \[5\]"):
         kept(indices(4), torch.ones(4))
     with pytest.raises(ValueError, match="class_weight: got one for the unit 'logit', which has none"):

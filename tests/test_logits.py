@@ -298,7 +298,8 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype,
         pytest.skip("the reference has no such operator")
     logits, targets = backend.put(random_logits(5, 3, dtype=dtype), random_targets(5, 3, hard=False, dtype=dtype))
     upstream = uniform(5, 3, seed=12, dtype=torch.bfloat16).to(backend.device)
-    options = (*(None,) * 7, "square_focal" if gamma == 2 else "focal", 0.25, 0.75, gamma, 0.0, 0.0, -100, "none")
+    formula = "square_focal" if gamma == 2 else "focal"
+    options = (*(None,) * 6, formula, 0.25, 0.75, False, gamma, 0.0, 0.0, None, "none")
     backward = torch.ops.iouloss.logit_loss_backward
     expected = backward(upstream.to(dtype), logits, targets, *options)
     for other in DTYPES:

@@ -72,7 +72,8 @@ struct LogitCall : ElementCall {
     const bool dense = check_targets(targets, logits, logits.dim() - 1);
     const auto shape = logits.sym_sizes(), rows = shape.slice(0, shape.empty() ? 0 : shape.size() - 1);
     TORCH_CHECK_VALUE(!scores || !dense, "scores: got dense targets, wants class indices");
-    const bool scored = a.formula == LogitFormula::quality_focal || a.formula == LogitFormula::binary_cross_entropy;
+    // A varifocal loss has positives whose score is 0, which its kernel takes for negatives.
+    const bool scored = a.formula > LogitFormula::equalized_focal && a.formula != LogitFormula::varifocal;
     TORCH_CHECK_VALUE(!scores || scored, "scores: got them for '", formula, "', which has none");
     check_beside(logits, "scores", scores, rows);
     for (const auto& [parameter, tensor] : {std::pair{"alpha", &alpha_per_class}, {"gamma", &gamma_per_class}}) {

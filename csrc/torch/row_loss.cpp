@@ -142,11 +142,12 @@ struct RowCall : LossCall<RowArguments, 0> {
     TORCH_CHECK_VALUE(logits.sym_size(dim) > 0, "logits: got shape ", logits.sym_sizes(), ", wants at least one class");
     if (a.formula == RowFormula::distribution) check_classes(logits.sym_size(dim));
     const auto rows = without(logits.sym_sizes(), dim);
-    if (a.formula == RowFormula::classes)
-      TORCH_CHECK_VALUE(!check_targets(*targets, logits, dim), "targets: got the logits' shape ", logits.sym_sizes(),
-                        ", wants class indices");
-    else
+    if (a.formula == RowFormula::classes) {
+      const bool dense = check_targets(*targets, logits, dim);
+      TORCH_CHECK_VALUE(!dense, "targets: got the logits' shape ", logits.sym_sizes(), ", wants class indices");
+    } else {
       check_shape("targets", targets, a.formula == RowFormula::kl_div ? logits.sym_sizes() : rows);
+    }
     check_shape("weight", weight, rows);
     TORCH_CHECK_VALUE(!class_weight || (class_weight->dim() == 1 && class_weight->sym_size(0) == logits.sym_size(dim)),
                       weights_name, ": got shape ", class_weight->sym_sizes(), ", wants [", logits.sym_size(dim), "]");
