@@ -35,6 +35,7 @@ PARAMETERS = {
 }
 every_formula = pytest.mark.parametrize("formula", PARAMETERS)
 IGNORED = 2
+WITH_TARGETS = PARAMETERS.keys() - {"binary_entropy"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Call:
     def operator(self) -> tuple[Any, ...]:
         gamma, second, third = PARAMETERS[self.formula]
         tensors = (self.logits, self.targets, self.scores, self.weight, self.alpha, self.gamma, self.avg_factor, None)
-        return (*tensors, self.formula, 0.25, 0.75, self.complement, gamma, second, third, IGNORED, self.reduction)
+        ignored = IGNORED if self.formula in WITH_TARGETS else None
+        return (*tensors, self.formula, 0.25, 0.75, self.complement, gamma, second, third, ignored, self.reduction)
 
     def truth(self, x: Tensor) -> Tensor:
         """By the reference in float64, of the same rounded numbers; ``x`` are the logits."""
@@ -71,7 +73,8 @@ class Call:
         targets = self.targets.cpu() if self.targets.dtype == torch.int64 else double(self.targets)
         scores, weight = double(self.scores), double(self.weight)
         if self.formula in logits.FORMULAS:
-            return logits.logit_loss(x, targets, scores, weight, None, self.formula, p, IGNORED, "none")
+            ignored = IGNORED if self.formula in WITH_TARGETS else None
+            return logits.logit_loss(x, targets, scores, weight, None, self.formula, p, ignored, "none")
         # What the kernels make of a regression with class indices: nobody wants that, but it is the same way.
         kept = targets != IGNORED
         if targets.dtype == torch.int64:

@@ -64,7 +64,7 @@ struct EqualizedFocal : OfClass {
     Evaluated<V> e = PowerFocal::evaluate(x, z, f);
     // The factor may be larger than 1; an infinite weight is another matter.
     const V largest(Limits<Element<V>>::largest);
-    e.value = select(e.value > largest, minimum(largest, f.alpha1 + f.alpha0), e.value);
+    e.value = select(e.value > largest, maximum(largest, f.alpha1 + f.alpha0), e.value);
     return e;
   }
 };

@@ -114,10 +114,11 @@ IOULOSS_INLINE V exponential_from_whole(V m, V x) {
     return decay(distance, x - (m - distance));
 }
 
-// The loss of a class whose logit is -inf, and what the largest numbers make of it: infinite, where anything weighs it.
+// The loss where a class of this logit has this weight: infinite, if the class is impossible and the weight is not 0.
 template <class V>
-IOULOSS_INLINE V limit_of_impossible(V loss, V weight) {
-  return select(weight > V(0), loss * V(Limits<Element<V>>::largest), loss);
+IOULOSS_INLINE V unless_impossible(V logit, V weight, V loss) {
+  const V infinite = select(weight > V(0), V(__builtin_huge_val()), loss);
+  return select(logit < V(-Limits<Element<V>>::largest), infinite, loss);
 }
 
 // The row's class against all others: e^y is the odds, y = log(others) + (m - x), where `others` is the sum of their
@@ -232,10 +233,10 @@ struct ClassTarget {
     }
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, s.entropy, smoothed) + poly * s.u);
-    const V slope = factor * (s.u * mul_add(poly, s.n, hard) + V(p.gamma) * (s.n * each));  // by y, but for `smoothed`
-    V value = factor * each;
-    const auto is_impossible = t.logit < V(-Limits<Element<V>>::largest);
-    value = select(is_impossible, limit_of_impossible(value, hard * others), value);
+    const V weighted = factor * each;
+    // By y, but for `smoothed`.
+    const V slope = mul_add(V(p.gamma), s.n * weighted, factor * (s.u * mul_add(poly, s.n, hard)));
+    V value = unless_impossible(t.logit, hard * others, weighted);
     if constexpr (smooth) {
       const V infinite = select(factor == V(0), V(0), factor * sum[1]);
       value = select(sum[1] <= V(Limits<Element<V>>::largest), value, infinite);
@@ -260,9 +261,8 @@ struct BinTarget : ClassTarget<false> {
                                             const RowParameters<Element<V>>& p) {
     RowResult<V> r = ClassTarget<false>::finish(t, m, sum, p);
     const V second = t.weight * t.other_share;
-    const auto is_impossible = t.other_logit < V(-Limits<Element<V>>::largest);
     const V more = mul_add(second, bounded(t.logit - t.other_logit), r.value);
-    r.value = select(is_impossible, limit_of_impossible(more, second), more);
+    r.value = unless_impossible(t.other_logit, second, select(second == V(0), r.value, more));
     r.target = r.target + second;
     r.other = -second;
     return r;

@@ -150,7 +150,7 @@ void check_avg_factor(const std::optional<at::Tensor>& avg_factor, std::optional
   if (divisor && *divisor != 0) {
     const double size = std::abs(*divisor);
     TORCH_CHECK_VALUE(is_finite(size) && size >= std::numeric_limits<float>::min(), "avg_factor: got ", repr(*divisor),
-                      ", wants a finite number");
+                      ", wants 0 or a finite number in float32's range");
   }
   if (!avg_factor) return;
   TORCH_CHECK_VALUE(avg_factor->sym_numel() == 1, "avg_factor: got shape ", avg_factor->sym_sizes(),

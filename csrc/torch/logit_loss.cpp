@@ -70,6 +70,8 @@ struct LogitCall : ElementCall {
     check_finite("alpha0", alpha0);
     check_parameters(gamma, second, third);
     const bool dense = check_targets(targets, logits, logits.dim() - 1);
+    const bool has_targets = a.formula != LogitFormula::binary_entropy;
+    TORCH_CHECK_VALUE(has_targets || !ignore_index, "ignore_index: got one for '", formula, "', which has no targets");
     const auto shape = logits.sym_sizes(), rows = shape.slice(0, shape.empty() ? 0 : shape.size() - 1);
     TORCH_CHECK_VALUE(!scores || !dense, "scores: got dense targets, wants class indices");
     // A varifocal loss has positives whose score is 0, which its kernel takes for negatives.
