@@ -3,22 +3,22 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, compiler
 from torch._subclasses.fake_tensor import FakeTensor
 from torch._subclasses.functional_tensor import FunctionalTensor
 from torch.autograd import forward_ad
 
 _functorch_level = torch._C._functorch.maybe_current_level
-_is_exporting = torch.compiler.is_exporting
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def is_transformed() -> bool:
     """Whether a ``torch.func`` transform, forward-mode AD or an exporter wants the losses made of PyTorch's operators.
 
-    A compiler knows all three while it traces, and guards on them.
+    A compiler knows all three while it traces, and guards on them. The flag is that of ``torch.compiler.is_exporting``,
+    whose call would cost more than all else here.
     """
-    return _functorch_level() is not None or forward_ad._current_level >= 0 or _is_exporting()
+    return _functorch_level() is not None or forward_ad._current_level >= 0 or compiler._is_exporting_flag
 
 
 def implements_operators(tensor: Any) -> bool:

@@ -134,7 +134,6 @@ LOSSES = (*BOXES, *ELEMENTS, *ROWS, *REGIONS)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.id)
 # What sees of a call its operator and no more needs one of each: a box loss in one format, and so on.
 CALLED = (*BOXES[::3], *ELEMENTS, *ROWS, *REGIONS[::3])
-every_called_loss = pytest.mark.parametrize("loss", CALLED, ids=lambda loss: loss.id)
 
 
 # ---------------------------------------------------------------------------------------- the functions, by their names
