@@ -62,9 +62,9 @@ struct EqualizedFocal : OfClass {
     f.alpha1 = f.alpha1 * f.gamma;
     f.alpha0 = f.alpha0 * f.gamma;
     Evaluated<V> e = PowerFocal::evaluate(x, z, f);
-    // The factor may be larger than 1; an infinite weight is another matter.
-    const V largest(Limits<Element<V>>::largest);
-    e.value = select(e.value > largest, maximum(largest, f.alpha1 + f.alpha0), e.value);
+    // The factor may be larger than 1; an infinite logit or weight is another matter.
+    const V largest(Limits<Element<V>>::largest), wild = maximum(absolute(x), f.alpha1 + f.alpha0);
+    e.value = select(e.value > largest, maximum(largest, wild), e.value);
     return e;
   }
 };
@@ -88,10 +88,11 @@ struct FocalStar : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const V toward = V(between(z, -1, 1)), largest(Limits<Element<V>>::largest);
-    const V u = maximum(-largest, minimum(largest, mul_add(f.gamma * toward, x, V(-f.second))));
-    const Sigmoid<V> s(select(x == x, u, x));
+    const V sum = mul_add(f.gamma * toward, x, V(-f.second)), held = maximum(-largest, minimum(largest, sum));
+    const V u = select(absolute(x) <= largest, held, sum);  // what a finite logit makes stays finite
+    const Sigmoid<V> s(u);
     const V alpha = blend(z, f.alpha1, f.alpha0);
-    return {alpha * softplus(select(x == x, u, x), s) * reciprocal(f.gamma), alpha * toward * s.p};
+    return {alpha * softplus(u, s) * reciprocal(f.gamma), alpha * toward * s.p};
   }
 };
 

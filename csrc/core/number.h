@@ -99,7 +99,11 @@ IOULOSS_INLINE float share_of_maximum(float d) {
 // exp(-x) = 2^(-x log2 e) of x >= 0, or hardly below; in `lost` what of the exponent of 2 rounding took. expf() guards
 // against much that cannot happen here.
 IOULOSS_INLINE float decay_in_two(float x, float& lost) {
+#if __CUDA_ARCH__ >= 800
+  asm("min.NaN.f32 %0, %0, %1;" : "+f"(x) : "f"(150.f));
+#else
   x = x > 150.f ? 150.f : x;
+#endif
   const float y = x * -1.44269502f;
   lost = ::fmaf(x, -1.92596303e-8f, ::fmaf(x, -1.44269502f, -y));
   float power;

@@ -32,7 +32,7 @@ struct Quad {
   T logits[per_thread], targets[per_thread] = {};
   T alpha1[per_thread], alpha0[per_thread];  // of the targets 1 and 0, times the weight
 
-  __device__ __forceinline__ Quad(const LogitLaunch<T>& l, int64_t first_) : first(first_) {
+  __device__ __forceinline__ Quad(const LogitLaunch<T>& l, int64_t first_, bool careful) : first(first_) {
     const LogitArguments& a = l.a;
     count = a.n - first < per_thread ? int(a.n - first) : per_thread;
 #pragma unroll
@@ -57,7 +57,8 @@ struct Quad {
         load_integers(a.targets);
       use_what_varies(l, row, index);
     }
-    if constexpr (Formula::has_limits) note_infinite();
+    if (Formula::has_limits && careful) [[unlikely]]
+      replace_infinite();
   }
 
   __device__ __forceinline__ void load_integers(const Values& from) {
@@ -65,22 +66,14 @@ struct Quad {
     for (int k = 0; k < per_thread; ++k) targets[k] = k < count ? load_integer<T>(from, first + k) : T(0);
   }
 
-  // In their place is the largest number, of which the loss is that of an infinite one, or tells that it is infinite.
-  __device__ __forceinline__ void note_infinite() {
-    const auto larger = [](T a, T b) { return fmax(absolute(a), absolute(b)); };  // which knows no NaN
-    const T most = larger(larger(logits[0], logits[1]), larger(logits[2], logits[3]));
-    if (!is_infinite(most)) [[likely]]
-      return;
+  // In the place of infinite logits is the largest number.
+  __device__ __forceinline__ void replace_infinite() {
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
       if (!is_infinite(logits[k])) continue;
       infinite |= 1u << k;
       logits[k] = copysign(T(Limits<T>::largest), logits[k]);
     }
-  }
-
-  __device__ __forceinline__ T loss(int k, T of_largest) const {
-    return infinite >> k & 1 ? limit_of(of_largest) : of_largest;
   }
 
   __device__ __forceinline__ void load_logits_and_targets(const LogitLaunch<T>& l, bool vector, bool floats = true) {
@@ -185,6 +178,20 @@ __device__ __forceinline__ T sum_of(const T (&losses)[per_thread]) {
   return (losses[0] + losses[1]) + (losses[2] + losses[3]);
 }
 
+// Whether a logit may be infinite: then one of the losses is NaN, or infinite. The four are computed again, carefully.
+template <class Formula, class T>
+__device__ __forceinline__ bool is_exceptional(const T (&losses)[per_thread]) {
+  return Formula::has_limits && !(sum_of(losses) <= T(Limits<T>::largest));
+}
+
+// The losses of those that are, given that of the largest number.
+template <class Formula, class T>
+__device__ __forceinline__ void take_limits(const Quad<Formula, T>& quad, T (&losses)[per_thread]) {
+#pragma unroll
+  for (int k = 0; k < per_thread; ++k)
+    if (quad.infinite >> k & 1) losses[k] = limit_of(losses[k]);
+}
+
 template <class Formula, class T>
 __device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>& quad, const T (&values)[per_thread]) {
   store_values<per_thread - 1>(out, 0, 1, quad.first, quad.count, quad.count == per_thread, values);
@@ -194,16 +201,21 @@ template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     logit_losses(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
+  bool careful = false;
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
-  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
-    const Quad<Formula, T> quad(l, opaque(i));
+  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n;) {
+    const Quad<Formula, T> quad(l, opaque(i), careful);
     T losses[per_thread];
     quad.each(
         l, [&](int k, auto target, const auto& p) { losses[k] = Formula::evaluate(quad.logits[k], target, p).value; });
-    if (quad.infinite) [[unlikely]] {
-#pragma unroll
-      for (int k = 0; k < per_thread; ++k) losses[k] = quad.loss(k, losses[k]);
+    if (is_exceptional<Formula>(losses) && !careful) [[unlikely]] {
+      careful = true;
+      continue;
     }
+    if (careful) [[unlikely]]
+      take_limits(quad, losses);
+    careful = false;
+    i += step;
     if (to.reduced)
       sum += sum_of(losses);
     else
@@ -233,21 +245,29 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n)) return;
   T sum = 0;
+  bool careful = false;
   const T common = load_scale(scale);
   const int64_t step = int64_t(gridDim.x) * threads * per_thread;
-  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
-    const Quad<Formula, T> quad(l, opaque(i));
+  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n;) {
+    const Quad<Formula, T> quad(l, opaque(i), careful);
     T losses[per_thread], g[per_thread];
     quad.each(l, [&](int k, auto target, const auto& p) {
       const Evaluated<T> e = Formula::evaluate(quad.logits[k], target, p);
       losses[k] = e.value;
       g[k] = e.gradient * common;
     });
+    if (is_exceptional<Formula>(losses) && !careful) [[unlikely]] {
+      careful = true;
+      continue;
+    }
+    if (careful) [[unlikely]]
+      take_limits(quad, losses);
+    careful = false;
+    i += step;
     if (grad.upstream.data) multiply_by_upstream(grad.upstream, quad, g);
-    if (quad.turned | quad.ignored | quad.infinite) [[unlikely]] {
+    if (quad.turned | quad.ignored) [[unlikely]] {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k) {
-        losses[k] = quad.loss(k, losses[k]);
         if (quad.turned >> k & 1) g[k] = -g[k];
         if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
       }
