@@ -100,12 +100,13 @@ IOULOSS_INLINE float share_of_maximum(float d) {
 // against much that cannot happen here.
 IOULOSS_INLINE float decay_in_two(float x, float& lost) {
 #if __CUDA_ARCH__ >= 800
-  asm("min.NaN.f32 %0, %0, %1;" : "+f"(x) : "f"(150.f));
+  float held;  // by one instruction that keeps NaN
+  asm("min.NaN.f32 %0, %1, %2;" : "=f"(held) : "f"(x), "f"(150.f));
 #else
-  x = x > 150.f ? 150.f : x;
+  const float held = x > 150.f ? 150.f : x;
 #endif
-  const float y = x * -1.44269502f;
-  lost = ::fmaf(x, -1.92596303e-8f, ::fmaf(x, -1.44269502f, -y));
+  const float y = held * -1.44269502f;
+  lost = ::fmaf(held, -1.92596303e-8f, ::fmaf(held, -1.44269502f, -y));
   float power;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(y));
   return power;

@@ -7,6 +7,7 @@
 // class's probability in the target, or its share of the smoothing.
 #pragma once
 
+#include "log_odds.h"
 #include "logit_formulas.h"
 #include "row_arguments.h"
 
@@ -63,115 +64,12 @@ struct RowResult {
   V value, power, shift, target, other;
 };
 
-// In place of infinities the largest numbers. A NaN stays one.
-template <class V>
-IOULOSS_INLINE V bounded_above(V x) {
-  const V largest(Limits<Element<V>>::largest);
-  return select(x > largest, largest, x);
-}
-template <class V>
-IOULOSS_INLINE V bounded(V x) {
-  return -bounded_above(-bounded_above(x));
-}
-
-// log(1 + x) of x >= 0.
-template <class V>
-IOULOSS_INLINE V log_1_plus_any(V x) {
-  if constexpr (std::is_same_v<Element<V>, double>)
-    return log_1_plus(x);
-  else {
-    const V small = minimum(x, V(1));  // not NaN where x is; the logarithm then is
-    return select(x <= V(1), log_1_plus_from(small * reciprocal(V(2) + small)), logarithm(V(1) + x));
-  }
-}
-
-// What rounding took from s = a + b: exactly, but for overflow.
-template <class V>
-IOULOSS_INLINE V lost_in_sum(V a, V b, V s) {
-  const V of_b = s - a;
-  return (a - (s - of_b)) + (b - of_b);
-}
-
-// The whole number next to x, where float32 has fractions at all; of a float64 x itself, as precise as it is.
-template <class V>
-IOULOSS_INLINE V nearest_whole(V x) {
-  if constexpr (std::is_same_v<Element<V>, double>)
-    return x;
-  else {
-    const V shift(0x1.8p23);
-    return select(absolute(x) < V(0x1p22), (x + shift) - shift, x);
-  }
-}
-
-// exp(x - m), with what the distance loses to rounding: two operations find that where m is a whole number, as
-// m - distance then is exact.
-template <class V>
-IOULOSS_INLINE V exponential_from_whole(V m, V x) {
-  const V distance = m - x;
-  if constexpr (std::is_same_v<Element<V>, double>)
-    return decay(distance);
-  else
-    return decay(distance, x - (m - distance));
-}
-
 // The loss where a class of this logit has this weight: infinite, if the class is impossible and the weight is not 0.
 template <class V>
 IOULOSS_INLINE V unless_impossible(V logit, V weight, V loss) {
   const V infinite = select(weight > V(0), V(__builtin_huge_val()), loss);
   return select(logit < V(-Limits<Element<V>>::largest), infinite, loss);
 }
-
-// The row's class against all others: e^y is the odds, y = log(others) + (m - x), where `others` is the sum of their
-// exponentials from m. As sigmoid(y) = a / (a + b), with the larger exponential of the two divided out of both, neither
-// a logarithm nor a rounded y comes between the sums and the loss.
-template <class V>
-struct LogOdds {
-  V u, n, entropy;  // sigmoid(y), sigmoid(-y), softplus(y)
-
-  IOULOSS_INLINE LogOdds(V m, V x, V others) : others(others), distance(m - x) {
-    constexpr bool exact = std::is_same_v<Element<V>, double>;
-    away = exact ? V(0) : (m - distance) - x;
-    const auto is_far = distance > V(0);
-    const V e = precise_decay(absolute(distance), select(is_far, -away, away));
-    const V a = select(is_far, others, others * e), b = select(is_far, e, V(1));
-    const V sum = a + b, r = reciprocal(sum);
-    u = quotient(a, sum, r);
-    n = quotient(b, sum, r);
-    const V less = minimum(a, b), more = maximum(a, b);
-    if constexpr (exact) {
-      tail = log_1_plus(less * reciprocal(more));
-    } else {
-      const V twice = (more + more) + less;
-      tail = log_1_plus_from(quotient(less, twice, reciprocal(twice)));
-    }
-    const auto is_near = distance < V(60);  // else b hardly counts, and may be no number to divide by
-    const V log = logarithm(select(is_near, sum * reciprocal(b), others));
-    entropy = select(u <= n, tail, select(is_near, log, bounded(distance + log) + tail));
-  }
-
-  // softplus(-y)
-  IOULOSS_INLINE V negative(V log_others) const {
-    return select(u <= n, entropy - bounded(distance + log_others), tail);
-  }
-
-  // u^exponent
-  IOULOSS_INLINE V power(Element<V> exponent) const {
-    if (exponent == 0) return V(1);
-    if (exponent == 1) return u;
-    if (exponent == 2) return u * u;
-    // exp(-exponent * negative), with what rounding took from y, where that has a part in it, and from the product.
-    const V log_others = logarithm(others), y = bounded(distance + log_others), cost = negative(log_others);
-    const V of_log = mul_add(others, exponential(-log_others), V(-1));
-    const V all = (away + lost_in_sum(distance, log_others, y)) + of_log;
-    const V lost = select(u <= n, select(absolute(all) < V(1), all, V(0)), V(0));
-    const V product = bounded(V(exponent) * cost), of_product = mul_add(V(exponent), cost, -product);
-    return precise_decay(product, mul_add(V(exponent), n * lost, -of_product));
-  }
-
- private:
-  V others, distance, away;  // away: what rounding took from the distance
-  V tail;                    // log(1 + the lesser of the odds)
-};
 
 // w u^gamma (CE + poly u) for the row's class t, with u = 1 - p_t. Given the others' log-sum-exp this is a loss of one
 // number, y = logsumexp(others) - x_t: u is sigmoid(y), and CE softplus(y). No 1 - p_t is ever formed, and the gradient
@@ -234,15 +132,16 @@ struct ClassTarget {
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, s.entropy, smoothed) + poly * s.u);
     const V weighted = factor * each;
-    // By y, but for `smoothed`.
-    const V slope = mul_add(V(p.gamma), s.n * weighted, factor * (s.u * mul_add(poly, s.n, hard)));
+    // By y, but for `smoothed`. What impossible classes cost is held so low that gamma times it is finite.
+    const V steep = smooth ? minimum(weighted, V(Limits<Element<V>>::largest * 0x1p-16)) : weighted;
+    const V slope = mul_add(V(p.gamma), s.n * steep, factor * (s.u * mul_add(poly, s.n, hard)));
     V value = unless_impossible(t.logit, hard * others, weighted);
     if constexpr (smooth) {
       const V infinite = select(factor == V(0), V(0), factor * sum[1]);
       value = select(sum[1] <= V(Limits<Element<V>>::largest), value, infinite);
     }
-    return {value, bounded(mul_add(factor, s.u * soft, slope) * reciprocal_or_zero(others)), factor,
-            bounded(factor * (s.n * soft) - slope), V(0)};
+    return {value, mul_add(factor, s.u * soft, slope) * reciprocal_or_zero(others), factor,
+            factor * (s.n * soft) - slope, V(0)};
   }
 
   template <class V>

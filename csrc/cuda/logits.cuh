@@ -17,6 +17,8 @@ struct LogitLaunch {
   bool vectors;                   // logits and dense targets can be loaded four at a time
   bool halves;                    // and both are halves
   bool varies;                    // there is something beside them, of the row or column of a logit, or odd targets
+  bool weighted;                  // and it is more than the class of a row
+  const int64_t* classes;         // of int64, as they mostly are
   IndexDivision by_classes;
 };
 
@@ -32,7 +34,7 @@ struct Quad {
   T logits[per_thread], targets[per_thread] = {};
   T alpha1[per_thread], alpha0[per_thread];  // of the targets 1 and 0, times the weight
 
-  __device__ __forceinline__ Quad(const LogitLaunch<T>& l, int64_t first_, bool careful) : first(first_) {
+  __device__ __forceinline__ Quad(const LogitLaunch<T>& l, int64_t first_, unsigned careful) : first(first_) {
     const LogitArguments& a = l.a;
     count = a.n - first < per_thread ? int(a.n - first) : per_thread;
 #pragma unroll
@@ -50,7 +52,11 @@ struct Quad {
       load_logits_and_targets(l, vector);
     } else {
       const int64_t row = l.by_classes.quotient(first);
-      const int64_t index = a.class_index ? a.class_index[row] : -1;  // under way before what is waited for
+      int64_t index = -1;  // under way before what is waited for
+      if (l.classes) [[likely]]
+        index = l.classes[row];
+      else if (a.class_index)
+        index = a.class_index[row];
       const bool integers = is_integer(a.targets.dtype);
       load_logits_and_targets(l, vector, !integers);
       if (has_targets<Formula> && integers) [[unlikely]]
@@ -68,6 +74,7 @@ struct Quad {
 
   // In the place of infinite logits is the largest number.
   __device__ __forceinline__ void replace_infinite() {
+    keep_branch();
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
       if (!is_infinite(logits[k])) continue;
@@ -95,7 +102,7 @@ struct Quad {
     const LogitArguments& a = l.a;
     int64_t column = first - row * a.classes;
     const bool per_class = a.alpha_per_class.data;
-    if (a.class_index && !a.weight.data && !per_class && column + per_thread <= a.classes) [[likely]] {
+    if (!l.weighted && column + per_thread <= a.classes) [[likely]] {
       const bool ignore = index == a.ignore_index;
       if (ignore || uint64_t(index - column) < per_thread) [[unlikely]] {  // most have neither
 #pragma unroll
@@ -178,15 +185,24 @@ __device__ __forceinline__ T sum_of(const T (&losses)[per_thread]) {
   return (losses[0] + losses[1]) + (losses[2] + losses[3]);
 }
 
-// Whether a logit may be infinite: then one of the losses is NaN, or infinite. The four are computed again, carefully.
-template <class Formula, class T>
-__device__ __forceinline__ bool is_exceptional(const T (&losses)[per_thread]) {
-  return Formula::has_limits && !(sum_of(losses) <= T(Limits<T>::largest));
+// Calls pass(careful), which returns the sum of a thread's losses. Where a logit is infinite, one of them is NaN or
+// infinite, and so is their sum: then the thread does all it has once more, carefully.
+template <class Formula, class T, class F>
+__device__ __forceinline__ T sum_of_passes(F pass) {
+  T sum;
+  unsigned careful = 0, again;
+  do {
+    sum = pass(careful);
+    again = Formula::has_limits && careful == 0 && !(sum <= T(Limits<T>::largest));
+    careful = 1;
+  } while (again);
+  return sum;
 }
 
 // The losses of those that are, given that of the largest number.
 template <class Formula, class T>
 __device__ __forceinline__ void take_limits(const Quad<Formula, T>& quad, T (&losses)[per_thread]) {
+  keep_branch();
 #pragma unroll
   for (int k = 0; k < per_thread; ++k)
     if (quad.infinite >> k & 1) losses[k] = limit_of(losses[k]);
@@ -200,27 +216,22 @@ __device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>&
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     logit_losses(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale) {
-  T sum = 0;
-  bool careful = false;
-  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
-  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n;) {
-    const Quad<Formula, T> quad(l, opaque(i), careful);
-    T losses[per_thread];
-    quad.each(
-        l, [&](int k, auto target, const auto& p) { losses[k] = Formula::evaluate(quad.logits[k], target, p).value; });
-    if (is_exceptional<Formula>(losses) && !careful) [[unlikely]] {
-      careful = true;
-      continue;
+  const T sum = sum_of_passes<Formula, T>([&](unsigned careful) {
+    T of_thread = 0;
+    const int64_t step = int64_t(gridDim.x) * threads * per_thread;
+    for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
+      const Quad<Formula, T> quad(l, opaque(i), careful);
+      T losses[per_thread];
+      quad.each(l, [&](int k, auto target, const auto& p) {
+        losses[k] = Formula::evaluate(quad.logits[k], target, p).value;
+      });
+      if (quad.infinite) [[unlikely]]
+        take_limits(quad, losses);
+      of_thread += sum_of(losses);
+      if (!to.reduced) store({to.out, dtype_of<T>}, quad, losses);
     }
-    if (careful) [[unlikely]]
-      take_limits(quad, losses);
-    careful = false;
-    i += step;
-    if (to.reduced)
-      sum += sum_of(losses);
-    else
-      store({to.out, dtype_of<T>}, quad, losses);
-  }
+    return of_thread;
+  });
   if (to.reduced) deliver_sum(sum, to, scale);
 }
 
@@ -244,37 +255,33 @@ template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (settle<T>(grad, l.a.n)) return;
-  T sum = 0;
-  bool careful = false;
   const T common = load_scale(scale);
-  const int64_t step = int64_t(gridDim.x) * threads * per_thread;
-  for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n;) {
-    const Quad<Formula, T> quad(l, opaque(i), careful);
-    T losses[per_thread], g[per_thread];
-    quad.each(l, [&](int k, auto target, const auto& p) {
-      const Evaluated<T> e = Formula::evaluate(quad.logits[k], target, p);
-      losses[k] = e.value;
-      g[k] = e.gradient * common;
-    });
-    if (is_exceptional<Formula>(losses) && !careful) [[unlikely]] {
-      careful = true;
-      continue;
-    }
-    if (careful) [[unlikely]]
-      take_limits(quad, losses);
-    careful = false;
-    i += step;
-    if (grad.upstream.data) multiply_by_upstream(grad.upstream, quad, g);
-    if (quad.turned | quad.ignored) [[unlikely]] {
+  const T sum = sum_of_passes<Formula, T>([&](unsigned careful) {
+    T of_thread = 0;
+    const int64_t step = int64_t(gridDim.x) * threads * per_thread;
+    for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
+      const Quad<Formula, T> quad(l, opaque(i), careful);
+      T losses[per_thread], g[per_thread];
+      quad.each(l, [&](int k, auto target, const auto& p) {
+        const Evaluated<T> e = Formula::evaluate(quad.logits[k], target, p);
+        losses[k] = e.value;
+        g[k] = e.gradient * common;
+      });
+      if (quad.infinite) [[unlikely]]
+        take_limits(quad, losses);
+      of_thread += sum_of(losses);
+      if (grad.upstream.data) multiply_by_upstream(grad.upstream, quad, g);
+      if (quad.turned | quad.ignored) [[unlikely]] {
 #pragma unroll
-      for (int k = 0; k < per_thread; ++k) {
-        if (quad.turned >> k & 1) g[k] = -g[k];
-        if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
+        for (int k = 0; k < per_thread; ++k) {
+          if (quad.turned >> k & 1) g[k] = -g[k];
+          if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
+        }
       }
+      store(grad.out, quad, g);
     }
-    if (to.reduced) sum += sum_of(losses);
-    store(grad.out, quad, g);
-  }
+    return of_thread;
+  });
   if (to.reduced) deliver_sum(sum, to, scale);
 }
 
@@ -288,9 +295,17 @@ LogitLaunch<T> launch_of(const LogitArguments& a) {
   const LogitParameters<T> parameters{T(a.alpha1), T(a.alpha0), T(a.gamma), T(a.second), T(a.third)};
   const bool halves = is_half(a.logits.dtype) && is_half(a.targets.dtype);
   const bool integers = is_integer(a.targets.dtype);
-  const bool varies = a.class_index || a.weight.data || a.alpha_per_class.data || a.ignores_targets || integers;
+  const bool weighted = a.weight.data || a.alpha_per_class.data || a.ignores_targets;
   const bool aligned = vectors(a.logits) && (integers || vectors(a.targets));
-  return {a, parameters, aligned, halves, varies, {a.classes, a.n}};
+  const bool wide = a.class_index.dtype == Dtype::int64;
+  return {a,
+          parameters,
+          aligned,
+          halves,
+          a.class_index || weighted || integers,
+          weighted,
+          wide ? static_cast<const int64_t*>(a.class_index.data) : nullptr,
+          {a.classes, a.n}};
 }
 
 inline int64_t quads(int64_t n) { return (n + per_thread - 1) / per_thread; }
