@@ -203,7 +203,7 @@ def test_inductor_drops_the_detachment(backend: Backend, grad: bool) -> None:
 
 @pytest.mark.parametrize(
     "backend, loss",
-    [(KINDS[0], loss) for loss in CALLED[::7]] + [(kind, loss) for kind in KINDS[1:] for loss in SOME[::3]],
+    [(KINDS[0], loss) for loss in CALLED[::14]] + [(kind, loss) for kind in KINDS[1:] for loss in SOME[::3]],
     indirect=["backend"],
     ids=lambda x: getattr(x, "id", x),
 )

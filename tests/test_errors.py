@@ -165,6 +165,7 @@ ROW_ERRORS: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("kl_div", {"temperature": math.nan}, ValueError, "temperature: got nan, wants a finite number > 0"),
     ("kl_div", {"temperature": "1"}, TypeError, "temperature: got str, wants a finite number > 0"),
     ("softmax_focal", {"ignore_index": 1.5}, TypeError, "ignore_index: got float, wants an int or None"),
+    ("softmax_focal", {"class_dim": True}, TypeError, "class_dim: got bool, wants an int"),
     ("entropy", {"class_dim": 0.5}, TypeError, "class_dim: got float, wants an int"),
     ("entropy", {"class_dim": 2}, ValueError, "class_dim: got 2, wants a dimension of the logits, -2 to 1"),
     ("softmax_focal", {"class_dim": -3}, ValueError, "class_dim: got -3, wants a dimension of the logits, -2 to 1"),

@@ -109,6 +109,13 @@ def test_another_shape_is_refused(arguments: dict[str, Any], name: str) -> None:
 
 
 @every_operator
+def test_what_is_missing_is_refused(arguments: dict[str, Any], name: str) -> None:
+    for key in {"logits", "pred", "target", "targets"} & arguments.keys():
+        with pytest.raises(TypeError, match=f"^{key}: got NoneType, wants a torch.Tensor"):
+            call(name, arguments, **{key: None})
+
+
+@every_operator
 def test_another_device_is_refused(arguments: dict[str, Any], name: str) -> None:
     for key, tensor in tensors_of(arguments).items():
         if key not in ("logits", "pred"):

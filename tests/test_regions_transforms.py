@@ -58,7 +58,8 @@ ERRORS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (TVERSKY, {"gamma": math.inf}, ValueError, "gamma: got inf, wants a finite number > 0"),
     (DICE, {"smooth_numerator": -1.0}, ValueError, f"smooth_numerator: got -1.0, {NOT_NEGATIVE}"),
     (DICE, {"smooth_denominator": math.inf}, ValueError, f"smooth_denominator: got inf, {NOT_NEGATIVE}"),
-    (DICE, {"ignore_index": 1.5, "targets": INDEX}, TypeError, "ignore_index: got float, wants an int"),
+    (DICE, {"ignore_index": 1.5, "targets": INDEX}, TypeError, "ignore_index: got float, wants an int or None"),
+    (DICE, {"ignore_index": 2**63}, ValueError, "ignore_index: got more than 64 bits, wants an int of 64 bits"),
     (DICE, {"logits": torch.ones(2, 3, 4).long()}, TypeError, f"logits: got dtype torch.int64, {FLOATS}"),
     (
         DICE,

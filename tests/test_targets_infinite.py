@@ -127,7 +127,7 @@ def test_masked_classes_of_rows_are_the_limit_of_small_logits(
     got = row_losses(case, backend, logits, targets)
     near = row_losses(case, backend, logits.clamp(min=-1e30), targets)
     if case.name == "focal_smooth":  # whose gradient grows, too
-        assert (got[0] == math.inf).all() and not got[1].isnan().any()
+        assert (got[0] == math.inf).all() and got[1].abs().max() < 5
         return
     are_limits(got, near, dtype)
     if case.targets == "classes" and not case.options.get("label_smoothing"):

@@ -132,8 +132,8 @@ struct ClassTarget {
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, s.entropy, smoothed) + poly * s.u);
     const V weighted = factor * each;
-    // By y, but for `smoothed`. What impossible classes cost is held so low that gamma times it is finite.
-    const V steep = smooth ? minimum(weighted, V(Limits<Element<V>>::largest * 0x1p-16)) : weighted;
+    // By y, but for `smoothed`. Where impossible classes make the loss infinite, the focal factor has no derivative.
+    const V steep = smooth ? select(sum[1] <= V(Limits<Element<V>>::largest), weighted, V(0)) : weighted;
     const V slope = mul_add(V(p.gamma), s.n * steep, factor * (s.u * mul_add(poly, s.n, hard)));
     V value = unless_impossible(t.logit, hard * others, weighted);
     if constexpr (smooth) {

@@ -53,7 +53,7 @@ bool read(PyObject* object, bool& value) {
 }
 
 bool read(PyObject* object, int64_t& value) {
-  if (!PyLong_Check(object) && (!PyIndex_Check(object) || THPVariable_Check(object))) return false;
+  if (PyBool_Check(object) || !PyIndex_Check(object) || THPVariable_Check(object)) return false;
   value = PyLong_AsLongLong(object);
   return true;
 }

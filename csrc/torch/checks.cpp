@@ -76,7 +76,12 @@ bool is_integral(const at::Tensor& tensor) {
          type == at::kBool;
 }
 
+static void check_given(const char* name, const at::Tensor& tensor) {
+  TORCH_CHECK_TYPE(tensor.defined(), name, ": got NoneType, wants a torch.Tensor");
+}
+
 void check_floating(const char* name, const at::Tensor& tensor) {
+  check_given(name, tensor);
   TORCH_CHECK_TYPE(is_supported(tensor), name, ": got dtype ", dtype_name(tensor),
                    ", wants float64, float32, float16 or bfloat16");
 }
@@ -103,6 +108,7 @@ c10::SymDimVector without(c10::SymIntArrayRef sizes, int64_t dim) {
 }
 
 bool check_targets(const at::Tensor& targets, const at::Tensor& logits, int64_t class_dim) {
+  check_given("targets", targets);
   TORCH_CHECK_TYPE(is_supported(targets) || is_integral(targets), "targets: got dtype ", dtype_name(targets),
                    ", wants a floating or an integer dtype");
   const auto shape = logits.sym_sizes();

@@ -237,7 +237,7 @@ def _check_mask(mask: Any, pred: Tensor) -> None:
 
 def check_int(name: str, value: Any) -> None:
     """Raise unless ``value`` is an int."""
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name}: got {kind_of(value)}, wants an int")
 
 
@@ -245,7 +245,7 @@ def check_ignore_index(ignore_index: Any) -> None:
     """Raise unless ``ignore_index`` is None or an int that a tensor can hold."""
     if ignore_index is None:
         return
-    if not isinstance(ignore_index, int):
+    if not isinstance(ignore_index, int) or isinstance(ignore_index, bool):
         raise TypeError(f"ignore_index: got {kind_of(ignore_index)}, wants an int or None")
     if not -(2**63) <= ignore_index < 2**63:
         raise ValueError("ignore_index: got more than 64 bits, wants an int of 64 bits")

@@ -12,7 +12,7 @@ from .checks import (
     check_bool,
     check_devices,
     check_floating,
-    check_int,
+    check_ignore_index,
     check_not_negative,
     check_positive,
     check_reduction,
@@ -67,8 +67,7 @@ def check_region_loss(
     check_positive("gamma", gamma)
     check_not_negative("smooth_numerator", smooth_numerator)
     check_not_negative("smooth_denominator", smooth_denominator)
-    if ignore_index is not None:
-        check_int("ignore_index", ignore_index)
+    check_ignore_index(ignore_index)
     check_bool("soft_labels", soft_labels)
     check_floating(logits=logits)
     check_floating(weight=weight, class_weight=class_weight)
