@@ -251,5 +251,5 @@ def test_opcheck_of_the_other_operators(backend: Backend) -> None:
     torch.library.opcheck(ops.region_loss_backward.default, (upstream, slopes, *arguments), test_utils=checks)
     with pytest.raises(ValueError, match=r"slopes: got shape \[1, 2\], wants \[2, 3, 2\]"):
         ops.region_loss_backward(upstream, slopes[0, :1], *arguments)
-    with pytest.raises(TypeError, match=r"slopes: got dtype torch.float64, wants that of the loss"):
+    with pytest.raises(TypeError, match=r"slopes: got dtype torch.float64, wants the loss's dtype torch.float32"):
         ops.region_loss_backward(upstream, slopes.double(), *arguments)

@@ -72,6 +72,21 @@ __device__ __forceinline__ T load_integer(const Values& values, int64_t i) {
   return T(Indices{values.data, values.dtype}[i]);
 }
 
+// out[k] = f(k) below count, else `rest`. The code of f is there once: four in line, of all dtypes of integers, would
+// take the registers of the kernel around them.
+template <class T, class F>
+__device__ __forceinline__ void each_in_turn(int count, T rest, T (&out)[per_thread], F f) {
+#pragma unroll
+  for (int k = 0; k < per_thread; ++k) out[k] = rest;
+#pragma unroll 1
+  for (int i = 0; i < count; ++i) {
+    const T one = f(i);
+#pragma unroll
+    for (int k = 0; k < per_thread; ++k)
+      if (k == i) out[k] = one;
+  }
+}
+
 // One value of weights or upstream gradients, which may be.
 template <class T>
 __device__ __forceinline__ T load(const Values& values, int64_t i) {

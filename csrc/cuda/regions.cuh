@@ -67,8 +67,7 @@ struct Pixels {
       const longlong2 a = __ldg(index), b = __ldg(index + 1);
       of_pixel[0] = a.x, of_pixel[1] = a.y, of_pixel[2] = b.x, of_pixel[3] = b.y;
     } else {
-#pragma unroll
-      for (int k = 0; k < per_thread; ++k) of_pixel[k] = k < count ? l.a.class_index[from + k] : -1;
+      each_in_turn(count, int64_t(-1), of_pixel, [&](int k) { return l.a.class_index[from + k]; });
     }
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
@@ -96,9 +95,7 @@ struct Pixels {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k) out[k] = labels[k] == of_class && counts(k) ? T(1) : T(0);
     } else {
-#pragma unroll
-      for (int k = 0; k < per_thread; ++k)
-        out[k] = k < count ? load_integer<T>(l.a.targets, at(l, of_class) + k) : T(0);
+      each_in_turn(count, T(0), out, [&](int k) { return load_integer<T>(l.a.targets, at(l, of_class) + k); });
     }
   }
 

@@ -92,7 +92,10 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
   each_of_warp(l, [&](int64_t, const Pixels<T>& pixels) {
     if (pixels.count <= 0) return;
     const Softmax<T> softmax(l, pixels);
-    T of_top[per_thread], mean[per_thread];
+    T of_top[per_thread], mean[per_thread], integers[per_thread];
+    if (!l.a.class_index && !l.plain_targets)
+      each_in_turn(pixels.count, T(0), integers,
+                   [&](int k) { return load_integer<T>(l.a.targets, pixels.at(l, softmax.top(k)) + k); });
     // Of a logit: its probability, and its derivative h less that of the likeliest class.
     const auto each = [&](int c, auto f) {
       T x[per_thread], g[per_thread];
@@ -109,10 +112,13 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     for (int k = 0; k < per_thread; ++k) {
       const int c = softmax.top(k);
       const Slopes<T> s = l.slopes_of(pixels.image, c, grad.upstream);
-      T g = l.a.class_index && pixels.labels[k] == c ? T(1) : T(0);
-      if (!l.a.class_index && k < pixels.count)
-        g = l.plain_targets ? load<T>(l.a.targets, pixels.at(l, c) + k)
-                            : load_integer<T>(l.a.targets, pixels.at(l, c) + k);
+      T g = T(0);
+      if (l.a.class_index)
+        g = pixels.labels[k] == c ? T(1) : T(0);
+      else if (!l.plain_targets)
+        g = integers[k];
+      else if (k < pixels.count)
+        g = load<T>(l.a.targets, pixels.at(l, c) + k);
       of_top[k] = Terms::slope(softmax.inverse[k], softmax.n_of_top(k), g, s.of_error, s.of_target);
       mean[k] = T(0);
     }
