@@ -107,7 +107,8 @@ def box_loss(
     loss: Tensor
     if _checking.wanted:
         _checking.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
-    if eps_mode != "torchvision" or not _fused(pred, weight, avg_factor):
+    plain = isinstance(eps_mode, str) and eps_mode == "torchvision"
+    if not plain or not _fused(pred, weight, avg_factor):
         options = (formula, parameter, reduction, fmt, eps, eps_mode, mask)
         return reference.box_loss(pred, target, weight, avg_factor, *options)
     if mask is not None:
@@ -203,7 +204,7 @@ def logit_loss(
     def check() -> None:
         check_logit_loss(logits, targets, scores, weight, given, parameters, ignore_index, reduction)
 
-    if avg_factor is None and reduction == "mean":
+    if avg_factor is None and isinstance(reduction, str) and reduction == "mean":
         avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit", check)
     alpha1, alpha0, gamma, second, third, alpha_per_class, complement = parameters
     gamma_per_class, exponent = _split(gamma)
@@ -277,7 +278,7 @@ def row_loss(
     def check() -> None:
         check_row_loss(*given)
 
-    if avg_factor is None and reduction == "mean" and formula in BY_CLASS:
+    if avg_factor is None and isinstance(reduction, str) and reduction == "mean" and formula in BY_CLASS:
         counted = class_weight if formula == "cross_entropy" else None
         avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row", check)
     return dispatch(

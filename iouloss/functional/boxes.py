@@ -138,7 +138,7 @@ def iou_loss(
 
     Paper: Yu et al., *UnitBox: An Advanced Object Detection Network*, arXiv:1608.01471 (mode ``"log"``).
     """
-    if mode not in _MODES:
+    if not isinstance(mode, str) or mode not in _MODES:
         check_choice("mode", mode, _MODES)
     return _ops.box_loss(pred, target, weight, avg_factor, _MODES[mode], 0.0, reduction, fmt, eps, eps_mode, mask)
 
@@ -295,7 +295,7 @@ def cdiou_loss(
 
     Paper: Chen and Miao, *Control Distance IoU and Control Distance IoU Loss Function*, arXiv:2103.11696.
     """
-    if base not in _BASES:
+    if not isinstance(base, str) or base not in _BASES:
         check_choice("base", base, _BASES)
     return _ops.box_loss(
         pred, target, weight, avg_factor, "cdiou_" + base, lambda_, reduction, fmt, eps, eps_mode, mask

@@ -57,7 +57,7 @@ def check_box_loss(
     check_tensors(pred=pred, target=target, weight=weight)
     check_choice("formula", formula, FORMULAS)
     check_reduction(reduction)
-    if fmt not in FORMATS:
+    if not isinstance(fmt, str) or fmt not in FORMATS:
         raise ValueError(f"fmt: got {fmt!r}, wants 'xyxy', 'xywh' or 'cxcywh'")
     check_not_negative("eps", eps)
     check_eps_mode(eps_mode, formula)

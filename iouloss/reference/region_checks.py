@@ -53,9 +53,9 @@ def check_region_loss(
         if optional is not None:
             check_tensors(**{name: optional})
     check_reduction(reduction)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"kind: got {kind!r}, wants 'dice', 'generalized_dice' or 'tversky'")
-    if activation not in ("sigmoid", "softmax", "none"):
+    if not isinstance(activation, str) or activation not in ("sigmoid", "softmax", "none"):
         raise ValueError(f"activation: got {activation!r}, wants 'sigmoid', 'softmax' or None")
     _check_per(per, kind)
     if not isinstance(power, int):
@@ -81,9 +81,9 @@ def check_region_loss(
 
 def _check_per(per: Any, kind: str) -> None:
     if kind == "generalized_dice":
-        if per not in ("image", "batch"):
+        if not isinstance(per, str) or per not in ("image", "batch"):
             raise ValueError(f"per: got {per!r}, wants 'image' or 'batch'")
-    elif per not in PER:
+    elif not isinstance(per, str) or per not in PER:
         raise ValueError(f"per: got {per!r}, wants 'image_class', 'class', 'image' or 'batch'")
 
 
