@@ -1,4 +1,4 @@
-"""What every function says of an option that is no word, where it wants one: strings are compared, and not all can be."""
+"""What every function says of an option that is no word where it wants one."""
 
 from inspect import signature
 
