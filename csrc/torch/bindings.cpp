@@ -5,11 +5,7 @@
 
 #include "../core/box_formulas.h"
 #include "../cpu/kernels.h"
-#include "box_loss.h"
-#include "kept_weight.h"
-#include "logit_loss.h"
-#include "region_loss.h"
-#include "row_loss.h"
+#include "losses.h"
 
 namespace py = pybind11;
 
@@ -100,15 +96,20 @@ std::optional<T> given(const std::optional<Exact<T>>& exact) {
   return exact ? std::optional<T>(exact->value) : std::nullopt;
 }
 
-// Errors of torch become the Python errors they stand for.
-template <class... Args>
-auto translated(at::Tensor (*f)(Args...)) {
-  return [f](const typename ExactOf<std::decay_t<Args>>::type&... args) -> at::Tensor {
+// The operator as Python calls it. Errors of torch become the Python errors they stand for.
+template <class Inputs, class... Ts>
+void define(py::module_& m, const char* name, at::Tensor (*f)(const Inputs&), iouloss::TypeList<Ts...>) {
+  m.def(name, [f](const typename ExactOf<Ts>::type&... values) -> at::Tensor {
     HANDLE_TH_ERRORS
     py::gil_scoped_release no_gil;
-    return f(given(args)...);
+    return f(Inputs{given(values)...});
     END_HANDLE_TH_ERRORS_PYBIND
-  };
+  });
+}
+
+template <class Inputs>
+void define(py::module_& m, const char* name, at::Tensor (*f)(const Inputs&)) {
+  define(m, name, f, typename Inputs::Types());
 }
 
 std::vector<std::string> cpu_isas() {
@@ -125,12 +126,12 @@ void set_cpu_isa(const std::string& name) {
 }  // namespace
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
-  m.def("box_loss", translated(&iouloss::box_loss));
-  m.def("logit_loss", translated(&iouloss::logit_loss));
-  m.def("regression_loss", translated(&iouloss::regression_loss));
-  m.def("row_loss", translated(&iouloss::row_loss));
-  m.def("region_loss", translated(&iouloss::region_loss));
-  m.def("kept_weight", translated(&iouloss::kept_weight));
+  define(m, "box_loss", &iouloss::box_loss);
+  define(m, "logit_loss", &iouloss::logit_loss);
+  define(m, "regression_loss", &iouloss::regression_loss);
+  define(m, "row_loss", &iouloss::row_loss);
+  define(m, "region_loss", &iouloss::region_loss);
+  define(m, "kept_weight", &iouloss::kept_weight);
   m.def("formulas", [] {
     return std::vector<std::string>(std::begin(iouloss::box_formula_names), std::end(iouloss::box_formula_names));
   });

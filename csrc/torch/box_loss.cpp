@@ -1,82 +1,64 @@
 // The operators iouloss::box_loss*: a loss of paired boxes.
-#include "box_loss.h"
-
 #include "loss_operator.h"
+#include "losses.h"
 
 namespace iouloss {
 namespace {
 
-using at::Tensor;
-using OptionalTensor = std::optional<Tensor>;
-
 struct BoxCall : LossCall<BoxArguments, 4096> {
-  using Loss = decltype(box_loss);
+  using Inputs = BoxInputs;
   static constexpr auto name = "box_loss";
-  static constexpr auto arguments =
-      "Tensor pred, Tensor target, Tensor? weight, Tensor? mask, Tensor? avg_factor, float? divisor, str formula, "
-      "float parameter, str fmt, float eps, str reduction";
   static constexpr bool symmetric = true;
-  static constexpr auto left = Left::gradient;
+  static constexpr auto saved = Saved::gradient;
 
-  BoxCall(const Tensor& pred, const Tensor& target, const OptionalTensor& weight, const OptionalTensor& mask,
-          const OptionalTensor& avg_factor, std::optional<double> by, std::string_view formula, double parameter,
-          std::string_view fmt, double eps, std::string_view reduction_name) {
-    a.formula = parse_box_formula(formula);
-    reduction = parse_reduction(reduction_name);
-    a.format = parse_format(fmt);
-    check_non_negative("eps", eps);
-    if (a.formula == BoxFormula::focal_eiou) check_non_negative("gamma", parameter);
-    if (formula.starts_with("cdiou")) check_finite("lambda_", parameter);
-    if (formula.starts_with("bounded_iou")) check_positive("beta", parameter);
-    check_floating("pred", pred);
-    check_floating("target", target);
-    if (weight) check_floating("weight", *weight);
-    TORCH_CHECK_TYPE(!mask || mask->scalar_type() == at::kBool, "mask: got dtype ", dtype_name(*mask),
+  explicit BoxCall(const BoxInputs& in) {
+    a.formula = parse_box_formula(in.formula);
+    reduction = parse_reduction(in.reduction);
+    a.format = parse_format(in.fmt);
+    check_non_negative("eps", in.eps);
+    if (a.formula == BoxFormula::focal_eiou) check_non_negative("gamma", in.parameter);
+    if (in.formula.starts_with("cdiou")) check_finite("lambda_", in.parameter);
+    if (in.formula.starts_with("bounded_iou")) check_positive("beta", in.parameter);
+    check_floating("pred", in.pred);
+    check_floating("target", in.target);
+    if (in.weight) check_floating("weight", *in.weight);
+    TORCH_CHECK_TYPE(!in.mask || in.mask->scalar_type() == at::kBool, "mask: got dtype ", dtype_name(*in.mask),
                      ", wants torch.bool");
-    const auto shape = pred.sym_sizes();
+    const auto shape = in.pred->sym_sizes();
     TORCH_CHECK_VALUE(!shape.empty() && shape.back() == 4, "pred: got shape ", shape, ", wants [..., 4]");
-    TORCH_CHECK_VALUE(target.sym_sizes() == shape, "target: got shape ", target.sym_sizes(), ", wants pred's shape ",
-                      shape);
-    check_shape("weight", weight, each(pred));
-    check_shape("mask", mask, each(pred));
-    check_device("target", target, "pred", pred);
-    check_device("weight", weight, "pred", pred);
-    check_device("mask", mask, "pred", pred);
-    check_device("avg_factor", avg_factor, "pred", pred);
-    check_avg_factor(avg_factor, by, reduction_name);
-    a.float64 = computes_in_float64(pred, target);
-    a.eps = eps;
-    a.parameter = parameter;
+    TORCH_CHECK_VALUE(in.target->sym_sizes() == shape, "target: got shape ", in.target->sym_sizes(),
+                      ", wants pred's shape ", shape);
+    check_shape("weight", in.weight, each(in));
+    check_shape("mask", in.mask, each(in));
+    check_device("target", *in.target, "pred", in.pred);
+    check_device("weight", in.weight, "pred", in.pred);
+    check_device("mask", in.mask, "pred", in.pred);
+    check_avg_factor(in, "pred");
+    a.float64 = computes_in_float64(in.pred, in.target);
+    a.eps = in.eps;
+    a.parameter = in.parameter;
   }
 
-  static void check_constants(const Tensor&, const Tensor&, const OptionalTensor& weight, const OptionalTensor&,
-                              const OptionalTensor& avg_factor, const auto&...) {
-    check_constant("weight", weight);
-    check_constant("avg_factor", avg_factor);
+  static void swap(BoxInputs& in) {
+    std::swap(in.pred, in.target);
+    in.formula = box_formula_names[int(swapped(parse_box_formula(in.formula)))];
   }
 
-  static void swap(auto& arguments) {
-    LossCall::swap(arguments);
-    std::string_view& formula = std::get<6>(arguments);
-    formula = box_formula_names[int(swapped(parse_box_formula(formula)))];
-  }
+  static c10::SymIntArrayRef each(const BoxInputs& in) { return in.pred->sym_sizes().slice(0, in.pred->dim() - 1); }
 
-  static c10::SymIntArrayRef each(const Tensor& boxes) { return boxes.sym_sizes().slice(0, boxes.dim() - 1); }
-
-  c10::SymDimVector loss_shape(const Tensor& pred, const auto&...) const { return reduced_or(each(pred)); }
+  c10::SymDimVector loss_shape(const BoxInputs& in) const { return reduced_or(each(in)); }
 
   // The tensors as the kernels take them: rows of four with any strides, one weight and one mark of the mask a row.
-  void load(const Tensor& pred_, const Tensor& target_, const OptionalTensor& weight_, const OptionalTensor& mask_,
-            const OptionalTensor& avg_factor, std::optional<double> by, const auto&...) {
-    pred = pred_.reshape({-1, 4});
-    target = target_.reshape({-1, 4});
+  void load(const BoxInputs& in) {
+    pred = in.pred->reshape({-1, 4});
+    target = in.target->reshape({-1, 4});
     a.n = pred.size(0);
     a.pred = rows(pred);
     a.target = rows(target);
-    if (weight_) a.weight = values_of(weight = weight_->contiguous());
-    if (mask_) mask = mask_->contiguous();
-    if (mask_) a.mask = mask.const_data_ptr<bool>();
-    divisor = Divisor(avg_factor, by, reduction, a.n, a.float64);
+    if (in.weight) a.weight = values_of(weight = in.weight->contiguous());
+    if (in.mask) mask = in.mask->contiguous();
+    if (in.mask) a.mask = mask.const_data_ptr<bool>();
+    divisor = Divisor(in, reduction, a.n, a.float64);
   }
 
  private:
@@ -87,12 +69,7 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
 
 }  // namespace
 
-Tensor box_loss(const Tensor& pred, const Tensor& target, const OptionalTensor& weight, const OptionalTensor& mask,
-                const OptionalTensor& avg_factor, std::optional<double> divisor, std::string_view formula,
-                double parameter, std::string_view fmt, double eps, std::string_view reduction) {
-  return LossOperator<BoxCall>::call(pred, target, weight, mask, avg_factor, divisor, formula, parameter, fmt, eps,
-                                     reduction);
-}
+Tensor box_loss(const BoxInputs& in) { return LossOperator<BoxCall>::call(in); }
 
 TORCH_LIBRARY_FRAGMENT(iouloss, m) { LossOperator<BoxCall>::define(m); }
 

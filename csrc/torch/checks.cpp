@@ -30,7 +30,7 @@ BoxFormat parse_format(std::string_view format) {
   return BoxFormat::cxcywh;
 }
 
-static int place_of(std::string_view formula, const char* const* names, int count) {
+static int index_of(std::string_view formula, const char* const* names, int count) {
   for (int i = 0; i < count; ++i)
     if (formula == names[i]) return i;
   std::string all;
@@ -39,11 +39,11 @@ static int place_of(std::string_view formula, const char* const* names, int coun
 }
 
 BoxFormula parse_box_formula(std::string_view formula) {
-  return BoxFormula(place_of(formula, box_formula_names, box_formula_count));
+  return BoxFormula(index_of(formula, box_formula_names, box_formula_count));
 }
 
 LogitFormula parse_logit_formula(std::string_view formula) {
-  return LogitFormula(place_of(formula, logit_formula_names, logit_formula_count));
+  return LogitFormula(index_of(formula, logit_formula_names, logit_formula_count));
 }
 
 static bool is_finite(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
@@ -86,10 +86,6 @@ void check_floating(const char* name, const at::Tensor& tensor) {
                    ", wants float64, float32, float16 or bfloat16");
 }
 
-void check_constant(const char* name, const std::optional<at::Tensor>& tensor) {
-  TORCH_CHECK_VALUE(!tensor || !tensor->requires_grad(), name, ": got a tensor that requires grad, wants a constant");
-}
-
 void check_device(const char* name, const std::optional<at::Tensor>& tensor, const char* owner,
                   const at::Tensor& wanted) {
   TORCH_CHECK_VALUE(!tensor || tensor->device() == wanted.device(), name, ": got device ", tensor->device().str(),
@@ -125,6 +121,13 @@ bool check_targets(const at::Tensor& targets, const at::Tensor& logits, int64_t 
   }
   check_device("targets", targets, "logits", logits);
   return dense;
+}
+
+int64_t checked_class_dim(int64_t class_dim, const at::Tensor& logits) {
+  const int64_t dims = logits.dim();
+  TORCH_CHECK_VALUE(class_dim >= -dims && class_dim < dims, "class_dim: got ", class_dim,
+                    ", wants a dimension of the logits, ", -dims, " to ", dims - 1);
+  return class_dim < 0 ? class_dim + dims : class_dim;
 }
 
 void check_classes(const c10::SymInt& classes) {

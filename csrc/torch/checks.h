@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 
 #include "../core/arguments.h"
 
@@ -32,11 +33,13 @@ void check_fraction(const char* name, double value);
 bool is_supported(const at::Tensor& tensor);  // one of the four floating dtypes
 bool is_integral(const at::Tensor& tensor);   // one of those of class indices, and of masks
 void check_floating(const char* name, const at::Tensor& tensor);
-void check_constant(const char* name, const std::optional<at::Tensor>& tensor);
 
 // Whether targets are of the logits' shape; if not they are class indices, in their shape without the classes.
 bool check_targets(const at::Tensor& targets, const at::Tensor& logits, int64_t class_dim);
 c10::SymDimVector without(c10::SymIntArrayRef sizes, int64_t dim);
+
+// A dimension of the logits, counted from 0 on.
+int64_t checked_class_dim(int64_t class_dim, const at::Tensor& logits);
 
 // Classes, where the computation numbers them by a float.
 void check_classes(const c10::SymInt& classes);
@@ -45,6 +48,10 @@ void check_device(const char* name, const std::optional<at::Tensor>& tensor, con
 void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef wanted);
 void check_avg_factor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor,
                       std::string_view reduction);
+void check_avg_factor(const auto& in, const char* owner) {
+  check_device("avg_factor", in.avg_factor, owner, std::get<0>(in.values()));
+  check_avg_factor(in.avg_factor, in.divisor, in.reduction);
+}
 
 // An operator's implementation for the tensors that no kernel takes: says which argument is one.
 void refuse_layout(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack);

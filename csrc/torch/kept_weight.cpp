@@ -1,9 +1,6 @@
-#include "kept_weight.h"
-
+// The operator iouloss::kept_weight.
 #include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
-#include <torch/library.h>
 
 #include <algorithm>
 #include <limits>
@@ -11,6 +8,8 @@
 
 #include "../core/kept_arguments.h"
 #include "../cpu/convert.h"
+#include "losses.h"
+#include "operator.h"
 #include "tensors.h"
 #ifdef IOULOSS_CUDA
 #include "cuda_launch.h"
@@ -18,9 +17,6 @@
 
 namespace iouloss {
 namespace {
-
-using at::Tensor;
-using OptionalTensor = std::optional<Tensor>;
 
 constexpr int64_t chunk = 32768;  // indices that take some 10 microseconds
 
@@ -52,38 +48,34 @@ double kept_targets_on_cpu(const KeptArguments& a) {
   });
 }
 
-Tensor compute(const Tensor& logits, const Tensor& targets_, const OptionalTensor& class_weight_,
-               std::optional<int64_t> ignore_index, int64_t class_dim, std::string_view unit) {
-  TORCH_CHECK_VALUE(unit == "row" || unit == "logit", "unit: got '", unit, "', wants 'row' or 'logit'");
-  const bool of_logits = unit == "logit";
+Tensor compute(const KeptWeightInputs& in) {
+  TORCH_CHECK_VALUE(in.unit == "row" || in.unit == "logit", "unit: got '", in.unit, "', wants 'row' or 'logit'");
+  const bool of_logits = in.unit == "logit";
   KeptArguments a{};
-  check_floating("logits", logits);
-  const int64_t dims = logits.dim();
-  TORCH_CHECK_VALUE(class_dim >= -dims && class_dim < dims, "class_dim: got ", class_dim,
-                    ", wants a dimension of the logits, ", -dims, " to ", dims - 1);
-  const bool dense = check_targets(targets_, logits, class_dim < 0 ? class_dim + dims : class_dim);
+  check_floating("logits", in.logits);
+  const int64_t dim = checked_class_dim(in.class_dim, in.logits);
+  const bool dense = check_targets(in.targets, in.logits, dim);
   TORCH_CHECK_VALUE(!dense || of_logits, "targets: got the logits' shape for the unit 'row', wants class indices");
-  TORCH_CHECK_VALUE(!dense || ignore_index, "ignore_index: got None with dense targets, wants an int");
-  TORCH_CHECK_VALUE(!class_weight_ || !of_logits, "class_weight: got one for the unit 'logit', which has none");
-  if (class_weight_) check_floating("class_weight", *class_weight_);
-  const auto classes = logits.sym_size(class_dim);
-  check_shape("class_weight", class_weight_, {classes});
-  a.float64 = logits.scalar_type() == at::kDouble;
-  a.ignore_index = ignore_index.value_or(no_class);
-  check_device("class_weight", class_weight_, "logits", logits);
-  Tensor sum = at::empty({}, logits.options().dtype(a.float64 ? at::kDouble : at::kFloat));
+  TORCH_CHECK_VALUE(!dense || in.ignore_index, "ignore_index: got None with dense targets, wants an int");
+  TORCH_CHECK_VALUE(!in.class_weight || !of_logits, "class_weight: got one for the unit 'logit', which has none");
+  if (in.class_weight) check_floating("class_weight", *in.class_weight);
+  check_shape("class_weight", in.class_weight, {in.logits->sym_size(dim)});
+  a.float64 = in.logits->scalar_type() == at::kDouble;
+  a.ignore_index = in.ignore_index.value_or(no_class);
+  check_device("class_weight", in.class_weight, "logits", in.logits);
+  Tensor sum = at::empty({}, in.logits->options().dtype(a.float64 ? at::kDouble : at::kFloat));
   if (sum.is_meta()) return sum;
-  const Tensor targets = targets_.contiguous();
-  const Tensor class_weight = class_weight_ ? class_weight_->contiguous() : Tensor();
+  const Tensor targets = in.targets->contiguous();
+  const Tensor class_weight = in.class_weight ? in.class_weight->contiguous() : Tensor();
   a.n = targets.numel();
   a.lowest = of_logits ? std::numeric_limits<int64_t>::min() : 0;
-  a.highest = of_logits ? std::numeric_limits<int64_t>::max() : logits.size(class_dim) - 1;
+  a.highest = of_logits ? std::numeric_limits<int64_t>::max() : in.logits->size(dim) - 1;
   if (dense)
     a.targets = values_of(targets);
   else
     a.class_index = indices_of(targets);
   if (class_weight.defined()) a.class_weight = values_of(class_weight);
-  const double each = of_logits && !dense ? double(logits.size(class_dim)) : 1;
+  const double each = of_logits && !dense ? double(in.logits->size(dim)) : 1;
 #ifdef IOULOSS_CUDA
   if (sum.is_cuda()) {
     launch_kept_weight(a, each, sum);
@@ -94,30 +86,21 @@ Tensor compute(const Tensor& logits, const Tensor& targets_, const OptionalTenso
   return sum;
 }
 
-Tensor past_autograd(const Tensor& logits, const Tensor& targets, const OptionalTensor& class_weight,
-                     std::optional<int64_t> ignore_index, int64_t class_dim, std::string_view unit) {
+Tensor past_autograd(const KeptWeightInputs& in) {
   at::AutoDispatchBelowADInplaceOrView below;  // a constant of the gradient
-  return kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit);
+  return kept_weight(in);
 }
 
 }  // namespace
 
-Tensor kept_weight(const Tensor& logits, const Tensor& targets, const OptionalTensor& class_weight,
-                   std::optional<int64_t> ignore_index, int64_t class_dim, std::string_view unit) {
-  static const auto op =
-      c10::Dispatcher::singleton().findSchemaOrThrow("iouloss::kept_weight", "").typed<decltype(kept_weight)>();
-  return op.call(logits, targets, class_weight, ignore_index, class_dim, unit);
+Tensor kept_weight(const KeptWeightInputs& in) {
+  static const auto op = find_operator<KeptWeightInputs, Tensor>("kept_weight");
+  return apply(in, [](const auto&... values) { return op.call(values...); });
 }
 
 TORCH_LIBRARY_FRAGMENT(iouloss, m) {
-  m.def(
-      "kept_weight(Tensor logits, Tensor targets, Tensor? class_weight, int? ignore_index, int class_dim, str unit) -> "
-      "Tensor",
-      {at::Tag::pt2_compliant_tag});
-  for (const auto key : device_keys) m.impl("kept_weight", torch::dispatch(key, TORCH_FN(compute)));
-  for (const auto key : refused_keys)
-    m.impl("kept_weight", torch::dispatch(key, torch::CppFunction::makeFromBoxedFunction<&refuse_layout>()));
-  m.impl("kept_weight", torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(past_autograd)));
+  define_operator<compute, KeptWeightInputs>(m, "kept_weight", "Tensor");
+  define_autograd<past_autograd>(m, "kept_weight");
 }
 
 }  // namespace iouloss

@@ -1,198 +1,150 @@
 // The operators iouloss::logit_loss* and iouloss::regression_loss*: losses of single numbers and their targets.
-#include "logit_loss.h"
-
 #include "loss_operator.h"
+#include "losses.h"
 
 namespace iouloss {
 namespace {
 
-using at::Tensor;
-using OptionalTensor = std::optional<Tensor>;
-
 // What both have: a number and its target each, and weights of each or of a row.
 struct ElementCall : LossCall<LogitArguments, 16384> {
-  c10::SymDimVector loss_shape(const Tensor& logits, const auto&...) const { return reduced_or(logits.sym_sizes()); }
-
  protected:
   Tensor logits, targets, weight;
 
-  void check(const char* name, const Tensor& logits, const char* weight_name, const OptionalTensor& weight,
-             std::string_view formula, std::string_view reduction_name) {
-    a.formula = parse_logit_formula(formula);
-    reduction = parse_reduction(reduction_name);
+  void check(const char* name, const Tensor& logits, const auto& in) {
+    a.formula = parse_logit_formula(in.formula);
+    reduction = parse_reduction(in.reduction);
     check_floating(name, logits);
-    if (!weight) return;
-    check_floating(weight_name, *weight);
-    check_device(weight_name, weight, name, logits);
+    check_finite("gamma", in.gamma);
+    check_finite("second", in.second);
+    check_finite("third", in.third);
+    a.gamma = in.gamma;
+    a.second = in.second;
+    a.third = in.third;
+    if (!in.weight) return;
+    if (in.weight) check_floating("weight", *in.weight);
+    check_device("weight", in.weight, name, logits);
     const auto shape = logits.sym_sizes(), rows = shape.slice(0, shape.empty() ? 0 : shape.size() - 1);
-    a.weight_per_row = weight->sym_sizes() != shape;
-    TORCH_CHECK_VALUE(!a.weight_per_row || (!shape.empty() && weight->sym_sizes() == rows), weight_name, ": got shape ",
-                      weight->sym_sizes(), ", wants ", shape, " or ", rows);
-  }
-
-  static void check_parameters(double gamma, double second, double third) {
-    check_finite("gamma", gamma);
-    check_finite("second", second);
-    check_finite("third", third);
+    a.weight_per_row = in.weight->sym_sizes() != shape;
+    TORCH_CHECK_VALUE(!a.weight_per_row || (!shape.empty() && in.weight->sym_sizes() == rows), "weight: got shape ",
+                      in.weight->sym_sizes(), ", wants ", shape, " or ", rows);
   }
 
   // The tensors as the kernels take them: contiguous.
-  void load_elements(const Tensor& logits_, const OptionalTensor& weight_, const OptionalTensor& avg_factor,
-                     std::optional<double> by) {
+  void load_elements(const Tensor& logits_, const auto& in) {
     logits = logits_.contiguous();
     a.n = logits.numel();
     a.classes = logits.dim() > 0 ? logits.size(-1) : 1;
     a.logits = values_of(logits);
-    if (weight_) a.weight = values_of(weight = weight_->contiguous());
-    divisor = Divisor(avg_factor, by, reduction, a.n, a.float64);
+    if (in.weight) a.weight = values_of(weight = in.weight->contiguous());
+    divisor = Divisor(in, reduction, a.n, a.float64);
   }
 
   void load_targets(const Tensor& targets_) { a.targets = values_of(targets = targets_.contiguous()); }
 };
 
 struct LogitCall : ElementCall {
-  using Loss = decltype(logit_loss);
+  using Inputs = LogitInputs;
   static constexpr auto name = "logit_loss";
-  static constexpr auto arguments =
-      "Tensor logits, Tensor targets, Tensor? scores, Tensor? weight, Tensor? alpha_per_class, "
-      "Tensor? gamma_per_class, Tensor? avg_factor, float? divisor, str formula, float alpha1, float alpha0, "
-      "bool complement, float gamma, float second, float third, int? ignore_index, str reduction";
   static constexpr bool symmetric = false;
-  static constexpr auto left = Left::gradient;
+  static constexpr auto saved = Saved::gradient;
 
-  LogitCall(const Tensor& logits, const Tensor& targets, const OptionalTensor& scores, const OptionalTensor& weight,
-            const OptionalTensor& alpha_per_class, const OptionalTensor& gamma_per_class,
-            const OptionalTensor& avg_factor, std::optional<double> by, std::string_view formula, double alpha1,
-            double alpha0, bool complement, double gamma, double second, double third,
-            std::optional<int64_t> ignore_index, std::string_view reduction_name) {
-    check("logits", logits, "weight", weight, formula, reduction_name);
-    check_finite("alpha1", alpha1);
-    check_finite("alpha0", alpha0);
-    check_parameters(gamma, second, third);
-    const bool dense = check_targets(targets, logits, logits.dim() - 1);
+  explicit LogitCall(const LogitInputs& in) {
+    check("logits", in.logits, in);
+    check_finite("alpha1", in.alpha1);
+    check_finite("alpha0", in.alpha0);
+    const bool dense = check_targets(in.targets, in.logits, in.logits->dim() - 1);
     const bool has_targets = a.formula != LogitFormula::binary_entropy;
-    TORCH_CHECK_VALUE(has_targets || !ignore_index, "ignore_index: got one for '", formula, "', which has no targets");
-    const auto shape = logits.sym_sizes(), rows = shape.slice(0, shape.empty() ? 0 : shape.size() - 1);
-    TORCH_CHECK_VALUE(!scores || !dense, "scores: got dense targets, wants class indices");
+    TORCH_CHECK_VALUE(has_targets || !in.ignore_index, "ignore_index: got one for '", in.formula,
+                      "', which has no targets");
+    const auto shape = in.logits->sym_sizes();
+    TORCH_CHECK_VALUE(!in.scores || !dense, "scores: got dense targets, wants class indices");
     // A varifocal loss has positives whose score is 0, which its kernel takes for negatives.
     const bool scored = a.formula > LogitFormula::equalized_focal && a.formula != LogitFormula::varifocal;
-    TORCH_CHECK_VALUE(!scores || scored, "scores: got them for '", formula, "', which has none");
-    check_beside(logits, "scores", scores, rows);
-    for (const auto& [parameter, tensor] : {std::pair{"alpha", &alpha_per_class}, {"gamma", &gamma_per_class}}) {
-      TORCH_CHECK_VALUE(!*tensor || !shape.empty(), "logits: got shape [], wants [..., C]");
-      check_beside(logits, parameter, *tensor, shape.empty() ? shape : shape.slice(shape.size() - 1));
-    }
-    check_device("avg_factor", avg_factor, "logits", logits);
-    check_avg_factor(avg_factor, by, reduction_name);
-    a.float64 = computes_in_float64(logits, targets);
-    a.ignore_index = ignore_index.value_or(no_class);
-    a.ignores_targets = dense && ignore_index;
-    a.alpha1 = alpha1;
-    a.alpha0 = alpha0;
-    a.complement = complement && alpha_per_class;
-    a.gamma = gamma;
-    a.second = second;
-    a.third = third;
+    TORCH_CHECK_VALUE(!in.scores || scored, "scores: got them for '", in.formula, "', which has none");
+    if (in.scores) check_beside(in, "scores", in.scores, shape.slice(0, shape.size() - 1));
+    check_per_class(in, "alpha", in.alpha_per_class);
+    check_per_class(in, "gamma", in.gamma_per_class);
+    check_avg_factor(in, "logits");
+    a.float64 = computes_in_float64(in.logits, in.targets);
+    a.ignore_index = in.ignore_index.value_or(no_class);
+    a.ignores_targets = dense && in.ignore_index;
+    a.alpha1 = in.alpha1;
+    a.alpha0 = in.alpha0;
+    a.complement = in.complement && in.alpha_per_class;
   }
 
-  static void check_constants(const Tensor&, const Tensor& targets, const OptionalTensor& scores,
-                              const OptionalTensor& weight, const OptionalTensor& alpha_per_class,
-                              const OptionalTensor& gamma_per_class, const OptionalTensor& avg_factor,
-                              std::optional<double>, std::string_view formula, const auto&...) {
-    if (formula != "binary_entropy") check_constant("targets", targets);  // it has none: it is given its logits
-    check_constant("scores", scores);
-    check_constant("weight", weight);
-    check_constant("alpha", alpha_per_class);
-    check_constant("gamma", gamma_per_class);
-    check_constant("avg_factor", avg_factor);
+  static const char* public_name(const LogitInputs& in, std::string_view name) {
+    if (name == "targets" && in.formula == "binary_entropy") return nullptr;  // it has none: it is given its logits
+    if (name == "alpha_per_class") return "alpha";
+    if (name == "gamma_per_class") return "gamma";
+    return name.data();
   }
 
-  void load(const Tensor& logits_, const Tensor& targets_, const OptionalTensor& scores_, const OptionalTensor& weight_,
-            const OptionalTensor& alpha_, const OptionalTensor& gamma_, const OptionalTensor& avg_factor,
-            std::optional<double> by, const auto&...) {
-    load_elements(logits_, weight_, avg_factor, by);
-    if (targets_.dim() < logits_.dim()) {
-      targets = targets_.contiguous();
+  c10::SymDimVector loss_shape(const LogitInputs& in) const { return reduced_or(in.logits->sym_sizes()); }
+
+  void load(const LogitInputs& in) {
+    load_elements(in.logits, in);
+    if (in.targets->dim() < in.logits->dim()) {
+      targets = in.targets->contiguous();
       a.class_index = indices_of(targets);
     } else if (a.formula != LogitFormula::binary_entropy) {
-      load_targets(targets_);
+      load_targets(in.targets);
     }
-    if (scores_) a.scores = values_of(scores = scores_->contiguous());
-    if (alpha_) a.alpha_per_class = values_of(alpha = alpha_->contiguous());
-    if (gamma_) a.gamma_per_class = values_of(gamma = gamma_->contiguous());
+    if (in.scores) a.scores = values_of(scores = in.scores->contiguous());
+    if (in.alpha_per_class) a.alpha_per_class = values_of(alpha = in.alpha_per_class->contiguous());
+    if (in.gamma_per_class) a.gamma_per_class = values_of(gamma = in.gamma_per_class->contiguous());
   }
 
  private:
   Tensor scores, alpha, gamma;
 
-  static void check_beside(const Tensor& logits, const char* name, const OptionalTensor& tensor,
+  static void check_beside(const LogitInputs& in, const char* name, const OptionalTensor& tensor,
                            c10::SymIntArrayRef shape) {
-    if (!tensor) return;
     check_floating(name, *tensor);
     check_shape(name, tensor, shape);
-    check_device(name, tensor, "logits", logits);
+    check_device(name, tensor, "logits", in.logits);
+  }
+
+  static void check_per_class(const LogitInputs& in, const char* name, const OptionalTensor& tensor) {
+    if (!tensor) return;
+    const auto shape = in.logits->sym_sizes();
+    TORCH_CHECK_VALUE(!shape.empty(), "logits: got shape [], wants [..., C]");
+    check_beside(in, name, tensor, shape.slice(shape.size() - 1));
   }
 };
 
 struct RegressionCall : ElementCall {
-  using Loss = decltype(regression_loss);
+  using Inputs = RegressionInputs;
   static constexpr auto name = "regression_loss";
-  static constexpr auto arguments =
-      "Tensor pred, Tensor target, Tensor? weight, Tensor? avg_factor, float? divisor, str formula, float gamma, "
-      "float second, float third, str reduction";
   static constexpr bool symmetric = true;
-  static constexpr auto left = Left::gradient;
+  static constexpr auto saved = Saved::gradient;
 
-  RegressionCall(const Tensor& pred, const Tensor& target, const OptionalTensor& weight,
-                 const OptionalTensor& avg_factor, std::optional<double> by, std::string_view formula, double gamma,
-                 double second, double third, std::string_view reduction_name) {
-    check("pred", pred, "weight", weight, formula, reduction_name);
-    check_parameters(gamma, second, third);
-    check_floating("target", target);
-    TORCH_CHECK_VALUE(target.sym_sizes() == pred.sym_sizes(), "target: got shape ", target.sym_sizes(),
-                      ", wants pred's shape ", pred.sym_sizes());
-    check_device("target", target, "pred", pred);
-    check_device("avg_factor", avg_factor, "pred", pred);
-    check_avg_factor(avg_factor, by, reduction_name);
-    a.float64 = computes_in_float64(pred, target);
+  explicit RegressionCall(const RegressionInputs& in) {
+    check("pred", in.pred, in);
+    check_floating("target", in.target);
+    TORCH_CHECK_VALUE(in.target->sym_sizes() == in.pred->sym_sizes(), "target: got shape ", in.target->sym_sizes(),
+                      ", wants pred's shape ", in.pred->sym_sizes());
+    check_device("target", *in.target, "pred", in.pred);
+    check_avg_factor(in, "pred");
+    a.float64 = computes_in_float64(in.pred, in.target);
     a.alpha1 = a.alpha0 = 1;
-    a.gamma = gamma;
-    a.second = second;
-    a.third = third;
   }
 
-  static void check_constants(const Tensor&, const Tensor&, const OptionalTensor& weight,
-                              const OptionalTensor& avg_factor, const auto&...) {
-    check_constant("weight", weight);
-    check_constant("avg_factor", avg_factor);
-  }
+  static void swap(RegressionInputs& in) { std::swap(in.pred, in.target); }
 
-  void load(const Tensor& pred, const Tensor& target, const OptionalTensor& weight_, const OptionalTensor& avg_factor,
-            std::optional<double> by, const auto&...) {
-    load_elements(pred, weight_, avg_factor, by);
-    load_targets(target);
+  c10::SymDimVector loss_shape(const RegressionInputs& in) const { return reduced_or(in.pred->sym_sizes()); }
+
+  void load(const RegressionInputs& in) {
+    load_elements(in.pred, in);
+    load_targets(in.target);
   }
 };
 
 }  // namespace
 
-Tensor logit_loss(const Tensor& logits, const Tensor& targets, const OptionalTensor& scores,
-                  const OptionalTensor& weight, const OptionalTensor& alpha_per_class,
-                  const OptionalTensor& gamma_per_class, const OptionalTensor& avg_factor,
-                  std::optional<double> divisor, std::string_view formula, double alpha1, double alpha0,
-                  bool complement, double gamma, double second, double third, std::optional<int64_t> ignore_index,
-                  std::string_view reduction) {
-  return LossOperator<LogitCall>::call(logits, targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor,
-                                       divisor, formula, alpha1, alpha0, complement, gamma, second, third, ignore_index,
-                                       reduction);
-}
+Tensor logit_loss(const LogitInputs& in) { return LossOperator<LogitCall>::call(in); }
 
-Tensor regression_loss(const Tensor& pred, const Tensor& target, const OptionalTensor& weight,
-                       const OptionalTensor& avg_factor, std::optional<double> divisor, std::string_view formula,
-                       double gamma, double second, double third, std::string_view reduction) {
-  return LossOperator<RegressionCall>::call(pred, target, weight, avg_factor, divisor, formula, gamma, second, third,
-                                            reduction);
-}
+Tensor regression_loss(const RegressionInputs& in) { return LossOperator<RegressionCall>::call(in); }
 
 TORCH_LIBRARY_FRAGMENT(iouloss, m) {
   LossOperator<LogitCall>::define(m);

@@ -3,10 +3,8 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-
 #include <ATen/ops/empty.h>
 
-#include <tuple>
 #include <utility>
 
 #include "../cpu/kernels.h"
@@ -57,12 +55,11 @@ struct LossCall {
     if (loss) divisor.write_on_cpu(sum, *loss);
   }
 
-  // Makes of the arguments those of which the gradient by the first is theirs by the second; see LossOperator.
-  static void swap(auto& arguments) { std::swap(std::get<0>(arguments), std::get<1>(arguments)); }
+  static const char* public_name(const auto&, const char* name) { return name; }
 
 #ifdef IOULOSS_CUDA
   // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.
-  void settle(at::Tensor& left, const Upstream& upstream) const { settle_gradient(a, upstream, divisor, left); }
+  void rescale(at::Tensor& saved, const Upstream& upstream) const { settle_gradient(a, upstream, divisor, saved); }
 #endif
 };
 

@@ -1,20 +1,16 @@
 // The operators iouloss::region_loss*: Dice, generalized Dice and Tversky.
-#include "region_loss.h"
-
 #include <ATen/Parallel.h>
 
 #include "../cpu/region_parts.h"
 #include "../cpu/region_values.h"
 #include "loss_operator.h"
+#include "losses.h"
 #ifdef IOULOSS_CUDA
 #include "cuda_launch.h"
 #endif
 
 namespace iouloss {
 namespace {
-
-using at::Tensor;
-using OptionalTensor = std::optional<Tensor>;
 
 Activation parse_activation(std::string_view activation) {
   if (activation == "sigmoid") return Activation::sigmoid;
@@ -50,74 +46,45 @@ std::vector<RegionSums> cell_sums_on_cpu(const RegionArguments& a) {
 }
 
 struct RegionCall {
-  using Loss = decltype(region_loss);
+  using Inputs = RegionInputs;
   static constexpr auto name = "region_loss";
-  static constexpr auto arguments =
-      "Tensor logits, Tensor targets, Tensor? weight, Tensor? class_weight, Tensor? avg_factor, float? divisor, str "
-      "kind, "
-      "str activation, str per, int power, float alpha, float beta, float gamma, float smooth_numerator, "
-      "float smooth_denominator, int? ignore_index, str reduction";
   static constexpr bool symmetric = false;
-  static constexpr auto left = Left::slopes;
+  static constexpr auto saved = Saved::slopes;
 
   RegionArguments a{};
   Reduction reduction{};
 
-  RegionCall(const Tensor& logits, const Tensor& targets, const OptionalTensor& weight,
-             const OptionalTensor& class_weight, const OptionalTensor& avg_factor, std::optional<double> by,
-             std::string_view kind, std::string_view activation, std::string_view per, int64_t power, double alpha,
-             double beta, double gamma, double smooth_numerator, double smooth_denominator,
-             std::optional<int64_t> ignore_index, std::string_view reduction_name) {
-    reduction = parse_reduction(reduction_name);
-    const bool tversky = kind == "tversky", dice = kind == "dice";
-    a.generalized = kind == "generalized_dice";
-    TORCH_CHECK_VALUE(tversky || a.generalized || dice, "kind: got '", kind,
+  explicit RegionCall(const RegionInputs& in) {
+    reduction = parse_reduction(in.reduction);
+    const bool tversky = in.kind == "tversky", dice = in.kind == "dice";
+    a.generalized = in.kind == "generalized_dice";
+    TORCH_CHECK_VALUE(tversky || a.generalized || dice, "kind: got '", in.kind,
                       "', wants 'dice', 'generalized_dice' or 'tversky'");
-    a.activation = parse_activation(activation);
-    a.per = parse_per(per, a.generalized);
-    TORCH_CHECK_VALUE(power == 1 || power == 2, "power: got ", power, ", wants 1 or 2");
-    check_non_negative("alpha", alpha);
-    check_non_negative("beta", beta);
-    check_positive("gamma", gamma);
-    check_non_negative("smooth_numerator", smooth_numerator);
-    check_non_negative("smooth_denominator", smooth_denominator);
-    check_floating("logits", logits);
-    if (weight) check_floating("weight", *weight);
-    if (class_weight) check_floating("class_weight", *class_weight);
-    TORCH_CHECK_VALUE(logits.dim() >= 2, "logits: got shape ", logits.sym_sizes(), ", wants [N, C, ...]");
-    const auto& classes = logits.sym_size(1);
-    check_classes(classes);
-    const bool dense = check_targets(targets, logits, 1);
-    TORCH_CHECK_VALUE(!dense || !ignore_index, "ignore_index: got ", ignore_index.value_or(0),
-                      " with dense targets, wants class indices");
-    check_shape("class_weight", class_weight, {classes});
-    check_shape("weight", weight, each(logits));
-    check_device("weight", weight, "logits", logits);
-    check_device("class_weight", class_weight, "logits", logits);
-    check_device("avg_factor", avg_factor, "logits", logits);
-    check_avg_factor(avg_factor, by, reduction_name);
-    a.float64 = computes_in_float64(logits, targets);
-    a.ignore_index = ignore_index.value_or(no_class);
+    a.activation = parse_activation(in.activation);
+    a.per = parse_per(in.per, a.generalized);
+    TORCH_CHECK_VALUE(in.power == 1 || in.power == 2, "power: got ", in.power, ", wants 1 or 2");
+    check_non_negative("alpha", in.alpha);
+    check_non_negative("beta", in.beta);
+    check_positive("gamma", in.gamma);
+    check_non_negative("smooth_numerator", in.smooth_numerator);
+    check_non_negative("smooth_denominator", in.smooth_denominator);
+    check_tensors(in);
+    a.float64 = computes_in_float64(in.logits, in.targets);
+    a.ignore_index = in.ignore_index.value_or(no_class);
     // Dice is Tversky's with one half for both errors, and with half the smoothing. Their squares are one sum.
-    a.squares = dice && power == 2;
-    a.alpha = tversky ? alpha : 0.5;
-    a.beta = tversky ? beta : a.squares ? 0 : 0.5;
-    a.smooth_numerator = tversky ? smooth_numerator : smooth_numerator / 2;
-    a.smooth_denominator = tversky ? smooth_denominator : smooth_denominator / 2;
-    a.exponent = 1 / gamma;
+    a.squares = dice && in.power == 2;
+    a.alpha = tversky ? in.alpha : 0.5;
+    a.beta = tversky ? in.beta : a.squares ? 0 : 0.5;
+    a.smooth_numerator = tversky ? in.smooth_numerator : in.smooth_numerator / 2;
+    a.smooth_denominator = tversky ? in.smooth_denominator : in.smooth_denominator / 2;
+    a.exponent = 1 / in.gamma;
   }
 
-  static void check_constants(const Tensor&, const Tensor& targets, const OptionalTensor& weight,
-                              const OptionalTensor& class_weight, const OptionalTensor& avg_factor, const auto&...) {
-    check_constant("targets", targets);
-    check_constant("weight", weight);
-    check_constant("class_weight", class_weight);
-    check_constant("avg_factor", avg_factor);
-  }
+  static const char* public_name(const RegionInputs&, const char* name) { return name; }
 
   // The shape of the values that are not reduced.
-  c10::SymIntArrayRef each(const Tensor& logits) const {
-    const auto shape = logits.sym_sizes();
+  c10::SymIntArrayRef each(const RegionInputs& in) const {
+    const auto shape = in.logits->sym_sizes();
     if (a.per == RegionPer::image_class) return shape.slice(0, 2);
     if (a.per == RegionPer::one_class) return shape.slice(1, 1);
     if (a.per == RegionPer::image) return shape.slice(0, 1);
@@ -126,16 +93,14 @@ struct RegionCall {
 
   at::ScalarType loss_dtype() const { return a.float64 ? at::kDouble : at::kFloat; }
 
-  c10::SymDimVector loss_shape(const Tensor& logits, const auto&...) const {
-    return c10::SymDimVector(reduction == Reduction::none ? each(logits) : c10::SymIntArrayRef());
+  c10::SymDimVector loss_shape(const RegionInputs& in) const {
+    return c10::SymDimVector(reduction == Reduction::none ? each(in) : c10::SymIntArrayRef());
   }
 
   // The tensors as the kernels take them: contiguous.
-  void load(const Tensor& logits_, const Tensor& targets_, const OptionalTensor& weight_,
-            const OptionalTensor& class_weight_, const OptionalTensor& avg_factor, std::optional<double> by,
-            const auto&...) {
-    logits = logits_.contiguous();
-    targets = targets_.contiguous();
+  void load(const RegionInputs& in) {
+    logits = in.logits->contiguous();
+    targets = in.targets->contiguous();
     a.images = logits.size(0);
     a.classes = logits.size(1);
     a.pixels = 1;
@@ -145,23 +110,21 @@ struct RegionCall {
       a.class_index = indices_of(targets);
     else
       a.targets = values_of(targets);
-    if (weight_) a.weight = values_of(weight = weight_->contiguous());
-    if (class_weight_) a.class_weight = values_of(class_weight = class_weight_->contiguous());
-    divisor = Divisor(avg_factor, by, reduction, a.regions(), a.float64);
+    if (in.weight) a.weight = values_of(weight = in.weight->contiguous());
+    if (in.class_weight) a.class_weight = values_of(class_weight = in.class_weight->contiguous());
+    divisor = Divisor(in, reduction, a.regions(), a.float64);
   }
 
   // Two of each class of each image: see core/region_formulas.h.
-  Tensor new_slopes(const Tensor& logits, const auto&...) const {
-    const auto shape = logits.sym_sizes();
-    return at::empty_symint({shape[0], shape[1], 2}, logits.options().dtype(loss_dtype()));
+  Tensor new_slopes(const RegionInputs& in) const {
+    return at::empty_symint(shape_of_slopes(in), in.logits->options().dtype(loss_dtype()));
   }
 
-  void check_slopes(const Tensor& slopes, const Tensor& logits, const auto&...) const {
-    const auto shape = logits.sym_sizes();
-    check_shape("slopes", slopes, {shape[0], shape[1], 2});
+  void check_slopes(const Tensor& slopes, const RegionInputs& in) const {
+    check_shape("slopes", slopes, shape_of_slopes(in));
     TORCH_CHECK_TYPE(slopes.scalar_type() == loss_dtype(), "slopes: got dtype ", dtype_name(slopes),
                      ", wants the loss's dtype ", dtype_name(loss_dtype()));
-    check_device("slopes", slopes, "logits", logits);
+    check_device("slopes", slopes, "logits", in.logits);
   }
 
   // Each loss, or the reduced one; and the slopes where they are wanted.
@@ -193,19 +156,32 @@ struct RegionCall {
  private:
   Tensor logits, targets, weight, class_weight;
   Divisor divisor;
+
+  static c10::SymDimVector shape_of_slopes(const RegionInputs& in) {
+    return {in.logits->sym_size(0), in.logits->sym_size(1), 2};
+  }
+
+  void check_tensors(const RegionInputs& in) const {
+    check_floating("logits", in.logits);
+    if (in.weight) check_floating("weight", *in.weight);
+    if (in.class_weight) check_floating("class_weight", *in.class_weight);
+    TORCH_CHECK_VALUE(in.logits->dim() >= 2, "logits: got shape ", in.logits->sym_sizes(), ", wants [N, C, ...]");
+    const auto& classes = in.logits->sym_size(1);
+    check_classes(classes);
+    const bool dense = check_targets(in.targets, in.logits, 1);
+    TORCH_CHECK_VALUE(!dense || !in.ignore_index, "ignore_index: got ", in.ignore_index.value_or(0),
+                      " with dense targets, wants class indices");
+    check_shape("class_weight", in.class_weight, {classes});
+    check_shape("weight", in.weight, each(in));
+    check_device("weight", in.weight, "logits", in.logits);
+    check_device("class_weight", in.class_weight, "logits", in.logits);
+    check_avg_factor(in, "logits");
+  }
 };
 
 }  // namespace
 
-Tensor region_loss(const Tensor& logits, const Tensor& targets, const OptionalTensor& weight,
-                   const OptionalTensor& class_weight, const OptionalTensor& avg_factor, std::optional<double> divisor,
-                   std::string_view kind, std::string_view activation, std::string_view per, int64_t power,
-                   double alpha, double beta, double gamma, double smooth_numerator, double smooth_denominator,
-                   std::optional<int64_t> ignore_index, std::string_view reduction) {
-  return LossOperator<RegionCall>::call(logits, targets, weight, class_weight, avg_factor, divisor, kind, activation,
-                                        per, power, alpha, beta, gamma, smooth_numerator, smooth_denominator,
-                                        ignore_index, reduction);
-}
+Tensor region_loss(const RegionInputs& in) { return LossOperator<RegionCall>::call(in); }
 
 TORCH_LIBRARY_FRAGMENT(iouloss, m) { LossOperator<RegionCall>::define(m); }
 

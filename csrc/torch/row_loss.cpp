@@ -1,13 +1,9 @@
 // The operators iouloss::row_loss*.
-#include "row_loss.h"
-
 #include "loss_operator.h"
+#include "losses.h"
 
 namespace iouloss {
 namespace {
-
-using at::Tensor;
-using OptionalTensor = std::optional<Tensor>;
 
 RowFormula parse_row_formula(std::string_view formula) {
   if (formula == "softmax_focal" || formula == "cross_entropy") return RowFormula::classes;
@@ -48,122 +44,93 @@ ClassRows rows_of(const Tensor& tensor, int64_t dim, Tensor& kept) {
 }
 
 struct RowCall : LossCall<RowArguments, 0> {
-  using Loss = decltype(row_loss);
+  using Inputs = RowInputs;
   static constexpr auto name = "row_loss";
-  static constexpr auto arguments =
-      "Tensor logits, Tensor? targets, Tensor? weight, Tensor? avg_factor, float? divisor, Tensor? class_weight, "
-      "str formula, float alpha, float gamma, float label_smoothing, float poly_epsilon, float temperature, "
-      "int? ignore_index, int class_dim, str reduction";
   static constexpr bool symmetric = false;
-  static constexpr auto left = Left::gradient;
+  static constexpr auto saved = Saved::gradient;
 
-  RowCall(const Tensor& logits, const OptionalTensor& targets, const OptionalTensor& weight,
-          const OptionalTensor& avg_factor, std::optional<double> by, const OptionalTensor& class_weight,
-          std::string_view formula, double alpha, double gamma, double smoothing, double poly, double temperature,
-          std::optional<int64_t> ignore_index, int64_t class_dim, std::string_view reduction_name) {
-    a.formula = parse_row_formula(formula);
-    weights_name = formula == "softmax_focal" ? "alpha" : "class_weight";
-    reduction = parse_reduction(reduction_name);
-    check_non_negative("alpha", alpha);
-    check_non_negative("gamma", gamma);
-    check_fraction("label_smoothing", smoothing);
-    check_finite("poly_epsilon", poly);
-    check_positive("temperature", temperature);
-    check_floating("logits", logits);
-    check_dtype(targets);
-    if (weight) check_floating("weight", *weight);
-    if (class_weight) check_floating(weights_name, *class_weight);
-    check_device("targets", targets, "logits", logits);
-    check_shapes(logits, targets, weight, class_weight, class_dim);
-    check_device("weight", weight, "logits", logits);
-    check_device(weights_name, class_weight, "logits", logits);
-    check_device("avg_factor", avg_factor, "logits", logits);
-    check_avg_factor(avg_factor, by, reduction_name);
-    a.float64 = computes_in_float64(logits, targets.value_or(logits));
-    a.ignore_index = ignore_index.value_or(no_class);
-    a.alpha = alpha;
-    a.gamma = gamma;
-    a.smoothing = a.formula == RowFormula::classes ? smoothing : 0;
-    a.poly = poly;
-    a.temperature = temperature;
+  explicit RowCall(const RowInputs& in) {
+    a.formula = parse_row_formula(in.formula);
+    reduction = parse_reduction(in.reduction);
+    const char* const weights_name = public_name(in, "class_weight");
+    check_non_negative("alpha", in.alpha);
+    check_non_negative("gamma", in.gamma);
+    check_fraction("label_smoothing", in.label_smoothing);
+    check_finite("poly_epsilon", in.poly_epsilon);
+    check_positive("temperature", in.temperature);
+    check_floating("logits", in.logits);
+    check_dtype_of_targets(in);
+    if (in.weight) check_floating("weight", *in.weight);
+    if (in.class_weight) check_floating(weights_name, *in.class_weight);
+    check_device("targets", in.targets, "logits", in.logits);
+    check_shapes(in);
+    check_device("weight", in.weight, "logits", in.logits);
+    check_device(weights_name, in.class_weight, "logits", in.logits);
+    check_avg_factor(in, "logits");
+    a.float64 = computes_in_float64(in.logits, in.targets ? *in.targets : *in.logits);
+    a.ignore_index = in.ignore_index.value_or(no_class);
+    a.alpha = in.alpha;
+    a.gamma = in.gamma;
+    a.smoothing = a.formula == RowFormula::classes ? in.label_smoothing : 0;
+    a.poly = in.poly_epsilon;
+    a.temperature = in.temperature;
   }
 
-  static void check_constants(const Tensor&, const OptionalTensor& targets, const OptionalTensor& weight,
-                              const OptionalTensor& avg_factor, std::optional<double>,
-                              const OptionalTensor& class_weight, std::string_view formula, const auto&...) {
-    check_constant("targets", targets);
-    check_constant("weight", weight);
-    check_constant("avg_factor", avg_factor);
-    check_constant(formula == "softmax_focal" ? "alpha" : "class_weight", class_weight);
+  static const char* public_name(const RowInputs& in, const char* name) {
+    return name == std::string_view("class_weight") && in.formula == "softmax_focal" ? "alpha" : name;
   }
 
-  c10::SymDimVector loss_shape(const Tensor& logits, const auto&...) const {
-    return reduced_or(without(logits.sym_sizes(), dim));
-  }
+  c10::SymDimVector loss_shape(const RowInputs& in) const { return reduced_or(without(in.logits->sym_sizes(), dim)); }
 
-  void load(const Tensor& logits_, const OptionalTensor& targets_, const OptionalTensor& weight_,
-            const OptionalTensor& avg_factor, std::optional<double> by, const OptionalTensor& class_weight_,
-            const auto&...) {
-    a.classes = logits_.size(dim);
-    a.n = logits_.numel() / a.classes;
+  void load(const RowInputs& in) {
+    a.classes = in.logits->size(dim);
+    a.n = in.logits->numel() / a.classes;
     a.inner = 1;
-    for (int64_t i = dim + 1; i < logits_.dim(); ++i) a.inner *= logits_.size(i);
+    for (int64_t i = dim + 1; i < in.logits->dim(); ++i) a.inner *= in.logits->size(i);
     chunk = std::max<int64_t>(16, 32768 / a.classes / 16 * 16);
-    if (a.n > 0) a.logits = rows_of(logits_, dim, logits);
+    if (a.n > 0) a.logits = rows_of(in.logits, dim, logits);
     if (a.formula == RowFormula::kl_div && a.n > 0)
-      a.targets = rows_of(*targets_, dim, targets);
-    else if (targets_)
-      targets = targets_->contiguous();
+      a.targets = rows_of(*in.targets, dim, targets);
+    else if (in.targets)
+      targets = in.targets->contiguous();
     if (a.formula == RowFormula::classes) a.class_index = indices_of(targets);
     if (a.formula == RowFormula::distribution) a.places = values_of(targets);
-    if (weight_) a.weight = values_of(weight = weight_->contiguous());
-    if (class_weight_) a.class_weight = values_of(class_weight = class_weight_->contiguous());
-    divisor = Divisor(avg_factor, by, reduction, a.n, a.float64);
+    if (in.weight) a.weight = values_of(weight = in.weight->contiguous());
+    if (in.class_weight) a.class_weight = values_of(class_weight = in.class_weight->contiguous());
+    divisor = Divisor(in, reduction, a.n, a.float64);
   }
 
  private:
-  const char* weights_name;
   int64_t dim = 0;  // of the classes, from 0 on
   Tensor logits, targets, weight, class_weight;
 
-  void check_dtype(const OptionalTensor& targets) const {
+  void check_dtype_of_targets(const RowInputs& in) const {
     if (a.formula == RowFormula::entropy) return;
-    TORCH_CHECK_TYPE(targets, "targets: got NoneType, wants a torch.Tensor");
-    if (a.formula != RowFormula::classes) check_floating("targets", *targets);
+    TORCH_CHECK_TYPE(in.targets, "targets: got NoneType, wants a torch.Tensor");
+    if (a.formula != RowFormula::classes) check_floating("targets", *in.targets);
   }
 
-  void check_shapes(const Tensor& logits, const OptionalTensor& targets, const OptionalTensor& weight,
-                    const OptionalTensor& class_weight, int64_t class_dim) {
-    const int64_t dims = logits.dim();
-    TORCH_CHECK_VALUE(dims > 0, "logits: got shape [], wants [..., C]");
-    TORCH_CHECK_VALUE(class_dim >= -dims && class_dim < dims, "class_dim: got ", class_dim,
-                      ", wants a dimension of the logits, ", -dims, " to ", dims - 1);
-    dim = class_dim < 0 ? class_dim + dims : class_dim;
-    TORCH_CHECK_VALUE(logits.sym_size(dim) > 0, "logits: got shape ", logits.sym_sizes(), ", wants at least one class");
-    if (a.formula == RowFormula::distribution) check_classes(logits.sym_size(dim));
-    const auto rows = without(logits.sym_sizes(), dim);
+  void check_shapes(const RowInputs& in) {
+    const auto shape = in.logits->sym_sizes();
+    TORCH_CHECK_VALUE(!shape.empty(), "logits: got shape [], wants [..., C]");
+    dim = checked_class_dim(in.class_dim, in.logits);
+    TORCH_CHECK_VALUE(shape[dim] > 0, "logits: got shape ", shape, ", wants at least one class");
+    if (a.formula == RowFormula::distribution) check_classes(shape[dim]);
+    const auto rows = without(shape, dim);
     if (a.formula == RowFormula::classes) {
-      const bool dense = check_targets(*targets, logits, dim);
-      TORCH_CHECK_VALUE(!dense, "targets: got the logits' shape ", logits.sym_sizes(), ", wants class indices");
+      const bool dense = check_targets(*in.targets, in.logits, dim);
+      TORCH_CHECK_VALUE(!dense, "targets: got the logits' shape ", shape, ", wants class indices");
     } else {
-      check_shape("targets", targets, a.formula == RowFormula::kl_div ? logits.sym_sizes() : rows);
+      check_shape("targets", in.targets, a.formula == RowFormula::kl_div ? shape : rows);
     }
-    check_shape("weight", weight, rows);
-    TORCH_CHECK_VALUE(!class_weight || (class_weight->dim() == 1 && class_weight->sym_size(0) == logits.sym_size(dim)),
-                      weights_name, ": got shape ", class_weight->sym_sizes(), ", wants [", logits.sym_size(dim), "]");
+    check_shape("weight", in.weight, rows);
+    check_shape(public_name(in, "class_weight"), in.class_weight, {shape[dim]});
   }
 };
 
 }  // namespace
 
-Tensor row_loss(const Tensor& logits, const OptionalTensor& targets, const OptionalTensor& weight,
-                const OptionalTensor& avg_factor, std::optional<double> divisor, const OptionalTensor& class_weight,
-                std::string_view formula, double alpha, double gamma, double label_smoothing, double poly_epsilon,
-                double temperature, std::optional<int64_t> ignore_index, int64_t class_dim,
-                std::string_view reduction) {
-  return LossOperator<RowCall>::call(logits, targets, weight, avg_factor, divisor, class_weight, formula, alpha, gamma,
-                                     label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction);
-}
+Tensor row_loss(const RowInputs& in) { return LossOperator<RowCall>::call(in); }
 
 TORCH_LIBRARY_FRAGMENT(iouloss, m) { LossOperator<RowCall>::define(m); }
 

@@ -69,20 +69,20 @@ bool is_plain(const at::Tensor& tensor) {
   return keys == c10::DispatchKeySet(c10::DispatchKey::CPU) || keys == c10::DispatchKeySet(c10::DispatchKey::CUDA);
 }
 
-bool leaves_gradient(const at::Tensor& input, std::string_view reduction) {
+bool saves_gradient(const at::Tensor& input, std::string_view reduction) {
   if (reduction == "none" || !is_plain(input)) return false;
   // Where autocast makes a GPU's float16, a gradient scaler makes the upstream gradient anything but 1: what would be
-  // left for that, rounded to a half, would be of no use.
+  // saved for that, rounded to a half, would be of no use.
   return !(input.is_cuda() && input.scalar_type() == at::kHalf && at::autocast::is_autocast_enabled(at::kCUDA));
 }
 
-at::Tensor scaled_on_cpu(at::Tensor left, const at::Tensor& grad_output) {
+at::Tensor scaled_on_cpu(at::Tensor saved, const at::Tensor& grad_output) {
   const double upstream = grad_output.scalar_type() == at::kDouble ? *grad_output.const_data_ptr<double>()
                                                                    : *grad_output.const_data_ptr<float>();
-  if (upstream == 1) return left;
+  if (upstream == 1) return saved;
   // A half would be rounded twice; and what counts for nothing is to stay 0 under an infinite upstream gradient.
-  if (left.element_size() == 2 || !std::isfinite(upstream)) return {};
-  return left.mul_(grad_output);
+  if (saved.element_size() == 2 || !std::isfinite(upstream)) return {};
+  return saved.mul_(grad_output);
 }
 
 double sum_over_chunks(int64_t n, int64_t chunk, const std::function<double(int64_t, int64_t)>& part) {

@@ -12,20 +12,6 @@
 
 namespace iouloss {
 
-// The keys that one implementation of an operator serves.
-#ifdef IOULOSS_CUDA
-inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::CUDA,
-                                                   c10::DispatchKey::Meta};
-#else
-inline constexpr c10::DispatchKey device_keys[] = {c10::DispatchKey::CPU, c10::DispatchKey::Meta};
-#endif
-
-// The keys of tensors that no kernel takes: sparse, quantised, nested ones.
-inline constexpr c10::DispatchKey refused_keys[] = {
-    c10::DispatchKey::SparseCPU,       c10::DispatchKey::SparseCUDA,       c10::DispatchKey::SparseCsrCPU,
-    c10::DispatchKey::SparseCsrCUDA,   c10::DispatchKey::QuantizedCPU,     c10::DispatchKey::QuantizedCUDA,
-    c10::DispatchKey::NestedTensorCPU, c10::DispatchKey::NestedTensorCUDA, c10::DispatchKey::MkldnnCPU};
-
 Dtype dtype_of(const at::Tensor& tensor);
 
 // Float64 if one of the tensors is; the dtype of the computation and of the loss.
@@ -52,6 +38,8 @@ struct Divisor {
   Divisor() = default;
   Divisor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor, Reduction reduction, int64_t n,
           bool float64);
+  Divisor(const auto& in, Reduction reduction, int64_t n, bool float64)
+      : Divisor(in.avg_factor, in.divisor, reduction, n, float64) {}
   double scale_on_cpu() const;
   void write_on_cpu(double sum, const at::Tensor& loss) const;  // sum over divisor, as the loss
 };
@@ -66,14 +54,10 @@ bool is_plain(const at::Tensor& tensor);
 // Whether a tensor has a tangent: a derivative of forward mode.
 inline bool has_tangent(const at::Tensor& tensor) { return tensor.defined() && tensor._fw_grad(0).defined(); }
 
-// Whether the forward pass of a loss leaves the gradient; see LossOperator.
-bool leaves_gradient(const at::Tensor& input, std::string_view reduction);
+// Whether the forward pass of a loss saves the gradient; see LossOperator.
+bool saves_gradient(const at::Tensor& input, std::string_view reduction);
 
-// On the CPU, what a backward pass makes of the gradient that was left; undefined where it must compute it after all.
-at::Tensor scaled_on_cpu(at::Tensor left, const at::Tensor& grad_output);
-
-inline std::optional<at::Tensor> if_defined(const at::Tensor& tensor) {
-  return tensor.defined() ? std::optional(tensor) : std::nullopt;
-}
+// On the CPU, what a backward pass makes of the gradient that was saved; undefined where it must compute it after all.
+at::Tensor scaled_on_cpu(at::Tensor saved, const at::Tensor& grad_output);
 
 }  // namespace iouloss

@@ -1,0 +1,69 @@
+// What autograd saves of an operator's inputs, and the inputs again in the backward pass.
+#pragma once
+
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <tuple>
+
+#include "inputs.h"
+
+namespace iouloss {
+
+// Saves them, behind a first tensor that the forward pass made for the backward pass.
+inline void save_inputs(torch::autograd::AutogradContext* ctx, const Tensor& first, const auto&... values) {
+  torch::autograd::variable_list tensors{first};
+  c10::impl::GenericList options(c10::AnyType::get());
+  const auto save = [&](const auto& value) {
+    using T = std::decay_t<decltype(value)>;
+    if constexpr (std::is_same_v<T, Tensor>)
+      tensors.push_back(value);
+    else if constexpr (std::is_same_v<T, OptionalTensor>)
+      tensors.push_back(value.value_or(Tensor()));
+    else if constexpr (std::is_same_v<T, std::string_view>)
+      options.push_back(std::string(value));
+    else
+      options.push_back(value);
+  };
+  (save(values), ...);
+  ctx->save_for_backward(std::move(tensors));
+  ctx->saved_data["options"] = options;
+}
+
+template <class Inputs, class Types = typename Inputs::Types>
+class SavedInputs;
+
+template <class Inputs, class... Ts>
+class SavedInputs<Inputs, TypeList<Ts...>> {
+ public:
+  explicit SavedInputs(torch::autograd::AutogradContext* ctx)
+      : tensors(ctx->get_saved_variables()), options(ctx->saved_data["options"]), values{next<Ts>()...} {}
+
+  const Tensor& first() const { return tensors[0]; }
+  Inputs inputs() const {
+    return std::apply([](const auto&... each) { return Inputs{each...}; }, values);
+  }
+
+ private:
+  const torch::autograd::variable_list tensors;
+  const c10::IValue options;  // owns what the strings are views of
+  size_t next_tensor = 1, next_option = 0;
+  const std::tuple<Ts...> values;  // the last, as it is made of the others
+
+  template <class T>
+  T next() {
+    if constexpr (std::is_same_v<T, Tensor>) {
+      return tensors[next_tensor++];
+    } else if constexpr (std::is_same_v<T, OptionalTensor>) {
+      const Tensor& tensor = tensors[next_tensor++];
+      return tensor.defined() ? OptionalTensor(tensor) : std::nullopt;
+    } else {
+      const c10::IValue& option = options.toListRef()[next_option++];
+      if constexpr (std::is_same_v<T, std::string_view>)
+        return option.toStringView();
+      else
+        return option.to<T>();
+    }
+  }
+};
+
+}  // namespace iouloss
