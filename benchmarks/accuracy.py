@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from iouloss import _backend, _ops, reference
-from iouloss.reference import Parameters
+from iouloss.reference import BoxInputs, LogitInputs, Parameters
 from iouloss.reference.checks import FORMULAS
 
 from . import accuracy_report, machine
@@ -183,14 +183,16 @@ def measure_boxes(n: int) -> list[dict[str, Any]]:
     rows = []
     for formula in BOX_LOSSES:
         parameter = PARAMETERS.get(formula, 0.0)
-        rest = (None, None, formula, parameter, "none", "xyxy", EPS.get(formula, 1e-7), "torchvision")
+        rest = (None, None, None, formula, parameter, "xyxy", EPS.get(formula, 1e-7), "none")
         theirs = torchvision_box(formula)
         for dtype in DTYPES:
             for scale, factor in SCALES.items():
                 for kind, make in BOXES.items():
                     pred, target = ((box * factor).to(dtype) for box in make(n))
                     truth = evaluate(
-                        lambda p, t, rest=rest: reference.box_loss(p, t, *rest), pred.double(), target.double()
+                        lambda p, t, rest=rest: reference.box_loss(BoxInputs(p, t, *rest)),
+                        pred.double(),
+                        target.double(),
                     )
                     ours = partial(_call_box, rest=rest)
                     found = dict(_everywhere(ours, theirs, pred, target))
@@ -202,12 +204,13 @@ def measure_boxes(n: int) -> list[dict[str, Any]]:
 def measure_focal(n: int) -> list[dict[str, Any]]:
     rows = []
     for gamma in GAMMAS:
-        rest = ("square_focal" if gamma == 2 else "focal", Parameters(0.25, 0.75, gamma, 0.0, 0.0))
+        formula = "square_focal" if gamma == 2 else "focal"
+        rest = (None, None, None, formula, Parameters(0.25, 0.75, gamma), -100, "none")
         for dtype in DTYPES:
             for hard in (True, False):
                 x, z = (values.to(dtype) for values in logits(n, hard))
                 truth = evaluate(
-                    lambda x, z, rest=rest: reference.logit_loss(x, z, None, None, None, *rest, -100, "none"),
+                    lambda x, z, rest=rest: reference.logit_loss(LogitInputs(x, z, *rest)),
                     x.double(),
                     z.double(),
                 )
@@ -224,7 +227,7 @@ def _call_box(pred: Tensor, target: Tensor, rest: tuple[Any, ...]) -> Tensor:
 
 
 def _call_focal(x: Tensor, z: Tensor, rest: tuple[Any, ...]) -> Tensor:
-    return _ops.logit_loss(rest[0], x, z, rest[1], None, None, None, -100, "none")
+    return _ops.logit_loss(x, z, *rest)
 
 
 def _everywhere(ours: Evaluate, theirs: Evaluate | None, leaf: Tensor, target: Tensor) -> Iterator[tuple[str, Pair]]:

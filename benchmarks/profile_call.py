@@ -20,7 +20,7 @@ from iouloss import _backend, _ops
 from . import inputs, machine
 from .harness import Effort, Timing, measure, threads
 
-_OPS = "(p, t, None, None, 'ciou', 0.0, 'mean', 'xyxy', 1e-7)"
+_OPS = "(p, t, None, None, None, 'ciou', 0.0, 'xyxy', 1e-7, 'mean')"
 _C = "(p, t, None, None, None, None, 'ciou', 0.0, 'xyxy', 1e-7, 'mean')"
 _BACKWARD = "p.grad = None; iouloss.ciou_loss(p, t).backward()"
 

@@ -1,6 +1,6 @@
 """Looks at values, where that is asked for: the losses by themselves look at shapes, dtypes and numbers alone.
 
-A function here takes what the function of its name in ``_ops`` takes, and raises the ValueError that a value deserves.
+A function here takes the inputs of the operator of its name, and raises the ValueError that a value deserves.
 """
 
 import functools
@@ -18,9 +18,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ._backend import switch
+from ._inputs import BoxInputs, LogitInputs, Parameters, RegionInputs, RegressionInputs, RowInputs
 from .reference.boxes import kept_boxes
 from .reference.checks import are_dense, check_box_loss, check_logit_loss, check_regression_loss
-from .reference.logits import Parameters
 from .reference.region_checks import check_region_loss
 from .reference.regions import equal_to
 from .reference.row_checks import check_row_loss
@@ -131,15 +131,15 @@ def _where_asked(check: Callable[..., None]) -> Callable[..., None]:
     """The check, for calls that ask for it and can be looked at."""
 
     @functools.wraps(check)
-    def checked(*values: Any) -> None:
+    def checked(inputs: Any) -> None:
         if torch.compiler.is_compiling():
             _tell()
         elif _asked.get():
-            if _are_traced(values):
+            if _are_traced(inputs):
                 _tell()
             else:
                 with torch.no_grad():
-                    check(*values)
+                    check(inputs)
 
     return checked
 
@@ -216,45 +216,24 @@ def _indices_kept(
 
 
 @_where_asked
-def box_loss(
-    pred: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    formula: str,
-    parameter: float,
-    reduction: str,
-    fmt: str,
-    eps: float,
-    eps_mode: str,
-    mask: Tensor | None,
-) -> None:
-    check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
-    kept, _ = kept_boxes(pred, mask, avg_factor, reduction)
+def box_loss(inputs: BoxInputs) -> None:
+    check_box_loss(inputs)
+    kept, _ = kept_boxes(inputs)
+    fmt = inputs.fmt
     wants = "x1 <= x2 and y1 <= y2" if fmt == "xyxy" else "w >= 0 and h >= 0"
-    for name, boxes in (("pred", pred), ("target", target)):
+    for name, boxes in (("pred", inputs.pred), ("target", inputs.target)):
         _refuse_infinite(name, boxes, None if kept is None else kept[..., None])
         start, end = boxes[..., :2], boxes[..., 2:]
         inverted = (end < start if fmt == "xyxy" else end < 0).any(-1)
         _refuse(name, boxes, inverted, kept, wants)
-    _refuse_infinite("weight", weight, kept)
-    _refuse_divisor(avg_factor, pred)
+    _refuse_infinite("weight", inputs.weight, kept)
+    _refuse_divisor(inputs.avg_factor, inputs.pred)
 
 
 @_where_asked
-def logit_loss(
-    formula: str,
-    logits: Tensor,
-    targets: Tensor,
-    parameters: Parameters,
-    scores: Tensor | None,
-    weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    ignore_index: int | None,
-    reduction: str,
-    class_dim: int = -1,
-) -> None:
-    check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction, class_dim)
+def logit_loss(inputs: LogitInputs) -> None:
+    check_logit_loss(inputs)
+    logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, _, class_dim = inputs
     kept = rows = None
     if formula == "binary_entropy":
         pass  # has no targets
@@ -285,44 +264,28 @@ def _refuse_parameters(formula: str, parameters: Parameters) -> None:
 
 
 @_where_asked
-def regression_loss(
-    pred: Tensor, target: Tensor, weight: Tensor | None, avg_factor: Tensor | float | None, reduction: str
-) -> None:
-    check_regression_loss(pred, target, weight, avg_factor, reduction)
-    for name, values in (("pred", pred), ("target", target), ("weight", weight)):
-        _refuse_infinite(name, values)
-    _refuse_divisor(avg_factor, pred)
+def regression_loss(inputs: RegressionInputs) -> None:
+    check_regression_loss(inputs)
+    for name in ("pred", "target", "weight"):
+        _refuse_infinite(name, getattr(inputs, name))
+    _refuse_divisor(inputs.avg_factor, inputs.pred)
 
 
 @_where_asked
-def row_loss(
-    logits: Tensor,
-    targets: Tensor,
-    weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    class_weight: Tensor | None,
-    formula: str,
-    alpha: float,
-    gamma: float,
-    label_smoothing: float,
-    poly_epsilon: float,
-    temperature: float,
-    ignore_index: int | None,
-    class_dim: int,
-    reduction: str,
-) -> None:
-    numbers = (alpha, gamma, label_smoothing, poly_epsilon, temperature)
-    given = (logits, targets, weight, avg_factor, class_weight, formula, *numbers, ignore_index, class_dim, reduction)
-    check_row_loss(*given)
+def row_loss(inputs: RowInputs) -> None:
+    check_row_loss(inputs)
+    logits, targets, weight, avg_factor, class_weight, formula = inputs[:6]
+    ignore_index, class_dim = inputs.ignore_index, inputs.class_dim
+    labels = logits if targets is None else targets  # an entropy has none
     classes, kept = logits.shape[class_dim], None
-    if formula in ("softmax_focal", "cross_entropy") and are_dense(targets, logits, class_dim):
-        _refuse_outside("targets", targets, 1)
+    if formula in ("softmax_focal", "cross_entropy") and are_dense(labels, logits, class_dim):
+        _refuse_outside("targets", labels, 1)
     elif formula in ("softmax_focal", "cross_entropy"):
-        kept = _indices_kept(targets, classes, ignore_index, background=False)
+        kept = _indices_kept(labels, classes, ignore_index, background=False)
     elif formula == "distribution_focal":
-        _refuse_outside("targets", targets, classes - 1, wants="places")
+        _refuse_outside("targets", labels, classes - 1, wants="places")
     elif formula == "kl_div":
-        _refuse_negative("targets", targets)
+        _refuse_negative("targets", labels)
     _refuse_nan("logits", logits, None if kept is None else kept.unsqueeze(class_dim))
     _refuse_infinite("weight", weight, kept)
     if class_weight is not None and formula == "softmax_focal":
@@ -333,18 +296,10 @@ def row_loss(
 
 
 @_where_asked
-def region_loss(
-    logits: Tensor,
-    targets: Tensor,
-    weight: Tensor | None,
-    class_weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    kind: str,
-    activation: str,
-    *options: Any,
-) -> None:
-    check_region_loss(logits, targets, weight, class_weight, avg_factor, kind, activation, *options)
-    ignore_index, _, pixel_weight, _ = options[-4:]
+def region_loss(inputs: RegionInputs) -> None:
+    check_region_loss(inputs)
+    logits, targets, activation = inputs.logits, inputs.targets, inputs.activation
+    ignore_index, pixel_weight = inputs.ignore_index, inputs.pixel_weight
     counts = kept = None
     if pixel_weight is not None:
         _refuse_infinite("pixel_weight", pixel_weight)
@@ -360,6 +315,6 @@ def region_loss(
         _refuse_outside("logits", logits, 1, kept, "probabilities")
     else:
         _refuse_nan("logits", logits, kept)
-    _refuse_infinite("weight", weight)
-    _refuse_infinite("class_weight", class_weight)
-    _refuse_divisor(avg_factor, logits)
+    _refuse_infinite("weight", inputs.weight)
+    _refuse_infinite("class_weight", inputs.class_weight)
+    _refuse_divisor(inputs.avg_factor, logits)

@@ -5,126 +5,48 @@ registered here stand in for it: they take the gradient of the reference, which 
 ``grad_output`` and in the inputs. Otherwise the compiled kernels are called.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from . import reference
+from ._inputs import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs, of_operator
 
 _library = torch.library.Library("iouloss", "IMPL", "Autograd")  # type: ignore[no-untyped-call]
 
 
-def _box_loss(
-    pred: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    mask: Tensor | None,
-    avg_factor: Tensor | None,
-    divisor: float | None,
-    formula: str,
-    parameter: float,
-    fmt: str,
-    eps: float,
-    reduction: str,
-) -> Tensor:
-    by = divisor if avg_factor is None else avg_factor
-    return reference.box_loss(pred, target, weight, by, formula, parameter, reduction, fmt, eps, mask=mask)
-
-
-def _logit_loss(
-    logits: Tensor,
-    targets: Tensor,
-    scores: Tensor | None,
-    weight: Tensor | None,
-    alpha_per_class: Tensor | None,
-    gamma_per_class: Tensor | None,
-    avg_factor: Tensor | None,
-    divisor: float | None,
-    formula: str,
-    alpha1: float,
-    alpha0: float,
-    complement: bool,
-    gamma: float,
-    second: float,
-    third: float,
-    ignore_index: int | None,
-    reduction: str,
-) -> Tensor:
-    exponent = gamma if gamma_per_class is None else gamma_per_class
-    parameters = reference.Parameters(alpha1, alpha0, exponent, second, third, alpha_per_class, complement)
-    by = divisor if avg_factor is None else avg_factor
-    return reference.logit_loss(logits, targets, scores, weight, by, formula, parameters, ignore_index, reduction)
-
-
-def _regression_loss(
-    pred: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    avg_factor: Tensor | None,
-    divisor: float | None,
-    formula: str,
-    gamma: float,
-    second: float,
-    third: float,
-    reduction: str,
-) -> Tensor:
-    by = divisor if avg_factor is None else avg_factor
-    return reference.regression_loss(pred, target, weight, by, formula, gamma, second, third, reduction)
-
-
-def _row_loss(
-    logits: Tensor,
-    targets: Tensor | None,
-    weight: Tensor | None,
-    avg_factor: Tensor | None,
-    divisor: float | None,
-    class_weight: Tensor | None,
-    *options: Any,
-) -> Tensor:
-    by = divisor if avg_factor is None else avg_factor
-    return reference.row_loss(logits, targets, weight, by, class_weight, *options)
-
-
-def _region_loss(
-    logits: Tensor,
-    targets: Tensor,
-    weight: Tensor | None,
-    class_weight: Tensor | None,
-    avg_factor: Tensor | None,
-    divisor: float | None,
-    *options: Any,
-) -> Tensor:
-    by = divisor if avg_factor is None else avg_factor
-    return reference.region_loss(logits, targets, weight, class_weight, by, *options)
-
-
-def _register(loss: Callable[..., Tensor], left: int = 0) -> None:
-    """Register the derivative of ``loss``, an operator's function in PyTorch, by its first argument.
-
-    ``left``: how many tensors the backward takes that the forward pass left, before the arguments of the loss.
-    """
-    name = loss.__name__.removeprefix("_") + "_backward"
+def _register(name: str, inputs: type) -> None:
+    """Register the derivative of an operator by its first argument, of which ``inputs`` are the inputs."""
+    operator = getattr(torch.ops.iouloss, name + "_backward")
+    loss = getattr(reference, name)
+    names = [argument.name for argument in getattr(torch.ops.iouloss, name).default._schema.arguments]
+    saved = len(operator.default._schema.arguments) - len(names) - 1  # that the forward pass made, before the inputs
 
     def backward(grad_output: Tensor, *arguments: Any) -> Tensor:
-        first, second, *others = arguments[left:]
+        first, second, *others = arguments[saved:]
         if not (
             torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (grad_output, first, second))
         ):
             with torch._C._AutoDispatchBelowAutograd():
-                gradient: Tensor = getattr(torch.ops.iouloss, name)(grad_output, *arguments)
+                gradient: Tensor = operator(grad_output, *arguments)
             return gradient
         # A view, so that one tensor given as both arguments still gets two gradients; a leaf where only grad_output is
         # to be differentiated.
         first = first.view_as(first) if first.requires_grad else first.detach().requires_grad_()
         derivative: Tensor
-        (derivative,) = torch.autograd.grad(loss(first, second, *others), first, grad_output, create_graph=True)
+        value = loss(of_operator(inputs, (first, second, *others), names))
+        (derivative,) = torch.autograd.grad(value, first, grad_output, create_graph=True)
         return derivative
 
-    _library.impl(name, backward)  # type: ignore[no-untyped-call]
+    _library.impl(name + "_backward", backward)  # type: ignore[no-untyped-call]
 
 
-for _loss in (_box_loss, _logit_loss, _regression_loss, _row_loss):
-    _register(_loss)
-_register(_region_loss, left=1)
+for _name, _inputs in (
+    ("box_loss", BoxInputs),
+    ("logit_loss", LogitInputs),
+    ("regression_loss", RegressionInputs),
+    ("row_loss", RowInputs),
+    ("region_loss", RegionInputs),
+):
+    _register(_name, _inputs)

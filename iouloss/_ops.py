@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from . import _backend, _checking, _numbers, reference
+from ._inputs import BoxInputs, LogitInputs, Parameters, RegionInputs, RegressionInputs, RowInputs
 from ._tracing import check_whole, implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
 from .reference.common import as_tensor
-from .reference.logits import UNFUSED, Parameters
+from .reference.logits import UNFUSED
 from .reference.region_checks import check_region_loss
 from .reference.row_checks import BY_CLASS, check_row_loss
 
@@ -51,35 +52,49 @@ def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor |
     return as_tensor(avg_factor, torch.float64, device)
 
 
-def _explain(error: TypeError, check: Callable[..., None], *arguments: Any) -> None:
+# The inputs of each operator, and what checks them where the extension does not.
+_DESCRIBED: dict[str, tuple[Callable[..., Any], Callable[[Any], None]]] = {
+    "box_loss": (BoxInputs, check_box_loss),
+    "logit_loss": (LogitInputs, check_logit_loss),
+    "regression_loss": (RegressionInputs, check_regression_loss),
+    "row_loss": (RowInputs, check_row_loss),
+    "region_loss": (RegionInputs, check_region_loss),
+}
+
+
+def _check(name: str, given: tuple[Any, ...]) -> None:
+    """Raise the error that what is ``given``, the fields of the inputs, deserves."""
+    inputs, check = _DESCRIBED[name]
+    check(inputs(*given))
+
+
+def _explain(error: TypeError, name: str, given: tuple[Any, ...]) -> None:
     """Where the binding refused the type of an argument, or the operator its layout, say which and why."""
     if any(words in str(error) for words in ("incompatible function arguments", "wants a dense (strided) one")):
-        check(*arguments)
+        _check(name, given)
 
 
-def dispatch(
-    name: str,
-    arguments: tuple[Any, ...],
-    *,
-    constants: tuple[Any, ...],
-    pure: Callable[[], Tensor],
-    check: Callable[[], None],
-) -> Tensor:
-    """The operator ``name`` of the extension, or ``pure()`` where that cannot serve the call.
+def _serve(name: str, given: tuple[Any, ...], arguments: tuple[Any, ...], constants: tuple[Any, ...]) -> Tensor:
+    """The operator ``name`` of the extension, or the reference where that cannot serve the call.
 
-    ``constants`` are the arguments that get no gradient; ``check`` raises what a bad argument deserves.
+    ``given`` are the fields of its inputs, ``arguments`` those of the operator, ``constants`` what gets no gradient.
     """
     if not _fused(arguments[0], *constants):
         if name == "region_loss":
             check_whole("logits", arguments[0])
-        return pure()
+        return _pure(name, given)
     if _is_compiling():
         return _numbers.call(name, arguments)
     try:
         loss: Tensor = getattr(_extension, name)(*arguments)
     except TypeError as error:
-        _explain(error, check)
+        _explain(error, name, given)
         raise
+    return loss
+
+
+def _pure(name: str, given: tuple[Any, ...]) -> Tensor:
+    loss: Tensor = getattr(reference, name)(_DESCRIBED[name][0](*given))
     return loss
 
 
@@ -94,26 +109,26 @@ def box_loss(
     pred: Tensor,
     target: Tensor,
     weight: Tensor | None,
+    mask: Tensor | None,
     avg_factor: Tensor | float | None,
     formula: str,
     parameter: float,
-    reduction: str,
     fmt: str,
     eps: float,
+    reduction: str,
     eps_mode: str = "torchvision",
-    mask: Tensor | None = None,
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
+    given = (pred, target, weight, mask, avg_factor, formula, parameter, fmt, eps, reduction, eps_mode)
     loss: Tensor
     if _checking.wanted:
-        _checking.box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
+        _checking.box_loss(BoxInputs(*given))
     plain = isinstance(eps_mode, str) and eps_mode == "torchvision"
     if not plain or not _fused(pred, weight, avg_factor):
-        options = (formula, parameter, reduction, fmt, eps, eps_mode, mask)
-        return reference.box_loss(pred, target, weight, avg_factor, *options)
+        return _pure("box_loss", given)
     if mask is not None:
-        check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
-        mask, avg_factor = kept_boxes(pred, mask, avg_factor, reduction)
+        _check("box_loss", given)
+        mask, avg_factor = kept_boxes(BoxInputs(*given))
     if _is_compiling():
         by = _traced(avg_factor, pred.device)
         return _numbers.call(
@@ -123,7 +138,7 @@ def box_loss(
     try:
         loss = _extension.box_loss(pred, target, weight, mask, by, divisor, formula, parameter, fmt, eps, reduction)
     except TypeError as error:
-        _explain(error, check_box_loss, pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps)
+        _explain(error, "box_loss", given)
         raise
     return loss
 
@@ -140,7 +155,7 @@ def _kept_weight(
     ignore_index: Any,
     class_dim: Any,
     unit: str,
-    check: Callable[[], None],
+    of_loss: tuple[str, tuple[Any, ...]],
 ) -> Tensor | None:
     """What a mean is divided by where something may be ignored, in one operator.
 
@@ -154,7 +169,7 @@ def _kept_weight(
     try:
         kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
     except (TypeError, ValueError):  # which the loss says better
-        check()
+        _check(*of_loss)
         raise
     return kept
 
@@ -165,13 +180,13 @@ def _classes_last(tensor: Any, class_dim: int, dims: int) -> Any:
 
 
 def logit_loss(
-    formula: str,
     logits: Tensor,
     targets: Tensor,
-    parameters: Parameters,
     scores: Tensor | None,
     weight: Tensor | None,
     avg_factor: Tensor | float | None,
+    formula: str,
+    parameters: Parameters,
     ignore_index: int | None,
     reduction: str,
     class_dim: int = -1,
@@ -180,69 +195,48 @@ def logit_loss(
 
     Some of the varifocal losses have no kernel: the reference serves them, on every device.
     """
+    given = (logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim)
     if _checking.wanted:
-        beside = (scores, weight, avg_factor, ignore_index, reduction, class_dim)
-        _checking.logit_loss(formula, logits, targets, parameters, *beside)
+        _checking.logit_loss(LogitInputs(*given))
     if class_dim != -1:
-        check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction, class_dim)
+        _check("logit_loss", given)
         by_class = parameters.alpha_per_class is not None or isinstance(parameters.gamma, Tensor)
         if by_class or any(x is not None and x.ndim < logits.ndim for x in (targets, weight)):
-            moved = (_classes_last(x, class_dim, logits.ndim) for x in (logits, targets, weight))
-            logits, targets, weight = moved
-            options = (scores, weight, avg_factor, ignore_index, reduction)
-            loss = logit_loss(formula, logits, targets, parameters, *options)
+            logits, targets, weight = (_classes_last(x, class_dim, logits.ndim) for x in (logits, targets, weight))
+            loss = logit_loss(logits, targets, scores, weight, *given[4:-1])
             return loss.movedim(-1, class_dim) if reduction == "none" else loss
-    given = avg_factor
-
-    def pure() -> Tensor:
-        options = (formula, parameters, ignore_index, reduction)
-        return reference.logit_loss(logits, targets, scores, weight, given, *options)
-
+        given = (*given[:-1], -1)  # each logit by itself
     if formula in UNFUSED or (formula == "varifocal" and _are_indices(targets, logits)):
-        return pure()
-
-    def check() -> None:
-        check_logit_loss(logits, targets, scores, weight, given, parameters, ignore_index, reduction)
-
+        return _pure("logit_loss", given)
     if avg_factor is None and isinstance(reduction, str) and reduction == "mean":
-        avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit", check)
+        avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit", ("logit_loss", given))
     alpha1, alpha0, gamma, second, third, alpha_per_class, complement = parameters
     gamma_per_class, exponent = _split(gamma)
-    return dispatch(
+    return _serve(
         "logit_loss",
+        given,
         (
             *(logits, targets, scores, weight, alpha_per_class, gamma_per_class, *divisors(avg_factor, logits)),
             *(formula, alpha1, alpha0, complement, 0.0 if exponent is None else exponent, second, third),
             *(ignore_index, reduction),
         ),
         constants=(targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor),
-        pure=pure,
-        check=check,
     )
 
 
 def regression_loss(
-    formula: str,
     pred: Tensor,
     target: Tensor,
     weight: Tensor | None,
     avg_factor: Tensor | float | None,
-    gamma: float,
-    second: float,
-    third: float,
-    reduction: str,
+    *options: Any,
 ) -> Tensor:
     """A loss of the difference of two tensors; ``iouloss.functional`` documents them."""
+    given = (pred, target, weight, avg_factor, *options)
     if _checking.wanted:
-        _checking.regression_loss(pred, target, weight, avg_factor, reduction)
-    options = (formula, gamma, second, third, reduction)
-    return dispatch(
-        "regression_loss",
-        (pred, target, weight, *divisors(avg_factor, pred), *options),
-        constants=(weight, avg_factor),
-        pure=lambda: reference.regression_loss(pred, target, weight, avg_factor, *options),
-        check=lambda: check_regression_loss(pred, target, weight, avg_factor, reduction),
-    )
+        _checking.regression_loss(RegressionInputs(*given))
+    arguments = (pred, target, weight, *divisors(avg_factor, pred), *options)
+    return _serve("regression_loss", given, arguments, constants=(weight, avg_factor))
 
 
 def row_loss(
@@ -267,52 +261,50 @@ def row_loss(
     The kernels know class indices, places and the probabilities of the KL divergence: the dense targets of the other
     losses are served by the reference, on every device.
     """
-    options = (alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index, class_dim, reduction)
-    given = (logits, targets, weight, avg_factor, class_weight, formula, *options)
+    options = (
+        *(class_weight, formula, alpha, gamma, label_smoothing, poly_epsilon, temperature),
+        *(ignore_index, class_dim, reduction),
+    )
+    given = (logits, targets, weight, avg_factor, *options)
     if _checking.wanted:
-        _checking.row_loss(*given)
+        _checking.row_loss(RowInputs(*given))
     if formula in BY_CLASS and targets is not None and not _are_indices(targets, logits):
-        return reference.row_loss(*given)
-    constants = (targets, weight, avg_factor, class_weight)
-
-    def check() -> None:
-        check_row_loss(*given)
-
+        return _pure("row_loss", given)
     if avg_factor is None and isinstance(reduction, str) and reduction == "mean" and formula in BY_CLASS:
         counted = class_weight if formula == "cross_entropy" else None
-        avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row", check)
-    return dispatch(
+        avg_factor = _kept_weight(logits, targets, counted, ignore_index, class_dim, "row", ("row_loss", given))
+    return _serve(
         "row_loss",
-        (logits, targets, weight, *divisors(avg_factor, logits), class_weight, formula, *options),
-        constants=constants,
-        pure=lambda: reference.row_loss(*given),
-        check=check,
+        given,
+        (logits, targets, weight, *divisors(avg_factor, logits), *options),
+        constants=(targets, weight, avg_factor, class_weight),
     )
 
 
 def region_loss(
-    kind: str,
     logits: Tensor,
     targets: Tensor,
     weight: Tensor | None,
     class_weight: Tensor | None,
     avg_factor: Tensor | float | None,
+    kind: str,
     activation: str | None,
     *options: Any,
 ) -> Tensor:
     """A loss of regions; the functions of ``iouloss.functional.regions`` document them."""
-    *named, ignore_index, reduction, pixel_weight, soft_labels = options
-    named = [kind, "none" if activation is None else activation, *named, ignore_index, reduction]
-    given = (logits, targets, weight, class_weight, avg_factor, *named, pixel_weight, soft_labels)
+    options = (kind, "none" if activation is None else activation, *options)
+    *named, pixel_weight, soft_labels = options
+    ignore_index = named[-2]
+
+    given = (logits, targets, weight, class_weight, avg_factor, *options)
     if _checking.wanted:
-        _checking.region_loss(*given)
+        _checking.region_loss(RegionInputs(*given))
     dense = getattr(targets, "shape", None) == getattr(logits, "shape", None)
     if soft_labels is not False or pixel_weight is not None or (dense and ignore_index is not None):
-        return reference.region_loss(*given)
-    return dispatch(
+        return _pure("region_loss", given)
+    return _serve(
         "region_loss",
+        given,
         (logits, targets, weight, class_weight, *divisors(avg_factor, logits), *named),
         constants=(targets, weight, class_weight, avg_factor),
-        pure=lambda: reference.region_loss(*given),
-        check=lambda: check_region_loss(*given),
     )

@@ -42,7 +42,8 @@ class BoxCase:
     def truth(self, pred: Tensor, target: Tensor, fmt: str = "xyxy", eps: float | None = None) -> Tensor:
         """The losses by the reference, in the inputs' precision."""
         eps = self.eps if eps is None else eps
-        return reference.box_loss(pred, target, None, None, self.formula, self.parameter, "none", fmt, eps)
+        options = {"formula": self.formula, "parameter": self.parameter, "fmt": fmt, "eps": eps, "reduction": "none"}
+        return reference.box_loss(reference.BoxInputs(pred, target, **options))
 
 
 BOX_CASES = (
@@ -255,7 +256,8 @@ def focal_truth(logits: Tensor, targets: Tensor, alpha: Any = 0.25, gamma: float
     alphas = (1.0, 1.0) if alpha is None or isinstance(alpha, Tensor) else (alpha, 1 - alpha)
     per_class = (alpha, True) if isinstance(alpha, Tensor) else ()
     parameters = reference.Parameters(*alphas, gamma, 0.0, 0.0, *per_class)
-    return reference.logit_loss(logits, targets, None, None, None, "focal", parameters, -100, "none")
+    options = {"parameters": parameters, "ignore_index": -100, "reduction": "none"}
+    return reference.logit_loss(reference.LogitInputs(logits, targets, formula="focal", **options))
 
 
 def uniform(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

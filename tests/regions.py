@@ -113,7 +113,9 @@ def truths(
     arguments = case.arguments(activation or "none", reduction=reduction, **options)
     up = None if upstream is None else upstream.double()
     return evaluate(
-        lambda x: reference.region_loss(x, targets, *weights, None, *arguments), logits.double(), upstream=up
+        lambda x: reference.region_loss(reference.RegionInputs(x, targets, *weights, None, *arguments)),
+        logits.double(),
+        upstream=up,
     )
 
 

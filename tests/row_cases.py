@@ -47,7 +47,7 @@ class RowCase:
     ) -> Tensor:
         """The losses by the reference, in the inputs' precision."""
         options = (*self.operator_options(), dim, "none")
-        return reference.row_loss(logits, targets, None, None, class_weight, *options)
+        return reference.row_loss(reference.RowInputs(logits, targets, None, None, class_weight, *options))
 
     def make_targets(
         self, *rows: int, classes: int, seed: int = 1, dtype: torch.dtype = torch.float64

@@ -11,6 +11,7 @@ from conftest import Backend
 from torch import Tensor
 
 import iouloss
+from iouloss import reference
 
 KINK_NAMES = list(KINKS)
 
@@ -119,8 +120,10 @@ def test_without_eps_degenerate_boxes_are_the_references(backend: Backend, dtype
     """A quotient by 0 is 0: every two of these boxes share a side, a centre or a 0."""
     boxes = [to_format(box, fmt) for box in kink_boxes(dtype)]
     got = losses(*backend.put(*boxes), fmt=fmt, eps=0.0)
-    operator = (None, None, "bounded_iou", 0.2, "none", fmt, 0.0)
-    true = evaluate(lambda p, t: iouloss.reference.box_loss(p, t, *operator), *(box.double() for box in boxes))
+    options = {"formula": "bounded_iou", "parameter": 0.2, "fmt": fmt, "eps": 0.0, "reduction": "none"}
+    true = evaluate(
+        lambda p, t: reference.box_loss(reference.BoxInputs(p, t, **options)), *(box.double() for box in boxes)
+    )
     for g, t in zip(got, true, strict=True):
         right = torch.isclose(g.double(), t, rtol=2e-6, atol=2e-6).reshape(len(KINKS), -1).all(1)
         assert right.all(), [name for name, ok in zip(KINK_NAMES, right, strict=True) if not ok]

@@ -341,8 +341,8 @@ def test_gradient_penalty(backend: Backend, case: BoxCase, avg_factor: Any) -> N
         return [gradient.detach(), torch.autograd.grad((gradient**2).sum(), raw)[0]]
 
     def truth(pred: Tensor, target: Tensor) -> Tensor:
-        options = (case.formula, case.parameter, "mean", "xyxy", case.eps)
-        return reference.box_loss(pred, target, None, factor, *options)
+        options = {"formula": case.formula, "parameter": case.parameter, "eps": case.eps}
+        return reference.box_loss(reference.BoxInputs(pred, target, avg_factor=factor, **options))
 
     close(penalty(lambda p, t: case(p, t, avg_factor=factor), *boxes(backend)), penalty(truth, *boxes(backend)))
 

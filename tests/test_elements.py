@@ -287,6 +287,5 @@ def test_prior_bias() -> None:
 
 def test_the_reference_is_what_the_kernels_are_held_against() -> None:
     x, z = numbers(4)
-    parameters = reference.Parameters(1.0, 1.0, 0.0, 0.0, 0.0)
-    value = reference.logit_loss(x, z, None, None, None, "binary_cross_entropy", parameters, -100, "mean")
+    value = reference.logit_loss(reference.LogitInputs(x, z, formula="binary_cross_entropy", ignore_index=-100))
     torch.testing.assert_close(value, F.binary_cross_entropy_with_logits(x, z))

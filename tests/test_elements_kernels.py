@@ -11,6 +11,7 @@ from cases import DTYPES, misaligned, uniform
 from conftest import Backend
 from torch import Tensor
 
+from iouloss import reference
 from iouloss.reference import common, logits, regression
 
 PARAMETERS = {
@@ -67,14 +68,15 @@ class Call:
 
         gamma, second, third = PARAMETERS[self.formula]
         alpha, of_class = double(self.alpha), double(self.gamma)
-        p = logits.Parameters(
+        p = reference.Parameters(
             0.25, 0.75, gamma if of_class is None else of_class, second, third, alpha, self.complement
         )
         targets = self.targets.cpu() if self.targets.dtype == torch.int64 else double(self.targets)
         scores, weight = double(self.scores), double(self.weight)
         if self.formula in logits.FORMULAS:
             ignored = IGNORED if self.formula in WITH_TARGETS else None
-            return logits.logit_loss(x, targets, scores, weight, None, self.formula, p, ignored, "none")
+            inputs = reference.LogitInputs(x, targets, scores, weight, None, self.formula, p, ignored, "none")
+            return logits.logit_loss(inputs)
         # What the kernels make of a regression with class indices: nobody wants that, but it is the same way.
         kept = targets != IGNORED
         if targets.dtype == torch.int64:

@@ -35,7 +35,7 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
 
         exact = x.double().requires_grad_()
         others = (None if tensor is None else tensor.double() for tensor in (weight, class_weight, by))
-        want = reference.region_loss(exact, targets.double(), *others, *options)
+        want = reference.region_loss(reference.RegionInputs(exact, targets.double(), *others, *options))
         upstream = uniform(*want.shape, seed=5).to(upstream_dtype)
         (slope,) = torch.autograd.grad(want, exact, upstream.double())
 
@@ -60,7 +60,7 @@ def test_every_way_through_the_gradient(backend: Backend, case: Case, activation
     for number, (kind, other) in enumerate(itertools.product(DTYPES, DTYPES)):
         x, targets = (8 * uniform(2, 3, 12, seed=number) - 4).to(kind), uniform(2, 3, 12, seed=number + 1).to(other)
         exact = x.double().detach().requires_grad_()
-        want = reference.region_loss(exact, targets.double(), None, None, None, *options)
+        want = reference.region_loss(reference.RegionInputs(exact, targets.double(), None, None, None, *options))
         upstream = uniform(2, 3, seed=5).to(torch.bfloat16)  # which all others can be
         (slope,) = torch.autograd.grad(want, exact, upstream.double())
         given = (*(place(tensor.to(backend.device)) for tensor in (x, targets)), None, None, None, None, *options)

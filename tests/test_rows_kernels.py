@@ -35,7 +35,8 @@ def truths(case: RowCase, logits: Tensor, targets: Tensor | None, weight: Tensor
     targets, weight, class_weight = (
         x.double() if x is not None and x.is_floating_point() else x for x in (targets, weight, class_weight)
     )
-    return reference.row_loss(*arguments(case, logits, targets, weight, None, class_weight, "none", fused=False))
+    given = arguments(case, logits, targets, weight, None, class_weight, "none", fused=False)
+    return reference.row_loss(reference.RowInputs(*given))
 
 
 def close(got: Tensor, wanted: Tensor, dtype: torch.dtype) -> None:

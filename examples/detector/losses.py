@@ -74,7 +74,7 @@ def box_loss(backend: str, kind: str) -> Loss:
         return lambda boxes, targets, n: function(boxes, targets, reduction="sum") / n
     formula, parameter = REFERENCE_FORMULAS[kind]
     return lambda boxes, targets, n: reference.box_loss(
-        boxes, targets, None, n, formula, parameter, "mean", "xyxy", 1e-7
+        reference.BoxInputs(boxes, targets, avg_factor=n, formula=formula, parameter=parameter)
     )
 
 

@@ -27,12 +27,15 @@ def boxes(n: int = BOXES) -> list[Tensor]:
 
 
 def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt: str = "xyxy", **layout: Any) -> Call:
-    rest = (formula, 0.5, reduction, fmt, 1e-7, "torchvision")
+    rest = (formula, 0.5, fmt, 1e-7, reduction)
 
-    def loss(box_loss: Loss) -> Loss:
-        return lambda pred, target, weight=None, by=None: box_loss(pred, target, weight, by, *rest)
+    def compiled(pred: Tensor, target: Tensor, weight: Tensor | None = None, by: Tensor | None = None) -> Tensor:
+        return _ops.box_loss(pred, target, weight, None, by, *rest)
 
-    return Call(f"{name} {formula}", loss(_ops.box_loss), loss(reference.box_loss), tensors, **layout)
+    def pure(pred: Tensor, target: Tensor, weight: Tensor | None = None, by: Tensor | None = None) -> Tensor:
+        return reference.box_loss(reference.BoxInputs(pred, target, weight, None, by, *rest))
+
+    return Call(f"{name} {formula}", compiled, pure, tensors, **layout)
 
 
 def focal_call(name: str, gamma: float, reduction: str, tensors: list[Tensor], alpha: str = "number") -> Call:
@@ -42,9 +45,8 @@ def focal_call(name: str, gamma: float, reduction: str, tensors: list[Tensor], a
             per_class = () if alpha == "number" else (weight[:CLASSES], True)
             parameters = reference.Parameters(*factors, gamma, 0.0, 0.0, *per_class)
             formula = "square_focal" if gamma == 2 else "focal"
-            if compiled:
-                return _ops.logit_loss(formula, logits, targets, parameters, None, weight, by, 2, reduction)
-            return reference.logit_loss(logits, targets, None, weight, by, formula, parameters, 2, reduction)
+            given = (logits, targets, None, weight, by, formula, parameters, 2, reduction)
+            return _ops.logit_loss(*given) if compiled else reference.logit_loss(reference.LogitInputs(*given))
 
         return call
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from .. import _ops
+from .._inputs import Parameters
 from ..reference.checks import check_bool, check_fraction, check_not_negative, check_per_class
-from ..reference.logits import Parameters
 
 
 def binary_cross_entropy_loss(
@@ -40,7 +40,7 @@ def binary_cross_entropy_loss(
     parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0, per_class)
     formula = "binary_cross_entropy"
     return _ops.logit_loss(
-        formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, None, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim
     )
 
 
@@ -75,7 +75,7 @@ def asymmetric_loss(
     parameters = Parameters(1.0, 1.0, gamma_pos, gamma_neg, margin)
     formula = "asymmetric_attached" if differentiable_focus else "asymmetric"
     return _ops.logit_loss(
-        formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, None, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim
     )
 
 
@@ -95,5 +95,5 @@ def binary_entropy_loss(
     parameters = Parameters(1.0, 1.0, 0.0, 0.0, 0.0)
     targets = logits.detach() if isinstance(logits, Tensor) else logits  # not looked at
     return _ops.logit_loss(
-        "binary_entropy", logits, targets, parameters, None, weight, avg_factor, None, reduction, class_dim
+        logits, targets, None, weight, avg_factor, "binary_entropy", parameters, None, reduction, class_dim
     )

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
+from .._inputs import Parameters
 from ..reference.checks import (
     check_bool,
     check_fraction,
@@ -12,7 +13,6 @@ from ..reference.checks import (
     check_positive,
     check_tensors,
 )
-from ..reference.logits import Parameters
 
 _Option = Tensor | float | None
 
@@ -102,7 +102,7 @@ def sigmoid_focal_loss(
     formula = "smooth_focal" if label_smoothing != 0 else "square_focal" if gamma == 2 else "focal"
     parameters = _balanced(alpha, gamma, label_smoothing, float(smooth_all))
     return _ops.logit_loss(
-        formula, logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, None, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim
     )
 
 
@@ -130,7 +130,7 @@ def focal_star_loss(
     check_number("beta", beta, "a finite number")
     parameters = _balanced(alpha, gamma, beta)
     return _ops.logit_loss(
-        "focal_star", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, None, weight, avg_factor, "focal_star", parameters, ignore_index, reduction, class_dim
     )
 
 
@@ -167,7 +167,7 @@ def poly1_focal_loss(
         check_number("epsilon / alpha", each, "a finite number")
     parameters = Parameters(*alphas, gamma, added1, added0)
     return _ops.logit_loss(
-        "poly_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, None, weight, avg_factor, "poly_focal", parameters, ignore_index, reduction, class_dim
     )
 
 
@@ -202,7 +202,7 @@ def equalized_focal_loss(
     check_per_class("balance", balance, logits, class_dim)
     parameters = _balanced(alpha, balance.detach(), scale, gamma + scale, divisor=gamma)
     return _ops.logit_loss(
-        "equalized_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, None, weight, avg_factor, "equalized_focal", parameters, ignore_index, reduction, class_dim
     )
 
 
@@ -232,7 +232,7 @@ def quality_focal_loss(
     check_not_negative("beta", beta)
     parameters = Parameters(1.0, 1.0, 0.0, beta, 0.0)
     return _ops.logit_loss(
-        "quality_focal", logits, targets, parameters, scores, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, scores, weight, avg_factor, "quality_focal", parameters, ignore_index, reduction, class_dim
     )
 
 
@@ -270,7 +270,7 @@ def varifocal_loss(
     parameters = Parameters(1.0, alpha, 0.0, gamma, float(iou_weighted))
     formula = "varifocal" if differentiable_focus else "varifocal_detached"
     return _ops.logit_loss(
-        formula, logits, targets, parameters, scores, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim
     )
 
 
@@ -299,5 +299,5 @@ def gaussian_focal_loss(
     check_not_negative("beta", beta)
     parameters = Parameters(1.0, 1.0, 0.0, alpha, beta)
     return _ops.logit_loss(
-        "gaussian_focal", logits, targets, parameters, None, weight, avg_factor, ignore_index, reduction, class_dim
+        logits, targets, None, weight, avg_factor, "gaussian_focal", parameters, ignore_index, reduction, class_dim
     )

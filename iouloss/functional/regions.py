@@ -95,7 +95,7 @@ def dice_loss(
         *(per, power, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator),
         *(ignore_index, reduction, pixel_weight, soft_labels),
     )
-    return _ops.region_loss("dice", logits, targets, weight, class_weight, avg_factor, activation, *options)
+    return _ops.region_loss(logits, targets, weight, class_weight, avg_factor, "dice", activation, *options)
 
 
 def generalized_dice_loss(
@@ -136,7 +136,7 @@ def generalized_dice_loss(
         *(per, 1, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator),
         *(ignore_index, reduction, pixel_weight, soft_labels),
     )
-    return _ops.region_loss("generalized_dice", logits, targets, weight, class_weight, avg_factor, activation, *options)
+    return _ops.region_loss(logits, targets, weight, class_weight, avg_factor, "generalized_dice", activation, *options)
 
 
 def tversky_loss(
@@ -177,7 +177,7 @@ def tversky_loss(
         *(per, 1, alpha, beta, 1.0, smooth_numerator, smooth_denominator),
         *(ignore_index, reduction, pixel_weight, soft_labels),
     )
-    return _ops.region_loss("tversky", logits, targets, weight, class_weight, avg_factor, activation, *options)
+    return _ops.region_loss(logits, targets, weight, class_weight, avg_factor, "tversky", activation, *options)
 
 
 def focal_tversky_loss(
@@ -220,4 +220,4 @@ def focal_tversky_loss(
         *(per, 1, alpha, beta, gamma, smooth_numerator, smooth_denominator),
         *(ignore_index, reduction, pixel_weight, soft_labels),
     )
-    return _ops.region_loss("tversky", logits, targets, weight, class_weight, avg_factor, activation, *options)
+    return _ops.region_loss(logits, targets, weight, class_weight, avg_factor, "tversky", activation, *options)

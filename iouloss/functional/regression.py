@@ -38,7 +38,7 @@ def l1_loss(
     The gradient at ``d == 0`` is 0. Finite numbers give a finite loss and gradient: what overflows saturates. A NaN or
     Inf gives NaN. Equal inputs give equal bits from run to run on the same device.
     """
-    return _ops.regression_loss("l1", pred, target, weight, avg_factor, 0.0, 0.0, 0.0, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "l1", 0.0, 0.0, 0.0, reduction)
 
 
 def l2_loss(
@@ -53,7 +53,7 @@ def l2_loss(
 
     Arguments, errors and numbers are those of :func:`l1_loss`.
     """
-    return _ops.regression_loss("l2", pred, target, weight, avg_factor, 0.0, 0.0, 0.0, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "l2", 0.0, 0.0, 0.0, reduction)
 
 
 def smooth_l1_loss(
@@ -73,7 +73,7 @@ def smooth_l1_loss(
     Paper: Girshick, *Fast R-CNN*, arXiv:1504.08083.
     """
     check_not_negative("beta", beta)
-    return _ops.regression_loss("smooth_l1", pred, target, weight, avg_factor, 0.0, beta, 1.0, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "smooth_l1", 0.0, beta, 1.0, reduction)
 
 
 def huber_loss(
@@ -90,7 +90,7 @@ def huber_loss(
     Arguments, errors and numbers are those of :func:`l1_loss`.
     """
     check_positive("delta", delta)
-    return _ops.regression_loss("smooth_l1", pred, target, weight, avg_factor, 0.0, delta, delta, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "smooth_l1", 0.0, delta, delta, reduction)
 
 
 def balanced_l1_loss(
@@ -117,7 +117,7 @@ def balanced_l1_loss(
         check_positive(name, value)
     if gamma / alpha > 80:
         raise ValueError(f"gamma: got {float(gamma)}, wants at most 80 * alpha, {80.0 * alpha}")
-    return _ops.regression_loss("balanced_l1", pred, target, weight, avg_factor, alpha, gamma, beta, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "balanced_l1", alpha, gamma, beta, reduction)
 
 
 def focal_l1_loss(
@@ -147,4 +147,4 @@ def focal_l1_loss(
     if alpha is None:
         alpha = math.e * beta
     check_positive("alpha", alpha)
-    return _ops.regression_loss("focal_l1", pred, target, weight, avg_factor, alpha, log(beta), 0.0, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "focal_l1", alpha, log(beta), 0.0, reduction)

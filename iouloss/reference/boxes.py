@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .._inputs import BoxInputs
 from .checks import check_box_loss
 from .common import as_tensor, compute_dtype, divide, finite_losses, log, open_number, reduce_loss, smooth_l1
 from .placement import Placement, place
@@ -285,22 +286,11 @@ def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:
     )
 
 
-def box_loss(
-    pred: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    formula: str,
-    parameter: float,
-    reduction: str,
-    fmt: str,
-    eps: float,
-    eps_mode: str = "torchvision",
-    mask: Tensor | None = None,
-) -> Tensor:
+def box_loss(inputs: BoxInputs) -> Tensor:
     """The operator behind every box loss; ``iouloss.functional.box_loss`` documents it."""
-    check_box_loss(pred, target, weight, avg_factor, formula, parameter, reduction, fmt, eps, eps_mode, mask)
-    mask, avg_factor = kept_boxes(pred, mask, avg_factor, reduction)
+    check_box_loss(inputs)
+    mask, avg_factor = kept_boxes(inputs)
+    pred, target, weight, _, _, formula, parameter, fmt, eps, reduction, eps_mode = inputs
     if formula.endswith("_swapped"):
         pred, target, formula = target, pred, formula.removesuffix("_swapped")
     dtype = compute_dtype(pred, target)
@@ -313,10 +303,9 @@ def box_loss(
     return reduce_loss(loss if mask is None else torch.where(mask, loss, 0.0), weight, avg_factor, reduction)
 
 
-def kept_boxes(
-    pred: Tensor, mask: Tensor | None, avg_factor: Tensor | float | None, reduction: str
-) -> tuple[Tensor | None, Tensor | float | None]:
+def kept_boxes(inputs: BoxInputs) -> tuple[Tensor | None, Tensor | float | None]:
     """``mask`` as booleans, and what the mean is divided by: the number of boxes that it keeps."""
+    pred, mask, avg_factor = inputs.pred, inputs.mask, inputs.avg_factor
     if mask is None:
         return None, avg_factor
     if mask.dtype != torch.bool:
@@ -325,6 +314,6 @@ def kept_boxes(
         inside = (mask >= 0) & (mask < boxes)
         marks = torch.zeros(boxes + 1, dtype=torch.bool, device=mask.device)
         mask = marks.index_fill(0, torch.where(inside, mask, boxes), True)[:boxes].reshape(pred.shape[:-1])
-    if avg_factor is None and reduction == "mean":
+    if avg_factor is None and inputs.reduction == "mean":
         avg_factor = mask.sum()
     return mask, avg_factor

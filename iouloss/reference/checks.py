@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._inputs import BoxInputs, LogitInputs, RegressionInputs
 from .placement import EPS_MODES, ONE_PLACE
 
 FORMATS = ("xyxy", "xywh", "cxcywh")
@@ -40,20 +41,9 @@ IN_RANGE = " in float32's range"
 OPTIONAL = ("weight", "scores")  # tensors that may be None
 
 
-def check_box_loss(
-    pred: Any,
-    target: Any,
-    weight: Any,
-    avg_factor: Any,
-    formula: Any,
-    parameter: Any,
-    reduction: Any,
-    fmt: Any,
-    eps: Any,
-    eps_mode: Any = "torchvision",
-    mask: Any = None,
-) -> None:
-    """Raise the ValueError or TypeError that the arguments of ``box_loss`` deserve, if any."""
+def check_box_loss(inputs: BoxInputs) -> None:
+    """Raise the ValueError or TypeError that the inputs of ``box_loss`` deserve, if any."""
+    pred, target, weight, mask, avg_factor, formula, parameter, fmt, eps, reduction, eps_mode = inputs
     check_tensors(pred=pred, target=target, weight=weight)
     check_choice("formula", formula, FORMULAS)
     check_reduction(reduction)
@@ -72,18 +62,9 @@ def check_box_loss(
     check_avg_factor(avg_factor, reduction)
 
 
-def check_logit_loss(
-    logits: Any,
-    targets: Any,
-    scores: Any,
-    weight: Any,
-    avg_factor: Any,
-    parameters: Any,
-    ignore_index: Any,
-    reduction: Any,
-    class_dim: Any = -1,
-) -> None:
-    """Raise the ValueError or TypeError that the arguments of a loss of logits deserve, if any."""
+def check_logit_loss(inputs: LogitInputs) -> None:
+    """Raise the ValueError or TypeError that the inputs of a loss of logits deserve, if any."""
+    logits, targets, scores, weight, avg_factor, _, parameters, ignore_index, reduction, class_dim = inputs
     check_tensors(logits=logits, targets=targets, weight=weight, scores=scores)
     check_reduction(reduction)
     check_ignore_index(ignore_index)
@@ -103,8 +84,9 @@ def check_logit_loss(
     check_avg_factor(avg_factor, reduction)
 
 
-def check_regression_loss(pred: Any, target: Any, weight: Any, avg_factor: Any, reduction: Any) -> None:
-    """Raise the ValueError or TypeError that the arguments of a loss of differences deserve, if any."""
+def check_regression_loss(inputs: RegressionInputs) -> None:
+    """Raise the ValueError or TypeError that the inputs of a loss of differences deserve, if any."""
+    pred, target, weight, avg_factor, *_, reduction = inputs
     check_tensors(pred=pred, target=target, weight=weight)
     check_reduction(reduction)
     check_floating(pred=pred, target=target, weight=weight)

@@ -1,42 +1,13 @@
 """The losses of single logits in plain PyTorch, in forms that neither cancel nor overflow."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from .._inputs import LogitInputs, Parameters
 from .checks import are_dense, check_logit_loss
 from .common import IGNORED, bounded, compute_dtype, count_up, open_number, reduce_loss, times
-
-
-class Parameters(NamedTuple):
-    """Of a loss: the factors of targets 1 and 0, the exponent, two more numbers, and a factor for each class.
-
-    With ``alpha_per_class`` a, ``alpha1`` is multiplied by a; ``alpha0`` by 1 - a if ``complement``, else not at all.
-    """
-
-    alpha1: Tensor | float
-    alpha0: Tensor | float
-    gamma: Tensor | float
-    second: float
-    third: float
-    alpha_per_class: Tensor | None = None
-    complement: bool = False
-
-    def to(self, dtype: torch.dtype) -> "Parameters":
-        """With the tensors in ``dtype``, and those of each class multiplied in."""
-        gamma = self.gamma.to(dtype) if isinstance(self.gamma, Tensor) else self.gamma
-        if self.alpha_per_class is None:
-            return self._replace(gamma=gamma)
-        alpha1 = self.alpha1 * self.alpha_per_class.to(dtype)
-        # 1 - a is taken before it is rounded.
-        alpha0 = self.alpha0 * (1 - self.alpha_per_class.double()).to(dtype) if self.complement else self.alpha0
-        return Parameters(alpha1, alpha0, gamma, self.second, self.third)
-
-    def alpha(self, z: Tensor) -> Tensor:
-        """What the loss of target ``z`` is multiplied by."""
-        return self.alpha1 * z + self.alpha0 * (1 - z)
 
 
 class Logit:
@@ -191,19 +162,10 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
 UNFUSED: dict[str, Callable[..., Tensor]] = {"varifocal_detached": _varifocal_detached}  # that no kernel knows
 
 
-def logit_loss(
-    logits: Tensor,
-    targets: Tensor,
-    scores: Tensor | None,
-    weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    formula: str,
-    parameters: Parameters,
-    ignore_index: int | None,
-    reduction: str,
-) -> Tensor:
+def logit_loss(inputs: LogitInputs) -> Tensor:
     """The operator behind the losses of logits; ``iouloss.functional`` documents them."""
-    check_logit_loss(logits, targets, scores, weight, avg_factor, parameters, ignore_index, reduction)
+    check_logit_loss(inputs)
+    logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, reduction, _ = inputs
     dtype = compute_dtype(logits, targets)
     x, kept, options = logits.to(dtype), None, {}
     loss_of = FORMULAS.get(formula) or UNFUSED[formula]

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._inputs import RegionInputs
 from .checks import (
     FLOATING,
     are_dense,
@@ -27,27 +28,10 @@ PER = ("image_class", "class", "image", "batch")
 MOST_CLASSES = 2**24  # a kernel numbers them in float32
 
 
-def check_region_loss(
-    logits: Any,
-    targets: Any,
-    weight: Any,
-    class_weight: Any,
-    avg_factor: Any,
-    kind: Any,
-    activation: Any,
-    per: Any,
-    power: Any,
-    alpha: Any,
-    beta: Any,
-    gamma: Any,
-    smooth_numerator: Any,
-    smooth_denominator: Any,
-    ignore_index: Any,
-    reduction: Any,
-    pixel_weight: Any = None,
-    soft_labels: Any = False,
-) -> None:
-    """Raise the ValueError or TypeError that the arguments of ``region_loss`` deserve, if any."""
+def check_region_loss(inputs: RegionInputs) -> None:
+    """Raise the ValueError or TypeError that the inputs of ``region_loss`` deserve, if any."""
+    logits, targets, weight, class_weight, avg_factor, kind, activation, per, power = inputs[:9]
+    pixel_weight, reduction = inputs.pixel_weight, inputs.reduction
     check_tensors(logits=logits, targets=targets, weight=weight)
     for name, optional in (("class_weight", class_weight), ("pixel_weight", pixel_weight)):
         if optional is not None:
@@ -62,13 +46,11 @@ def check_region_loss(
         raise TypeError(f"power: got {kind_of(power)}, wants 1 or 2")
     if power not in (1, 2):
         raise ValueError(f"power: got {power}, wants 1 or 2")
-    check_not_negative("alpha", alpha)
-    check_not_negative("beta", beta)
-    check_positive("gamma", gamma)
-    check_not_negative("smooth_numerator", smooth_numerator)
-    check_not_negative("smooth_denominator", smooth_denominator)
-    check_ignore_index(ignore_index)
-    check_bool("soft_labels", soft_labels)
+    for name in ("alpha", "beta", "smooth_numerator", "smooth_denominator"):
+        check_not_negative(name, getattr(inputs, name))
+    check_positive("gamma", inputs.gamma)
+    check_ignore_index(inputs.ignore_index)
+    check_bool("soft_labels", inputs.soft_labels)
     check_floating(logits=logits)
     check_floating(weight=weight, class_weight=class_weight)
     _check_shapes(logits, targets, class_weight)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .._inputs import RegionInputs
 from .common import compute_dtype, divide, open_number, reduce_loss
 from .region_checks import check_region_loss
 
@@ -99,27 +100,20 @@ def _is_finite(x: Tensor, targets: Tensor, activation: str) -> Tensor:
     return sound & (targets.abs() < bound)
 
 
-def cell_sums(
-    logits: Tensor,
-    targets: Tensor,
-    activation: str,
-    power: int,
-    ignore_index: int | None,
-    pixel_weight: Tensor | None,
-    soft_labels: bool,
-) -> Sums:
+def cell_sums(inputs: RegionInputs) -> Sums:
     """The sums over the pixels; with ``power`` 2 the squared difference of ``p`` and ``g`` is all of the excess."""
+    logits, targets, activation = inputs.logits, inputs.targets, inputs.activation
     x = logits.to(compute_dtype(logits, targets))
-    pixels = pixels_of(x, targets, activation, ignore_index, pixel_weight)
+    pixels = pixels_of(x, targets, activation, inputs.ignore_index, inputs.pixel_weight)
     g, kept = pixels.targets, pixels.kept
     if kept is not None:
         # The classes of a softmax share a pixel, which is out where all of them are.
         x = torch.where(kept.any(1, keepdim=True) if activation == "softmax" else kept, x, 0.0)
     p, n = (pixels.only(each) for each in probabilities(x, activation))
     overlap, extra, missed = p * g, p * (1 - g), n * g
-    if power == 2:
+    if inputs.power == 2 and inputs.kind == "dice":
         extra, missed = (extra - missed) ** 2, torch.zeros_like(p)
-    elif soft_labels:
+    elif inputs.soft_labels:
         overlap, extra, missed = _smaller_and_excess(p, g, extra - missed)
     terms = Sums(overlap, extra, missed, g)
     if pixels.weight is not None:
@@ -165,49 +159,11 @@ def region_losses(sums: Sums, alpha: float, beta: float, a: float, b: float, exp
     return torch.where(nothing, 0.0, torch.where(nothing, 1.0, loss) ** open_number(exponent, loss))
 
 
-def region_loss(
-    logits: Tensor,
-    targets: Tensor,
-    weight: Tensor | None,
-    class_weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    kind: str,
-    activation: str,
-    per: str,
-    power: int,
-    alpha: float,
-    beta: float,
-    gamma: float,
-    smooth_numerator: float,
-    smooth_denominator: float,
-    ignore_index: int | None,
-    reduction: str,
-    pixel_weight: Tensor | None = None,
-    soft_labels: bool = False,
-) -> Tensor:
+def region_loss(inputs: RegionInputs) -> Tensor:
     """The operator behind the functions of ``iouloss.functional.regions``, which document it."""
-    check_region_loss(
-        logits,
-        targets,
-        weight,
-        class_weight,
-        avg_factor,
-        kind,
-        activation,
-        per,
-        power,
-        alpha,
-        beta,
-        gamma,
-        smooth_numerator,
-        smooth_denominator,
-        ignore_index,
-        reduction,
-        pixel_weight,
-        soft_labels,
-    )
-    power = power if kind == "dice" else 1
-    sums = cell_sums(logits, targets, activation, power, ignore_index, pixel_weight, soft_labels)
+    check_region_loss(inputs)
+    logits, class_weight, kind, per = inputs.logits, inputs.class_weight, inputs.kind, inputs.per
+    sums = cell_sums(inputs)
     of_class = None if class_weight is None else class_weight.to(sums.overlap.dtype)
     if per in ("image", "batch"):
         factors = sums.target.new_ones(logits.shape[1]) if of_class is None else of_class
@@ -217,8 +173,11 @@ def region_loss(
     dims = {"image_class": (), "class": (0,), "image": (1,), "batch": (0, 1)}[per]
     if dims:
         sums = Sums(*(each.sum(dims) for each in sums))
+    alpha, beta = inputs.alpha, inputs.beta
+    smooth_numerator, smooth_denominator = inputs.smooth_numerator, inputs.smooth_denominator
     if kind != "tversky":  # (2 overlap + a) / (2 overlap + extra + missed + b)
         alpha = beta = 0.5
         smooth_numerator, smooth_denominator = smooth_numerator / 2, smooth_denominator / 2
-    loss = region_losses(sums, alpha, beta, smooth_numerator, smooth_denominator, 1 / gamma)
-    return reduce_loss(loss if of_class is None else loss * of_class, weight, avg_factor, reduction)
+    loss = region_losses(sums, alpha, beta, smooth_numerator, smooth_denominator, 1 / inputs.gamma)
+    loss = loss if of_class is None else loss * of_class
+    return reduce_loss(loss, inputs.weight, inputs.avg_factor, inputs.reduction)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .._inputs import RegressionInputs
 from .checks import check_regression_loss
 from .common import compute_dtype, expm1, finite_losses, reduce_loss, smooth_l1
 
@@ -49,19 +50,10 @@ FORMULAS: dict[str, Callable[[Tensor, float, float, float], Tensor]] = {
 }
 
 
-def regression_loss(
-    pred: Tensor,
-    target: Tensor,
-    weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    formula: str,
-    gamma: float,
-    second: float,
-    third: float,
-    reduction: str,
-) -> Tensor:
+def regression_loss(inputs: RegressionInputs) -> Tensor:
     """The operator behind the losses of differences; ``iouloss.functional`` documents them."""
-    check_regression_loss(pred, target, weight, avg_factor, reduction)
+    check_regression_loss(inputs)
+    pred, target, weight, avg_factor, formula, gamma, second, third, reduction = inputs
     dtype = compute_dtype(pred, target)
     both = torch.stack((pred.to(dtype), target.to(dtype)), -1)
     loss = finite_losses(lambda pair: FORMULAS[formula](pair[..., 0] - pair[..., 1], gamma, second, third), both)

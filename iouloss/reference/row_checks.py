@@ -1,9 +1,8 @@
 """What the losses on rows of logits accept; see ``checks``."""
 
-from typing import Any
-
 from torch import Tensor
 
+from .._inputs import RowInputs
 from .checks import (
     are_dense,
     check_avg_factor,
@@ -27,26 +26,13 @@ BY_CLASS = ("softmax_focal", "cross_entropy")
 FORMULAS = (*BY_CLASS, "distribution_focal", "kl_div", "entropy")
 
 
-def check_row_loss(
-    logits: Any,
-    targets: Any,
-    weight: Any,
-    avg_factor: Any,
-    class_weight: Any,
-    formula: Any,
-    alpha: Any,
-    gamma: Any,
-    label_smoothing: Any,
-    poly_epsilon: Any,
-    temperature: Any,
-    ignore_index: Any,
-    class_dim: Any,
-    reduction: Any,
-) -> None:
-    """Raise the ValueError or TypeError that the arguments of ``row_loss`` deserve, if any.
+def check_row_loss(inputs: RowInputs) -> None:
+    """Raise the ValueError or TypeError that the inputs of ``row_loss`` deserve, if any.
 
     The functions of ``iouloss.functional.rows`` check the numbers.
     """
+    logits, targets, weight, avg_factor, class_weight, formula = inputs[:6]
+    ignore_index, class_dim, reduction = inputs[-3:]
     weights_name = "alpha" if formula == "softmax_focal" else "class_weight"
     check_tensors(logits=logits, weight=weight)
     if formula != "entropy":
@@ -64,22 +50,14 @@ def check_row_loss(
         check_floating(targets=targets)
     check_floating(weight=weight)
     check_floating(**{weights_name: class_weight})
-    _check_row_shapes(logits, targets, weight, class_weight, formula, class_dim, weights_name, ignore_index)
+    _check_row_shapes(inputs, weights_name)
     others = {"targets": targets, "weight": weight, weights_name: class_weight, "avg_factor": avg_factor}
     check_devices("logits", logits, **others)
     check_avg_factor(avg_factor, reduction)
 
 
-def _check_row_shapes(
-    logits: Tensor,
-    targets: Tensor | None,
-    weight: Tensor | None,
-    class_weight: Tensor | None,
-    formula: str,
-    class_dim: int,
-    weights_name: str,
-    ignore_index: int | None,
-) -> None:
+def _check_row_shapes(inputs: RowInputs, weights_name: str) -> None:
+    logits, targets, formula, class_dim = inputs.logits, inputs.targets, inputs.formula, inputs.class_dim
     if logits.ndim == 0:
         raise ValueError("logits: got shape [], wants [..., C]")
     check_class_dim(class_dim, logits)
@@ -91,9 +69,9 @@ def _check_row_shapes(
     rows = rows_of(logits, class_dim)
     if formula in BY_CLASS:
         assert targets is not None  # for the type checker
-        if are_dense(targets, logits, class_dim) and ignore_index is not None:
-            raise ValueError(f"ignore_index: got {ignore_index} for dense targets, wants None")
+        if are_dense(targets, logits, class_dim) and inputs.ignore_index is not None:
+            raise ValueError(f"ignore_index: got {inputs.ignore_index} for dense targets, wants None")
     else:
         check_shape("targets", targets, logits.shape if formula == "kl_div" else rows)
-    check_shape("weight", weight, rows)
-    check_shape(weights_name, class_weight, [classes])
+    check_shape("weight", inputs.weight, rows)
+    check_shape(weights_name, inputs.class_weight, [classes])

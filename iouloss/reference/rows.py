@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from .._inputs import RowInputs
 from .common import IGNORED, bounded, compute_dtype, count_up, open_number, reduce_loss, times
 from .row_checks import check_row_loss
 
@@ -169,39 +170,12 @@ def entropy_terms(x: Tensor) -> Tensor:
     return log_total + times(p, below).sum(-1)
 
 
-def row_loss(
-    logits: Tensor,
-    targets: Tensor | None,
-    weight: Tensor | None,
-    avg_factor: Tensor | float | None,
-    class_weight: Tensor | None,
-    formula: str,
-    alpha: float,
-    gamma: float,
-    label_smoothing: float,
-    poly_epsilon: float,
-    temperature: float,
-    ignore_index: int | None,
-    class_dim: int,
-    reduction: str,
-) -> Tensor:
+def row_loss(inputs: RowInputs) -> Tensor:
     """The operator behind the functions of ``iouloss.functional.rows``, which document it."""
-    check_row_loss(
-        logits,
-        targets,
-        weight,
-        avg_factor,
-        class_weight,
-        formula,
-        alpha,
-        gamma,
-        label_smoothing,
-        poly_epsilon,
-        temperature,
-        ignore_index,
-        class_dim,
-        reduction,
-    )
+    check_row_loss(inputs)
+    logits, targets, weight, avg_factor, class_weight, formula, alpha, gamma, *_ = inputs
+    label_smoothing, poly_epsilon, ignore_index = inputs.label_smoothing, inputs.poly_epsilon, inputs.ignore_index
+    class_dim, reduction = inputs.class_dim, inputs.reduction
     dtype = compute_dtype(logits, logits if targets is None else targets)
     x = logits.to(dtype).movedim(class_dim, -1)
     if formula == "entropy":
@@ -215,7 +189,7 @@ def row_loss(
     if targets.ndim == logits.ndim:
         q = targets.to(dtype).movedim(class_dim, -1)
         if formula == "kl_div":
-            loss = kl_terms(x, q, temperature)
+            loss = kl_terms(x, q, inputs.temperature)
         elif formula == "cross_entropy":
             loss = probability_terms(x, q, weights, label_smoothing, poly_epsilon)
         else:
