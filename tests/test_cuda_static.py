@@ -11,8 +11,9 @@ pytestmark = pytest.mark.skipif(nvcc is None, reason="no nvcc, in CUDA_HOME or o
 
 
 def test_no_kernel_breaks_a_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    # One of each policy (csrc/cuda/policy.cuh): sm_89 has that of sm_86. `python tests/cuda_static.py` takes them all.
-    result = cuda_static.main([arch for arch in cuda_static.ARCHS if arch != "8.9"])
+    # One GPU of each bound on registers (csrc/cuda/policy.cuh): sm_80 to sm_89 have that of sm_90.
+    # `python tests/cuda_static.py` takes them all.
+    result = cuda_static.main(["7.5", "9.0", "10.0", "12.0"])
     text = capsys.readouterr().out
     with capsys.disabled():  # the table is for whoever reads the log
         print(f"\n{text}")
