@@ -1,8 +1,8 @@
 """Second derivatives of the compiled operators: their backward, written in differentiable PyTorch.
 
-The extension's backward is an operator of its own. Where autograd records it (``create_graph=True``), the kernels
-registered here stand in for it: they take the gradient of the reference, which autograd can differentiate again in
-``grad_output`` and in the inputs. Otherwise the compiled kernels are called.
+The backward of the extension is an operator of its own. Where autograd records it (``create_graph=True``), a function
+registered here replaces it: it computes the gradient of the reference, which autograd can differentiate again with
+respect to ``grad_output`` and the inputs. Otherwise the compiled kernels are called.
 """
 
 from collections.abc import Callable
@@ -101,9 +101,10 @@ def _region_loss(
 
 
 def _register(loss: Callable[..., Tensor], left: int = 0) -> None:
-    """Register the derivative of ``loss``, an operator's function in PyTorch, by its first argument.
+    """Register the backward of an operator, given its ``loss`` in PyTorch, with respect to its first argument.
 
-    ``left``: how many tensors the backward takes that the forward pass left, before the arguments of the loss.
+    ``left`` is the number of tensors that the forward pass left: the backward takes them before the arguments of the
+    loss.
     """
     name = loss.__name__.removeprefix("_") + "_backward"
 
@@ -115,8 +116,8 @@ def _register(loss: Callable[..., Tensor], left: int = 0) -> None:
             with torch._C._AutoDispatchBelowAutograd():
                 gradient: Tensor = getattr(torch.ops.iouloss, name)(grad_output, *arguments)
             return gradient
-        # A view, so that one tensor given as both arguments still gets two gradients; a leaf where only grad_output is
-        # to be differentiated.
+        # If `first` requires a gradient, a view of it is differentiated: otherwise one tensor given as both arguments
+        # would get one gradient for both. If not, a new leaf is.
         first = first.view_as(first) if first.requires_grad else first.detach().requires_grad_()
         derivative: Tensor
         (derivative,) = torch.autograd.grad(loss(first, second, *others), first, grad_output, create_graph=True)
