@@ -48,7 +48,7 @@ def select(options: argparse.Namespace) -> list[Case]:
 
 
 def run_all(chosen: list[Case], effort: Effort, file: Path | None = None) -> tuple[dict[str, Any], list[str]]:
-    """The results, and the cases whose implementations disagree. Written to ``file`` as far as there are any."""
+    """The results, and the cases whose implementations disagree. ``file`` is rewritten after every case."""
     started = time.perf_counter()
     results: dict[str, Any] = {**machine.describe(), "copy_bytes_per_second": {}, "cases": []}
     results |= {"targets": [], "duration_seconds": 0.0}
@@ -83,8 +83,8 @@ def write(results: dict[str, Any], file: Path | None) -> None:
 
 
 def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
-    """What ``options`` ask for."""
-    # Compiling in this process leaves no helper processes behind that would run beside what is timed.
+    """Run the cases that ``options`` ask for."""
+    # torch.compile compiles in this process, since helper processes would run beside what is timed.
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
     return run_all(select(options), QUICK if options.quick or options.gpu else FULL, options.json)
 

@@ -29,9 +29,9 @@ ROOT = Path(__file__).parent.parent
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 SCALES = {"pixels": 640.0, "[0, 1]": 1.0}
 GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
-BOX_LOSSES = [name for name in FORMULAS if not name.endswith("_swapped")]  # which serve gradients alone
+BOX_LOSSES = [name for name in FORMULAS if not name.endswith("_swapped")]  # without those that only serve gradients
 PARAMETERS = {"focal_eiou": 0.5, "bounded_iou": 0.2} | {name: 1.0 for name in FORMULAS if name.startswith("cdiou")}
-EPS = {"bounded_iou": 1e-3}  # of the others 1e-7
+EPS = {"bounded_iou": 1e-3}  # the other losses have 1e-7
 CUDA = "cuda, emulated" if os.environ.get("EMULATED_CUDA") == "1" else "cuda"
 TABLES = ("boxes", "focal")
 
@@ -84,7 +84,7 @@ def logits(n: int, hard: bool) -> tuple[Tensor, Tensor]:
 
 @contextlib.contextmanager
 def backend(name: str) -> Iterator[str]:
-    """Has iouloss use one backend; gives the device to call it on."""
+    """Make iouloss use one backend, and give the device to call it on."""
     extension: Any = _backend.extension
     if name == "reference":
         _ops._extension = None
@@ -142,15 +142,18 @@ Difference = Callable[[Pair, Pair], dict[str, float | str]]
 
 
 def box_difference(a: Pair, b: Pair, truth: Pair) -> dict[str, float | str]:
-    """Of the losses absolute (relative above 1: logarithms), of the gradients relative to the largest of all."""
+    """The errors of losses, absolute, and of gradients, relative to the largest of all.
+
+    Those of losses above 1, which logarithms reach, are relative.
+    """
     value = (a[0] - b[0]).abs() / truth[0].abs().clamp(min=1)
     return {"value": _largest(value), "gradient": _largest((a[1] - b[1]).abs() / truth[1].abs().max())}
 
 
 def focal_difference(a: Pair, b: Pair, truth: Pair, hard: bool, smallest: float) -> dict[str, float | str]:
-    """Relative where the truth exceeds 1e-25 and is a normal number of the type it is given in.
+    """Relative errors, where the truth exceeds 1e-25 and is a normal number of its type.
 
-    Gradients of soft targets pass through 0: theirs are relative to the largest of all.
+    Gradients of soft targets pass through 0: their errors are relative to the largest of all.
     """
     value = ((a[0] - b[0]) / truth[0])[truth[0].abs() > 1e-25]
     if not hard:
@@ -160,13 +163,13 @@ def focal_difference(a: Pair, b: Pair, truth: Pair, hard: bool, smallest: float)
 
 
 def _largest(errors: Tensor) -> float | str:
-    """The largest magnitude, to three digits; "nan", as JSON knows no NaN, where one is."""
+    """The largest magnitude, to three digits; "nan" if there is a NaN, which JSON lacks."""
     largest = float(errors.abs().max()) if len(errors) else 0.0
     return "nan" if math.isnan(largest) else float(f"{largest:.3g}")
 
 
 def compare(found: dict[str, Pair], truth: Pair, difference: Difference) -> dict[str, Any]:
-    """The error of every backend, and the largest difference between each two of reference, cpu and cuda."""
+    """The error of every backend, and the largest difference between any two of reference, cpu and cuda."""
     kinds: dict[str, list[Pair]] = {}
     for name, pair in found.items():
         if name != "torchvision":
@@ -231,7 +234,7 @@ def _call_focal(x: Tensor, z: Tensor, rest: tuple[Any, ...]) -> Tensor:
 
 
 def _everywhere(ours: Evaluate, theirs: Evaluate | None, leaf: Tensor, target: Tensor) -> Iterator[tuple[str, Pair]]:
-    """What each backend gives, and torchvision on the CPU."""
+    """The results of each backend, and of torchvision on the CPU."""
     for name in available():
         with backend(name) as device:
             yield name, evaluate(ours, leaf.to(device), target.to(device))
@@ -247,7 +250,7 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def to_text(result: dict[str, Any]) -> str:
-    """As JSON, with a row of a table on a line."""
+    """The results as JSON, one row of a table per line."""
 
     def entry(key: str, value: Any) -> str:
         rows = ",\n".join(f"  {json.dumps(row)}" for row in value) if key in TABLES else ""

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 Row = dict[str, Any]
-Errors = dict[str, float | str]  # of the loss under "value", and of the "gradient"
-Grouped = dict[str, dict[str, list[Errors]]]  # by what a table has a row for, and by dtype
+Errors = dict[str, float | str]  # errors of the loss ("value") and of its "gradient"
+Grouped = dict[str, dict[str, list[Errors]]]  # by row of a table, and by dtype
 
-# What is aimed at, in float32: of box losses, and of logit losses.
+# The goals in float32: of box losses, and of losses of logits.
 BOX_BOUND = 2e-6
 LOGIT_BOUND = 1e-5
 
@@ -91,7 +91,7 @@ def document(result: dict[str, Any]) -> str:
 
 
 def _differences(result: dict[str, Any]) -> Iterator[str]:
-    """The largest by pair of backends, and by loss; a column for each type."""
+    """The largest differences, by pair of backends and by loss, with a column for each type."""
     rows = [*result["boxes"], *result["focal"]]
     if not any(row["differences"] for row in rows):
         return
@@ -112,7 +112,7 @@ def _differences(result: dict[str, Any]) -> Iterator[str]:
 
 
 def summary(result: dict[str, Any]) -> str:
-    """The largest errors of float32, of the CUDA kernels or else of the last backend."""
+    """The largest errors in float32, of the CUDA kernels if they were measured, else of the last backend."""
     column = [name for name in _columns(result) if name != "torchvision"][-1]
     found = []
     for table in ("boxes", "focal"):
@@ -122,7 +122,7 @@ def summary(result: dict[str, Any]) -> str:
 
 
 def _worst(rows: list[Row]) -> Iterator[tuple[str, Row]]:
-    """A row for each loss with the largest error, or NaN, of its rows."""
+    """A row for each loss, with the largest error of its rows, or NaN."""
     for loss in dict.fromkeys(row["loss"] for row in rows):
         own = [row for row in rows if row["loss"] == loss]
         errors = {column: worst([row["errors"][column] for row in own]) for column in own[0]["errors"]}

@@ -20,7 +20,7 @@ MODES = ("forward", "forward_backward")
 BOX_SIZES = (8, 128, 1_000, 10_000, 100_000, 1_000_000, 10_000_000)
 ROW_SIZES = (100, 1_000, 10_000, 100_000)
 IMAGE_SIZES = (64 * 64, 512 * 512)  # pixels of each of 8 images with 20 classes
-IMAGE_LOGITS = inputs.IMAGES * inputs.IMAGE_CLASSES  # of one pixel
+IMAGE_LOGITS = inputs.IMAGES * inputs.IMAGE_CLASSES  # logits of one pixel in all images
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -69,13 +69,13 @@ def _class_map_bytes(pixels: int, itemsize: int) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Problem:
-    """A loss: ours, what it is called with, and the bytes that the fastest conceivable implementation moves."""
+    """A loss: our function, its inputs, and the bytes that the fastest conceivable implementation moves."""
 
     ours: Loss
     make_inputs: Callable[[int, torch.dtype, str], tuple[Tensor, Tensor]]
     bytes: Callable[[int, int], dict[str, int]]
     least_bytes: Callable[[int, int], dict[str, int]]
-    items: int  # in one of the size: 1 box, 80 logits a row, 160 logits of a pixel of each image
+    items: int  # items per unit of size: 1 box, 80 logits of a row, 160 logits of a pixel in all images
     reduction: str
 
 
@@ -105,7 +105,7 @@ ROW_PROBLEMS: dict[str, Problem] = {
     "kl_div": _rows(iouloss.kl_div_loss, *_PROBABILITIES),
     "entropy": _rows(lambda logits, _: iouloss.entropy_loss(logits), *_NO_TARGETS),
 }
-# At a size that a detector has: anchors by 4 sides, or anchors.
+# Sizes that a detector has: anchors times 4 sides, or anchors.
 ROW_LOSSES = {name: 1_000_000 if name == "distribution_focal" else 100_000 for name in ROW_PROBLEMS}
 
 
@@ -147,7 +147,7 @@ class Case:
     """One row of the table."""
 
     loss: str
-    size: int  # boxes, or rows of 80 logits, or pixels of each image
+    size: int  # number of boxes, of rows of 80 logits, or of pixels of each image
     dtype: torch.dtype = torch.float32
     device: str = "cpu"
     threads: int = 1
@@ -173,7 +173,7 @@ class Case:
         return replace(self, with_compiled=False)
 
     def losses(self) -> dict[str, Loss]:
-        """Ours, then every peer that is here."""
+        """Our implementation, then every peer that is installed."""
         others = peers.libraries(self.loss, self.device)
         if self.with_compiled:
             others |= peers.compiled(self.loss)
@@ -182,7 +182,7 @@ class Case:
         return {"ours": self.problem.ours, **others}
 
     def seed(self) -> Tensor | None:
-        """The upstream gradient. Means of float16 have it scaled up, as AMP does, lest they underflow."""
+        """The upstream gradient; for means in float16 scaled up, as by AMP, or gradients would underflow."""
         if self.dtype != torch.float16 or self.problem.reduction != "mean":
             return None
         return torch.tensor(float(self.size), device=self.device)
@@ -190,7 +190,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run covers beside its devices and threads."""
+    """What a run covers, besides its devices and threads."""
 
     devices: Sequence[str]
     threads: Sequence[int]
@@ -201,7 +201,10 @@ class Plan:
 
 
 def full(plan: Plan) -> Iterator[Case]:
-    """Everything. Compiling takes seconds a shape: at every size for CIoU and the focal losses, at two for the rest."""
+    """All cases.
+
+    Compiling takes seconds per shape: it is timed at every size for CIoU and the focal losses, at two for the rest.
+    """
     threads = max(plan.threads)
     for device in plan.devices:
         new = partial(Case, device=device, threads=threads)
@@ -221,7 +224,7 @@ def full(plan: Plan) -> Iterator[Case]:
         if plan.sizes is not None:
             continue
         for loss, size in large:
-            # torch.compile of half types is shown for one loss of each shape.
+            # For half types torch.compile is timed for one loss of each shape only.
             yield from (new(loss, size, dtype, with_compiled=loss in ("ciou", "focal_dense")) for dtype in HALVES)
         if device == "cpu":
             for fewer in sorted(set(plan.threads) - {threads}, reverse=True):
@@ -241,7 +244,7 @@ def quick(plan: Plan) -> Iterator[Case]:
 
 
 def gpu(plan: Plan) -> Iterator[Case]:
-    """What a GPU is judged by: large batches, and small ones, where the call itself is what takes time."""
+    """The cases for a GPU: large batches; and small ones, where the time of the call itself dominates."""
     new = partial(Case, device="cuda", threads=1)
     yield from (new("ciou", size, with_compiled=size == 128) for size in plan.of((128, 10_000, 100_000, 1_000_000)))
     yield from (new(loss, size, with_compiled=False) for loss in LOGIT_LOSSES for size in plan.of((1_000, 100_000)))

@@ -19,7 +19,7 @@ ALLOWED = 0.3
 
 
 def changes(before: Row, now: Row) -> dict[str, float]:
-    """How the factors by which the peers are slower have changed; 1 is no change, below 1 is a loss."""
+    """The change of the factors by which peers are slower: 1 is no change, below 1 is a regression."""
     peers = [name for name in before["seconds"]["forward_backward"] if name != "ours"] or ["floor"]
     found = {}
     for name in peers:
@@ -30,7 +30,7 @@ def changes(before: Row, now: Row) -> dict[str, float]:
 
 
 def regressions(before: Iterable[Row], now: Iterable[Row], allowed: float = ALLOWED) -> tuple[list[str], int]:
-    """The cases that lost more than ``allowed``, in words, and how many were compared."""
+    """A message for each case that lost more than ``allowed``; and how many cases were compared."""
     current = {row["key"]: row for row in now}
     found, compared = [], 0
     for row in before:

@@ -1,4 +1,4 @@
-"""What a GPU itself spends on a call, kernel by kernel, whatever the host takes to launch them."""
+"""The time that a GPU itself spends on a call, kernel by kernel, without the time of the host."""
 
 import re
 from collections.abc import Callable
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from .machine import synchronize
 
-# Of what calls run before they are looked at: allocations, choices of algorithms, compilation.
+# How often a call is run before it is measured: the first calls allocate, choose algorithms and compile.
 WARM_UP, REPEATS = 3, 20
 
 
 @dataclass(frozen=True)
 class DeviceTime:
-    """Of one call: seconds of kernels, copies and fills, and how many these are, each by its name."""
+    """The seconds of kernels, copies and fills in one call, and how many there are of each name."""
 
     seconds: float
     launches: float
@@ -20,7 +20,7 @@ class DeviceTime:
 
 
 def device_time(call: Callable[[], object], repeats: int = REPEATS) -> DeviceTime:
-    """As torch's profiler has it from the GPU."""
+    """Measured on the GPU by torch's profiler."""
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
@@ -40,7 +40,7 @@ def device_time(call: Callable[[], object], repeats: int = REPEATS) -> DeviceTim
 
 
 def short_name(kernel: str) -> str:
-    """Without types and namespaces: ``box_gradient<Ciou>`` for ours, the function's name for others."""
+    """The name of a kernel without types and namespaces; of ours with the formula, as ``box_gradient<Ciou>``."""
     plain = re.sub(r"\w+::|\(anonymous namespace\)::|^void ", "", kernel)
     ours = re.match(r"(\w+)<(\w+)", plain)
     return f"{ours[1]}<{ours[2]}>" if "iouloss" in kernel and ours else re.split(r"[<(]", plain)[0]

@@ -13,8 +13,8 @@ import iouloss
 from . import inputs
 from .cases import PROBLEMS, Problem, row_bytes
 
-# The ways of a gradient: the forward pass leaves it, and the upstream gradient is 1, or another; or the backward pass
-# computes it.
+# The ways in which a gradient is computed: the forward pass leaves it, and the upstream gradient is 1, or another; or
+# the backward pass computes it again.
 ONE, OTHER, AGAIN = "left, 1", "left, other", "again"
 Ways = Mapping[torch.dtype, tuple[str, ...]]
 ALL_WAYS: Ways = {torch.float32: (ONE, OTHER, AGAIN), torch.float16: (ONE, AGAIN), torch.bfloat16: (ONE,)}
@@ -22,29 +22,29 @@ WAYS: Ways = {torch.float32: (ONE, AGAIN)}
 WITH_HALF: Ways = {torch.float32: (ONE, AGAIN), torch.float16: (ONE,)}
 SUMS: Ways = {torch.float32: (ONE,)}
 SUMS_AND_HALF: Ways = {torch.float32: (ONE,), torch.float16: (ONE,)}
-SLACK = 1.02  # bytes moved over those that must be
+SLACK = 1.02  # how many times the bytes that must be moved may be moved
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A loss, and what one item of it is to take at most, in both passes together."""
+    """A loss, and the limits for one of its items, in both passes together."""
 
     problem: Problem
-    instructions: float  # where the forward pass leaves the gradient, in float32
+    instructions: float  # in float32, where the forward pass leaves the gradient
     special: float
-    again: float = 0  # instructions where it is computed again: what was reached, and nothing may make worse
-    asked: float = 1.03  # sectors that warps ask for over bytes that must be moved: what is more, caches are to serve
-    sums_first: bool = False  # the gradient wants sums of all inputs, which are read again for it
-    counted: float = 0  # bytes of class indices, of an item, that a mean counts before all else
+    again: float = 0  # instructions where the gradient is computed again: the number reached, as a limit
+    asked: float = 1.03  # requested sectors, in bytes, over bytes that must be moved; caches serve the excess
+    sums_first: bool = False  # the gradient depends on sums over all inputs, so these are read again for it
+    counted: float = 0  # bytes of class indices per item that a mean reads to count them before everything else
     ways: Ways = field(default_factory=lambda: WAYS)
-    debts: Mapping[str, float] = field(default_factory=dict)  # budgets of counts that are not kept yet, and what is
+    debts: Mapping[str, float] = field(default_factory=dict)  # over budget so far, and the limit that is kept
 
     @property
     def launches(self) -> int:
         return 2 + self.sums_first + (self.counted > 0)
 
     def least_bytes(self, dtype: torch.dtype, way: str) -> float:
-        """What an item must move on its way: benchmarks/README.md."""
+        """The bytes that must be moved for an item in this way: see benchmarks/README.md."""
         rows = 1000
         least = self.problem.least_bytes(rows, dtype.itemsize)
         read = least["forward"]
@@ -54,12 +54,12 @@ class Budget:
 
 
 def like(name: str, function: Callable[..., Tensor], **options: Any) -> Problem:
-    """The problem of another loss with this one in its place."""
+    """The problem ``name``, with another loss in its place."""
     return replace(PROBLEMS[name], ours=partial(function, **options))
 
 
 def with_one_more(name: str, function: Callable[..., Tensor], option: str, make: Callable[[Tensor], Tensor]) -> Problem:
-    """The same, with a tensor beside the targets, which is made of the logits."""
+    """The same with one more tensor, which ``make`` makes of the logits and which the loss takes as ``option``."""
     problem = PROBLEMS[name]
 
     def make_inputs(size: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Any]:
@@ -97,7 +97,7 @@ BUDGETS = {
     "eiou": Budget(PROBLEMS["eiou"], 260, 8, again=340, ways=ALL_WAYS),
     "focal_dense": Budget(PROBLEMS["focal_dense"], 80, 6, again=145, ways=ALL_WAYS),
     "focal_index": Budget(PROBLEMS["focal_index"], 80, 6, again=140, asked=1.12, ways=ALL_WAYS),
-    # Of the others: what was reached, rounded up, and nothing may make worse.
+    # The others: the numbers reached, rounded up, as limits.
     "focal_index_mean": Budget(
         like("focal_index", iouloss.sigmoid_focal_loss), 75, 4.3, again=140, asked=1.08, counted=8 / 80
     ),
@@ -105,7 +105,7 @@ BUDGETS = {
     "focal_smooth": Budget(dense(iouloss.sigmoid_focal_loss, label_smoothing=0.1), 165, 7, again=305),
     "focal_star": Budget(dense(iouloss.focal_star_loss), 82, 6, again=156),
     "poly1_focal": Budget(dense(iouloss.poly1_focal_loss), 170, 7, again=312),
-    # The balance of four classes is loaded one by one.
+    # The balance is loaded class by class, four loads for four logits.
     "equalized_focal": Budget(EQUALIZED, 182, 7, again=345, asked=2.1),
     "quality_focal": Budget(PROBLEMS["quality_focal"], 98, 4, again=175),
     "quality_focal_scores": Budget(SCORED, 102, 4, again=185, asked=1.06),
@@ -118,11 +118,11 @@ BUDGETS = {
     "l1": Budget(dense(iouloss.l1_loss), 57, 0, again=100),
     "l2": Budget(dense(iouloss.l2_loss), 60, 0, again=104),
     "smooth_l1": Budget(PROBLEMS["smooth_l1"], 70, 2, again=123),
-    # The formula divides one of its parameters by another, for every number.
+    # For every number, the formula divides one of its parameters by another.
     "balanced_l1": Budget(dense(iouloss.balanced_l1_loss), 206, 9, again=392, debts={"slow": 2}),
     "focal_l1": Budget(dense(iouloss.focal_l1_loss), 125, 0, again=233),
-    # Rows are read twice for a gradient, and once for a loss, but for the logit of their class. A thread that has a row
-    # by itself asks for each half of a sector by itself.
+    # A row is read twice for a gradient. For a loss it is read once, and the logit of its class again. A thread that
+    # has a row by itself asks for each half of a sector separately.
     "softmax_focal": Budget(PROBLEMS["softmax_focal"], 89, 3.9, again=141, asked=1.65, counted=8 / 80, ways=WITH_HALF),
     "softmax_focal_1000": Budget(long_rows(1000), 85, 3.5, again=136, asked=1.55, counted=8 / 1000),
     "softmax_focal_image": Budget(ROWS_OF_IMAGES, 111, 3.5, again=166, asked=1.65, counted=8 / 20),
@@ -130,8 +130,8 @@ BUDGETS = {
     "distribution_focal": Budget(PROBLEMS["distribution_focal"], 93, 3.9, again=149, asked=3.45),
     "kl_div": Budget(PROBLEMS["kl_div"], 138, 3.4, again=237, asked=1.7),
     "entropy": Budget(PROBLEMS["entropy"], 78, 3.5, again=125, asked=1.55),
-    # Regions are read twice for a gradient, those with a softmax five times. Whatever the upstream gradient is, it is
-    # one way: the forward pass leaves the sums.
+    # Regions are read twice for a gradient, with a softmax five times. There is one way for any upstream gradient,
+    # since the forward pass leaves the sums.
     "dice": Budget(PROBLEMS["dice"], 112, 4, ways=SUMS_AND_HALF, **REGIONS),
     "dice_squares": Budget(like("dice", iouloss.dice_loss, power=2), 117, 4, ways=SUMS, **REGIONS),
     "tversky": Budget(like("dice", iouloss.tversky_loss), 112, 4, ways=SUMS, **REGIONS),

@@ -25,8 +25,9 @@ from torch import Tensor
 from .gpu_budgets import AGAIN, ALL_WAYS, BUDGETS, OTHER, SLACK, Budget, Ways
 
 SECTOR = 32
-BOXES, LOGITS = 2**21, 2**20  # several times what runs at a time, so that what a block does once is little of it
-# One operation each of the unit for special functions, and those that a GPU computes by a sequence with a branch.
+BOXES, LOGITS = 2**21, 2**20  # several times what runs at a time, so that the work done once per block hardly counts
+# Each of these is one operation of the unit for special functions; SLOW are those that a GPU computes by a sequence
+# with a branch.
 SPECIAL = re.compile(r"(rcp|rsqrt|sqrt|ex2|lg2|sin|cos|tanh)\.approx")
 SLOW = re.compile(r"(div|rcp|sqrt)\.(rn|rz|rp|rm|full)|(div|rem)\.[us]\d")
 FLOAT32 = re.compile(r"(add|sub|mul|fma)\.(\w+\.)*f32$")
@@ -38,7 +39,7 @@ HALF_EXTRA = 1.15  # instructions in half precision over those in float32
 
 @dataclass(frozen=True)
 class Ran:
-    """What ran on the emulated device: kernels, with their counts, and torch's operators, each a launch of its own."""
+    """What ran on the emulated device: kernels with their counts, and torch's operators, of which each is a launch."""
 
     kernels: list[Any]
     operators: list[str]
@@ -55,27 +56,27 @@ def run(call: Callable[[], Any]) -> tuple[Any, Ran]:
     return result, Ran(device.history[kernels:], device.operators[operators:])
 
 
-@lru_cache(maxsize=3)  # three dtypes, which many losses want alike
+@lru_cache(maxsize=3)  # many losses take the same inputs, in three dtypes
 def inputs_on_device(make_inputs: Callable[..., Any], size: int, dtype: torch.dtype) -> tuple[Tensor, Any]:
     leaf, target = make_inputs(size, dtype, "cuda")
     return leaf.detach(), target
 
 
 def run_ways(budget: Budget, dtype: torch.dtype, ways: Iterable[str]) -> tuple[dict[str, Ran], int]:
-    """What a call of the loss and its backward pass run on each way, and the number of items."""
+    """What a call of the loss and its backward pass run, for each way of the gradient; and the number of items."""
     problem = budget.problem
     size = BOXES if problem.items == 1 else 2 ** round(math.log2(LOGITS / problem.items))
     logits, target = inputs_on_device(problem.make_inputs, size, dtype)
     found: dict[str, Ran] = {}
     value = None
-    for way in sorted(ways, key=lambda way: way != AGAIN):  # which leaves the graph to the next
+    for way in sorted(ways, key=lambda way: way != AGAIN):  # AGAIN first: its graph serves the next way
         if value is None:
             leaf = logits.detach().requires_grad_()
             value, forward = run(partial(problem.ours, leaf, target))
         leaf.grad = None
         upstream = torch.full_like(value, 2.0 if way == OTHER else 1.0)
         backward = partial(torch.autograd.backward, value, upstream, retain_graph=way == AGAIN)
-        if way == AGAIN:  # the operators that a compiler sees
+        if way == AGAIN:  # as a compiler would: two operators, the forward one without a gradient
             found[way] = run(partial(problem.ours, logits, target))[1] + run(backward)[1]
         else:
             found[way] = forward + run(backward)[1]
@@ -88,7 +89,10 @@ def executed(stats: Any, pattern: re.Pattern[str]) -> int:
 
 
 def one_launch(stats: Any, items: int) -> dict[str, float]:
-    """What a launch takes for an item. Sectors are what warps ask for; memory counts each once a launch."""
+    """What a launch takes per item.
+
+    The sectors are those that warps request. The memory's bytes count each sector once per launch.
+    """
     totals = {
         "instructions": executed(stats, ANY),
         "float32": executed(stats, FLOAT32),
@@ -110,7 +114,7 @@ def exceeded(row: dict[str, Any]) -> list[str]:
     most: dict[str, float] = {
         "instructions": instructions,
         "special": budget.special,
-        "slow": 0.01,  # once a block is no matter
+        "slow": 0.01,  # once per block is allowed
         "memory_bytes": SLACK * row["least_bytes"],
         "sector_bytes": budget.asked * row["least_bytes"],
         "local_bytes": 0,
@@ -120,7 +124,7 @@ def exceeded(row: dict[str, Any]) -> list[str]:
 
 
 def measure(losses: Iterable[str], ways: Ways | None = None) -> list[dict[str, Any]]:
-    """A row for each loss, type and way: what all launches take together for an item, and each by itself."""
+    """A row for each loss, type and way, with the counts per item of all launches together, and of each by itself."""
     rows = []
     for loss in losses:
         budget = BUDGETS[loss]
@@ -141,7 +145,7 @@ def measure(losses: Iterable[str], ways: Ways | None = None) -> list[dict[str, A
 
 
 def owed(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
-    """What is over budget in any of the rows, and the largest count of it."""
+    """The counts that are over budget in any row, each with its largest value."""
     most: dict[str, float] = {}
     for row in rows:
         most |= {name: max(row[name], most.get(name, 0)) for name in row["over_budget"]}
@@ -149,7 +153,7 @@ def owed(rows: Iterable[dict[str, Any]]) -> dict[str, float]:
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:
-    """In markdown, a line for each row; each count beside its budget."""
+    """A table in markdown with a line for each row, and each count beside its budget."""
     lines = [
         "| loss | type | gradient | thread instructions | special functions | bytes moved | over budget |",
         "|---|---|---|---|---|---|---|",
@@ -167,7 +171,7 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def short_table(rows: Iterable[dict[str, Any]]) -> str:
-    """In markdown, a line for each loss in float32: what it takes where the gradient is left, / where it is not."""
+    """A table in markdown with a line for each loss in float32: gradient left by the forward pass / computed again."""
     lines = [
         "| loss | thread instructions | special functions | bytes moved | bytes asked for | launches | over budget |",
         "|---|---|---|---|---|---|---|",
@@ -195,12 +199,12 @@ def short_table(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def document(rows: Iterable[dict[str, Any]]) -> str:
-    """In JSON, a line for each row, of numbers that are short."""
+    """The rows as JSON, one per line, with numbers rounded."""
 
     def short(value: Any) -> Any:
         return float(f"{value:.5g}") if isinstance(value, float) else value
 
-    kept = ("instructions", "float32", "special", "memory_bytes")  # of a launch: what benchmarks.roofline wants
+    kept = ("instructions", "float32", "special", "memory_bytes")  # of each launch, for benchmarks.roofline
     lines = []
     for row in rows:
         line = {name: short(value) for name, value in row.items() if name not in ("float32_instructions", "passes")}
@@ -211,7 +215,7 @@ def document(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def put_into_page(corner: str, tables: Iterable[str]) -> None:
-    """In place of the tables of docs/gpu.md that have this in their first cell, in their order."""
+    """Put the tables into docs/gpu.md, in place of those that have this in their first cell, in their order."""
     in_order = iter(tables)
     old = re.compile(rf"^\| {corner} \|.*\n(?:\|.*\n)+", re.MULTILINE)
     PAGE.write_text(old.sub(lambda _: next(in_order) + "\n", PAGE.read_text()))

@@ -22,15 +22,15 @@ from .device_time import DeviceTime, device_time
 from .gpu_budgets import AGAIN, BUDGETS, OTHER, Budget
 from .gpu_counts import inputs_on_device
 
-# Beyond any second-level cache: some 300 MiB of logits, and 256 of each of two sets of boxes, in float32.
+# Larger than any second-level cache: some 300 MiB of logits, and 256 MiB for each of two sets of boxes, in float32.
 BOXES, NUMBERS = 2**24, 2**26
 
 
 def step(budget: Budget, way: str, logits: Tensor, target: Any) -> Callable[[], None]:
-    """A call of the loss and its backward pass, on one way."""
+    """A call of the loss and its backward pass, for one way of the gradient."""
     ours = budget.problem.ours
     leaf = logits.detach().requires_grad_()
-    kept = ours(leaf, target)  # its graph is there for all backward passes that compute anew
+    kept = ours(leaf, target)  # its graph serves all backward passes that compute the gradient again
     upstream = torch.full_like(kept, 2.0 if way == OTHER else 1.0)
 
     def call() -> None:

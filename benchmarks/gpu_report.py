@@ -17,13 +17,13 @@ from .gpu_counts import PAGE, put_into_page
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
 
-# The formula as PyTorch has it, or torchvision; compiling counts as its best; libraries.
+# The columns: the eager formula of PyTorch or torchvision; torch.compile at its best; libraries.
 PEERS = ("torchvision", "eager"), ("compile", "compile_columns"), ("kornia",), ("monai",), ("smp",)
 WAYS = (("float32", ONE), ("float32", OTHER), ("float32", AGAIN), ("float16", ONE))
 
 
 def kernel_table(rows: Iterable[Row]) -> str:
-    """Of each loss and way: the GPU's time, and how many times that of its memory this is."""
+    """A table of each loss and way: the time of the GPU, and that time over the time of its memory."""
     lines = [
         "| measured | float32, upstream 1 | float32, another | float32, computed again | float16, upstream 1 |",
         "|---|---|---|---|---|",
@@ -38,7 +38,7 @@ def kernel_table(rows: Iterable[Row]) -> str:
 
 
 def peer_table(rows: Iterable[Row]) -> str:
-    """Of each case: our time on the GPU and our launches, and how many times as long each peer keeps it busy."""
+    """A table of each case: our time on the GPU and our launches, and how many times as long each peer takes."""
     lines = [
         "| beside peers | ours | eager or torchvision | torch.compile | kornia | MONAI | smp |",
         "|---|---|---|---|---|---|---|",

@@ -18,15 +18,15 @@ from .cases import MODES, Case
 from .device_time import device_time
 from .peers import Loss
 
-# Of the losses, relative; of the gradients, relative to the largest of the batch. The eager and compiled float32
-# formulas differ from the truth by some 1e-6 a box and sum in float32; gradients of half inputs are rounded to them.
+# Tolerances: of losses, relative; of gradients, relative to the largest of the batch. In float32 the eager and compiled
+# formulas are off by some 1e-6 per box and sum in float32. Gradients of half inputs are rounded to halves.
 TOLERANCE = {
     torch.float32: (1e-4, 1e-4),
     torch.float16: (1e-4, 2e-3),
     torch.bfloat16: (1e-4, 1.6e-2),
 }
 
-SMALL = 128  # at this size the same call without boxes is timed too: what a call costs by itself
+SMALL = 128  # at this size the same call without boxes is timed as well: the cost of the call itself
 
 _STATEMENTS = {
     "forward": "loss(leaf, target)",
@@ -35,12 +35,12 @@ _STATEMENTS = {
 
 
 class DisagreementError(AssertionError):
-    """An implementation computes something else: its time means nothing."""
+    """An implementation computes something else, so its time means nothing."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a call."""
+    """Seconds per call."""
 
     median: float
     q1: float
@@ -51,7 +51,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: seconds for each implementation and mode; and how much to copy for the floor."""
+    """How long to measure, in seconds for each implementation and mode; and how much to copy for the memory's floor."""
 
     seconds: float
     least_blocks: int = 5
@@ -72,7 +72,7 @@ def evaluate(loss: Loss, leaf: Tensor, target: Tensor, seed: Tensor | None) -> t
 
 
 def check(case: Case, losses: dict[str, Loss], leaf: Tensor, target: Tensor) -> dict[str, dict[str, float]]:
-    """The differences from ours of every peer; raises where they exceed the tolerance."""
+    """The differences of every peer from our results; raise if they exceed the tolerance."""
     seed = case.seed()
     value, gradient = evaluate(losses["ours"], leaf, target, seed)
     largest = float(gradient.abs().max())
@@ -99,7 +99,7 @@ def check(case: Case, losses: dict[str, Loss], leaf: Tensor, target: Tensor) -> 
 
 
 def measure(timers: dict[str, Timer], effort: Effort) -> dict[str, Timing]:
-    """The time of each, in turns. Calls that take longer than they are given are timed only once."""
+    """The times of all implementations, measured in turns. A call that takes longer than its share is timed once."""
     estimates = {name: timer.blocked_autorange(min_run_time=0.01).median for name, timer in timers.items()}
     slow = {name for name, seconds in estimates.items() if seconds > 2 * effort.seconds}
     calls, blocks = {}, {}
@@ -111,7 +111,7 @@ def measure(timers: dict[str, Timer], effort: Effort) -> dict[str, Timing]:
     rounds = max((blocks[name] for name in timers if name not in slow), default=0)
     for i in range(rounds):
         for name, timer in timers.items():
-            # Those with fewer blocks than rounds have them spread over all rounds.
+            # Implementations with fewer blocks than rounds have them spread over all rounds.
             due = (i + 1) * blocks[name] // rounds > i * blocks[name] // rounds
             if due and name not in slow:
                 times[name].append(timer.timeit(calls[name]).median)
@@ -139,7 +139,7 @@ def _timer(case: Case, mode: str, loss: Loss, leaf: Tensor, target: Tensor) -> T
 
 
 def _on_device(case: Case, mode: str, loss: Loss, leaf: Tensor, target: Tensor) -> dict[str, float]:
-    """Seconds and launches of a call on the GPU alone."""
+    """Seconds and launches of a call, on the GPU alone."""
     seed = case.seed()
 
     def call() -> None:
@@ -153,8 +153,8 @@ def _on_device(case: Case, mode: str, loss: Loss, leaf: Tensor, target: Tensor) 
 
 
 def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
-    """One row of the results; ``speed`` is that of a large copy on the case's device and threads."""
-    torch._dynamo.reset()  # else torch.compile would take the next shape for a reason to compile less well
+    """One row of the results. ``speed`` is that of a large copy on the device, with the threads, of the case."""
+    torch._dynamo.reset()  # else torch.compile would see a changed shape, and compile for dynamic shapes
     with threads(case.threads):
         leaf, target = case.problem.make_inputs(case.size, case.dtype, case.device)
         losses = case.losses()
@@ -163,7 +163,7 @@ def run(case: Case, effort: Effort, speed: float) -> dict[str, Any]:
         for mode in MODES:
             timers = {name: _timer(case, mode, loss, leaf, target) for name, loss in losses.items()}
             if case.size == SMALL:
-                # Timed in turns with the rest: the difference is of a few microseconds.
+                # Timed in turns with the others, since the difference is only a few microseconds.
                 nothing = case.problem.make_inputs(0, case.dtype, case.device)
                 timers["empty"] = _timer(case, mode, case.problem.ours, *nothing)
             times[mode] = {name: asdict(timing) for name, timing in measure(timers, effort).items()}

@@ -29,7 +29,7 @@ def logits_and_classes(rows: int, dtype: torch.dtype, device: str) -> tuple[Tens
     """Logits of an early detector, and a class for one row in a hundred; class 80 is background."""
     generator = torch.Generator().manual_seed(_SEED)
     logits = torch.randn(rows, CLASSES, generator=generator).mul_(2).sub_(4)
-    logits[logits == 0] = 0.01  # of millions one may be; there autograd makes 0 of the slope of |x| in a peer's formula
+    logits[logits == 0] = 0.01  # one of millions may be 0; there autograd gives |x| in a peer's formula a slope of 0
     classes = torch.randint(CLASSES, (rows,), generator=generator)
     positive = torch.rand(rows, generator=generator) < 0.01
     classes = torch.where(positive, classes, CLASSES)

@@ -29,7 +29,7 @@ _PACKAGES = (
 
 
 def describe() -> dict[str, Any]:
-    """What a reader needs in order to judge the numbers."""
+    """The facts about the machine by which a reader can judge the numbers."""
     return {
         "machine": {
             "cpu": _cpu_model(),
@@ -48,10 +48,10 @@ def describe() -> dict[str, Any]:
 
 
 def keep_memory() -> None:
-    """Start the program again with an allocator that gives nothing back to the system.
+    """Start the program again with an allocator that returns no memory to the system.
 
-    Else it depends on what was freed before whether a large result costs the faults of its pages, which take longer
-    than a loss: the same call is then fast or slow by luck. For all implementations alike.
+    Otherwise what was freed before decides whether a large result costs page faults, which take longer than a loss: the
+    same call would be fast or slow by chance. This holds for all implementations alike.
     """
     wanted = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**60)}
     if any(os.environ.get(name) != value for name, value in wanted.items()):
@@ -60,7 +60,7 @@ def keep_memory() -> None:
 
 
 def copy_speed(device: str, threads: int, mebibytes: int) -> float:
-    """Bytes per second, read and written, of copying an array that is larger than any cache."""
+    """Bytes per second, read and written, when an array larger than any cache is copied."""
     source = torch.ones(mebibytes * 2**18, device=device)
     destination = torch.empty_like(source)
     timer = Timer("b.copy_(a)", globals={"a": source, "b": destination}, num_threads=threads)
@@ -91,7 +91,7 @@ def _cpu_model() -> str:
         return platform.processor() or "unknown"
     field = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     name = field.get("model name", platform.processor() or "unknown")
-    # Some virtual machines hide the name; family and model tell the generation all the same.
+    # Some virtual machines hide the name, but family and model still tell the generation.
     return f"{name} (family {field.get('cpu family')}, model {field.get('model')})" if "model" in field else name
 
 

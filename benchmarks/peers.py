@@ -124,7 +124,7 @@ def _unbound(boxes: Tensor) -> tuple[Tensor, ...]:
 
 
 def focal_dense(logits: Tensor, targets: Tensor) -> Tensor:
-    """The focal loss of dense targets with a single exponential: the fastest of the ways tried to compile it."""
+    """The focal loss of dense targets with one exponential: of the versions tried, the fastest once compiled."""
     e = torch.exp(-logits.abs())
     cross_entropy = logits.clamp(min=0) - logits * targets + torch.log1p(e)
     larger = 1 / (1 + e)
@@ -135,7 +135,7 @@ def focal_dense(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def focal_index(logits: Tensor, classes: Tensor) -> Tensor:
-    """The focal loss of class indices: the one-hot rows are compared into being, and never stored."""
+    """The focal loss of class indices. One-hot rows are computed by a comparison, and never stored."""
     is_class = classes[:, None] == torch.arange(CLASSES, device=classes.device)
     return focal_dense(logits, is_class.to(logits.dtype))
 
@@ -165,7 +165,7 @@ def smooth_l1(logits: Tensor, targets: Tensor) -> Tensor:
     return F.smooth_l1_loss(logits, targets, reduction="sum")
 
 
-# As their libraries write them, in eager PyTorch.
+# The formulas of detection libraries, as written there, in eager PyTorch.
 EAGER: dict[str, Loss] = {
     "quality_focal": quality_focal,
     "varifocal": varifocal,
@@ -186,7 +186,7 @@ def dice(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def softmax_dice(logits: Tensor, classes: Tensor) -> Tensor:
-    """The same of a softmax and a class for each pixel."""
+    """The same for a softmax and a class for each pixel."""
     p = torch.softmax(logits, 1)
     is_class = classes[:, None] == torch.arange(IMAGE_CLASSES, device=classes.device)[:, None]
     masks = is_class.to(logits.dtype)
@@ -205,7 +205,7 @@ REGION_FORMULAS: dict[str, Loss] = {"dice": dice, "softmax_dice": softmax_dice, 
 
 
 def compiled(loss: str) -> dict[str, Loss]:
-    """``torch.compile`` of the loss, for one shape, in the ways that are worth it."""
+    """``torch.compile`` of the loss for one shape, in each of the ways that may be fastest."""
 
     def compile_(function: Loss) -> Loss:
         result: Loss = torch.compile(function, fullgraph=True, dynamic=False)
@@ -235,15 +235,15 @@ def libraries(loss: str, device: str) -> dict[str, Loss]:
 
 
 def _module(name: str) -> Any:
-    """The module, or None where it is not installed or refuses to load."""
+    """The module, or None if it is not installed or does not load."""
     try:
         return importlib.import_module(name)
-    except Exception:  # some libraries assert the versions of others
+    except Exception:  # some libraries fail to load if others have the wrong version
         return None
 
 
 def _eager(loss: str, device: str) -> dict[str, Loss]:
-    """The formulas that torchvision has not."""
+    """The formulas that torchvision lacks."""
     table = EAGER | REGION_FORMULAS | row_peers.EAGER
     return {"eager": table[loss]} if loss in table else {}
 
@@ -268,11 +268,11 @@ def _torchvision(loss: str, device: str) -> dict[str, Loss]:
 
 
 def _mmdet(loss: str, device: str) -> dict[str, Loss]:
-    # Its CIoU gates alpha at IoU = 0.5: another loss.
+    # Its CIoU sets alpha to 0 up to IoU = 0.5, which is another loss.
     module = _module("mmdet.models.losses.iou_loss")
     if module is None or loss not in ("iou", "giou", "diou", "bounded_iou"):
         return {}
-    if loss == "bounded_iou":  # four numbers of a box, whose sum is ours
+    if loss == "bounded_iou":  # it gives four numbers per box; their sum is our loss
         return {"mmdet": lambda p, t: module.bounded_iou_loss(p, t, reduction="sum") / len(p)}
     if loss == "iou":
         return {"mmdet": lambda p, t: module.iou_loss(p, t, mode="linear", eps=EPS, reduction="mean")}
@@ -281,7 +281,7 @@ def _mmdet(loss: str, device: str) -> dict[str, Loss]:
 
 
 def _mmcv(loss: str, device: str) -> dict[str, Loss]:
-    # It has a CUDA kernel, and nothing for the CPU.
+    # Its focal loss has a CUDA kernel and no CPU one.
     ops = _module("mmcv.ops") if loss == "focal_index" and device == "cuda" else None
     return {} if ops is None else {"mmcv": lambda x, t: ops.sigmoid_focal_loss(x, t, GAMMA, ALPHA, None, "sum")}
 
@@ -300,9 +300,9 @@ def _kornia(loss: str, device: str) -> dict[str, Loss]:
         return {}
     table: dict[str, Loss] = {
         "focal_dense": lambda x, t: losses.binary_focal_loss_with_logits(x, t, ALPHA, GAMMA, "sum"),
-        # Its alpha has 1 - alpha for the first class; its mean is of all logits.
+        # Its alpha weights the first class by 1 - alpha; its mean is over all logits.
         "softmax_focal": lambda x, t: ALPHA * CLASSES * losses.focal_loss(x, t, None, GAMMA, "mean"),
-        # "macro" leaves out the classes that an image has not; here each has all. It takes images alone, [N, C, H, W].
+        # "macro" leaves out the classes that an image lacks; here each image has all. It takes [N, C, H, W] only.
         "softmax_dice": lambda x, t: losses.dice_loss(x[..., None], t[..., None], "macro", SMOOTH),
     }
     return {"kornia": table[loss]}
@@ -313,7 +313,7 @@ def _monai(loss: str, device: str) -> dict[str, Loss]:
     losses = _module("monai.losses") if loss in names else None
     if losses is None:
         return {}
-    # Its "sum" is a mean over all but the batch and the classes.
+    # Its "sum" is a mean over all dimensions but the batch and the classes.
     focal = losses.FocalLoss(gamma=GAMMA, alpha=ALPHA, reduction="none")
     softmax_focal = losses.FocalLoss(gamma=GAMMA, use_softmax=True, to_onehot_y=True)
     softmax_dice = losses.DiceLoss(softmax=True, to_onehot_y=True)
@@ -331,10 +331,11 @@ def _segmentation_models(loss: str, device: str) -> dict[str, Loss]:
     losses = _module("segmentation_models_pytorch.losses") if loss in names else None
     if losses is None:
         return {}
-    # Its smoothing counts double. Sums are over the images: so all are classes of one.
+    # Its smoothing counts double. Its sums run over the images, so every class of every image becomes a class of one
+    # image.
     dice = losses.DiceLoss("multilabel", smooth=SMOOTH / 2)
     table: dict[str, Loss] = {
-        # Each logit by itself; its mode "multilabel" takes the mean over the classes.
+        # "binary" takes each logit by itself; "multilabel" would take the mean over the classes.
         "focal_dense": losses.FocalLoss("binary", alpha=ALPHA, gamma=GAMMA, reduction="sum"),
         "cross_entropy": losses.SoftCrossEntropyLoss(smooth_factor=row_peers.SMOOTHING),
         "dice": lambda x, t: dice(x.flatten(0, 1)[None], t.flatten(0, 1)[None]),
@@ -343,7 +344,7 @@ def _segmentation_models(loss: str, device: str) -> dict[str, Loss]:
 
 
 def in_float32(loss: Loss) -> Loss:
-    """``loss`` of half inputs as iouloss computes it and a trainer calls it: converted to float32 before."""
+    """``loss`` of half inputs, converted to float32 first: as iouloss computes it, and as a trainer would call it."""
 
     def converted(leaf: Tensor, target: Tensor) -> Tensor:
         return loss(leaf.float(), target.float() if target.is_floating_point() else target)

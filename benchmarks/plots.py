@@ -37,7 +37,7 @@ TITLES = {
     "focal_tversky": "focal Tversky",
     "softmax_dice": "softmax Dice",
 }
-# Distinct in print and to the colour-blind; ours is the strongest.
+# Colours that differ in print and for the colour-blind; ours is the strongest.
 COLOURS = {"iouloss": "#c0392b", "torch.compile": "#2e86c1", "torchvision": "#7f8c8d"}
 FLOOR = "#1e1e1e"
 OTHERS = ("#af7ac5", "#d4ac0d", "#17a589", "#a04000")
@@ -60,7 +60,7 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as literals
 
 
 def per_item(row: Row) -> dict[str, float]:
-    """Nanoseconds for a box or logit, forward and backward, of ours and each peer; compiling counts as its best."""
+    """Nanoseconds per box or logit, forward and backward, for us and each peer; torch.compile counts at its best."""
     times = row["seconds"]["forward_backward"]
     found: dict[str, float] = {}
     for name in times:
@@ -73,7 +73,7 @@ def machine_name(results: dict[str, Any], device: str, threads: int) -> str:
     machine = results["machine"]
     if device == "cuda":
         return str(machine["gpu"])
-    # The family and model are for the table; a caption wants the name.
+    # A caption shows the name only; family and model belong in the table.
     return f"{machine['cpu'].split(' (family')[0]}, {threads} thread{'s' * (threads > 1)}"
 
 
@@ -106,7 +106,7 @@ def time_per_box(rows: list[Row], machine: str, loss: str = "ciou") -> Figure:
 
 
 def all_losses(rows: list[Row], machine: str) -> Figure:
-    """Every loss at a large size: time for an item beside the peers', and ours in units of the floor."""
+    """Every loss at a large size: time per item beside that of the peers, and our time over the memory's floor."""
     shown = [row for loss in (*BOX_LOSSES, *LOGIT_LOSSES, *OTHER_LOSSES) if (row := _largest_compared(rows, loss))]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 0.52 * len(shown) + 1.2), width_ratios=(3, 2), sharey=True)
     names = ("iouloss", "torch.compile", "torchvision")
@@ -148,7 +148,7 @@ def all_losses(rows: list[Row], machine: str) -> Figure:
 
 
 def factors_on_gpu(rows: list[Row], machine: str) -> Figure:
-    """How many times as long as we do each peer keeps the GPU busy, at the largest size of each loss."""
+    """How many times as long as ours each peer's kernels run on the GPU, at the largest size of each loss."""
     largest = {row["loss"]: row for row in sorted(rows, key=lambda row: row["size"])}
     ordered = [largest[loss] for loss in PROBLEMS if loss in largest]
     shown = [row for row in ordered if len(row["on_device"]["forward_backward"]) > 1]
@@ -178,7 +178,7 @@ def factors_on_gpu(rows: list[Row], machine: str) -> Figure:
 
 
 def _label_ends(axes: Axes, x: float, ends: list[tuple[str, str, float]]) -> None:
-    """The name of each line beside its end, moved up where the names would touch."""
+    """Write the name of each line beside its end, moved up where names would touch."""
     low, high = axes.get_ylim()
     points = axes.get_window_extent().height * 72 / axes.figure.dpi / math.log(high / low)
     lowest = -math.inf
@@ -196,7 +196,7 @@ def _first(rows: list[Row], name: str) -> int:
 
 
 def _largest_compared(rows: list[Row], loss: str) -> Row | None:
-    """The largest size that was also compiled, or else the largest of all."""
+    """The largest size for which torch.compile was timed, or else the largest of all."""
     own = [row for row in rows if row["loss"] == loss]
     return max(own, key=lambda row: ("torch.compile" in per_item(row), row["size"]), default=None)
 
@@ -210,7 +210,7 @@ def _caption(axes: Axes, title: str, subtitle: str) -> None:
 
 
 def draw(results: dict[str, Any], folder: Path) -> list[Path]:
-    """The pictures of every device in the results."""
+    """Draw the pictures of every device in the results."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for device in sorted({row["device"] for row in results["cases"]}):

@@ -24,7 +24,7 @@ _OPS = "(p, t, None, None, None, 'ciou', 0.0, 'xyxy', 1e-7, 'mean')"
 _C = "(p, t, None, None, None, None, 'ciou', 0.0, 'xyxy', 1e-7, 'mean')"
 _BACKWARD = "p.grad = None; iouloss.ciou_loss(p, t).backward()"
 
-# name: statement, boxes, whether a gradient is wanted
+# Each entry is name: (statement, number of boxes, whether a gradient is wanted).
 CALLS: dict[str, tuple[str, int, bool]] = {
     "forward + backward": (_BACKWARD, 128, True),
     "forward + backward, no boxes": (_BACKWARD, 0, True),
@@ -58,7 +58,7 @@ def time_calls(boxes: int, effort: Effort) -> dict[str, Timing]:
 
 
 def layers(times: dict[str, float]) -> dict[str, float]:
-    """The cost of each layer by itself; they add up to ``forward + backward``."""
+    """The cost of each layer by itself. Together they give ``forward + backward``."""
     of = times.__getitem__
     engine = of("backward of a leaf: autograd's engine alone")
     binding = of("_C.has_cuda, a binding without arguments")

@@ -1,4 +1,4 @@
-"""The results as a table, and beside them what they were meant to be."""
+"""The results as a table, and how they compare with the targets."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Row = dict[str, Any]
 
 
 def seconds(row: Row, name: str = "ours", mode: str = "forward_backward") -> float | None:
-    """The median of an implementation; "compile" is the faster of the ways to compile, "floor" the memory's time."""
+    """The median of an implementation. "compile" is the faster way to compile, "floor" the time of the memory."""
     if name == "floor":
         floor: float = row["floor"][mode]
         return floor
@@ -20,7 +20,7 @@ def seconds(row: Row, name: str = "ours", mode: str = "forward_backward") -> flo
 
 
 def ratio(row: Row, name: str, mode: str = "forward_backward") -> float | None:
-    """How many times longer than ours another takes."""
+    """How many times as long as ours another implementation takes."""
     ours, other = seconds(row, "ours", mode), seconds(row, name, mode)
     return None if ours is None or other is None else other / ours
 
@@ -38,7 +38,7 @@ def _time(value: float | None) -> str:
 
 
 def line(row: Row, mode: str) -> str:
-    """Ours, its quartiles, and each peer with the factor by which it is slower."""
+    """A line: our time and its quartiles, and each peer with the factor by which it is slower."""
     ours = row["seconds"][mode]["ours"]
     spread = (ours["q3"] - ours["q1"]) / ours["median"]
     cells = [f"{row['loss']:<19}{row['dtype']:<10}{row['size']:>9,}", f"{_time(ours['median']):>8} ±{spread:4.0%}"]
@@ -55,7 +55,7 @@ def line(row: Row, mode: str) -> str:
 
 
 def device_line(row: Row, mode: str) -> str:
-    """The same of the GPU alone, with the number of launches."""
+    """The same for the GPU alone, with the number of launches."""
     each = row["on_device"][mode]
     ours = each["ours"]["seconds"]
     cells = [f"{row['loss']:<19}{row['dtype']:<10}{row['size']:>9,}"]
@@ -100,7 +100,7 @@ def _print_losses(rows: list[Row]) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on forward + backward: how many times slower a peer is at least, or ours than something at most."""
+    """A bound on forward + backward: by what factor a peer is slower at least, or ours than something at most."""
 
     loss: str
     size: int
@@ -161,7 +161,7 @@ TARGETS = [
 
 
 def judged(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """The targets that the rows have numbers for, on the CPU with all threads: value, bound, met or not."""
+    """The targets for which the rows have numbers, on the CPU with all threads: value, bound, met or not."""
     cpu = [row for row in rows if row["device"] == "cpu"]
     most = max((row["threads"] for row in cpu), default=0)
     table = {(row["loss"], row["dtype"], row["size"]): row for row in cpu if row["threads"] == most}
@@ -184,7 +184,7 @@ def print_targets(targets: list[dict[str, Any]]) -> None:
 
 
 def print_scaling(rows: Iterable[Row]) -> None:
-    """The gain of more threads, for what was timed with several numbers of them."""
+    """Print the gain from more threads, for the cases that were timed with several numbers of threads."""
     by_case: dict[tuple[str, str, str, int], dict[int, float]] = {}
     for row in rows:
         key = (row["device"], row["loss"], row["dtype"], row["size"])

@@ -24,30 +24,31 @@ from .gpu_budgets import AGAIN, ONE, OTHER
 from .step import ANCHORS
 
 RESULTS = Path(__file__).parent / "results/roofline.json"
-# What is modelled: boxes, the logits of 8 images of 800x800, 16 bins of a million sides, masks of 512x512 pixels.
+# The sizes that are modelled: boxes, the logits of 8 images of 800x800, a million sides of 16 bins, masks of 512x512
+# pixels.
 SIZES = (
     dict.fromkeys(("ciou", "giou", "diou", "eiou"), 10**6)
     | dict.fromkeys(("focal_dense", "focal_index"), 8 * ANCHORS * inputs.CLASSES)
     | {"distribution_focal": 10**6 * inputs.BINS, "dice": 512 * 512 * cases.IMAGE_LOGITS}
 )
-LAUNCH = 2e-6  # seconds from the end of a launch to the start of the next, where they are enqueued in time
-EAGER = 6e-6  # seconds of the host for an eager operator; shorter ones leave the GPU waiting
-WARP_ISSUE, SPECIAL = 128, 16  # threads' instructions a clock and multiprocessor, on each of these GPUs
+LAUNCH = 2e-6  # seconds from the end of one launch to the start of the next, if both were enqueued in time
+EAGER = 6e-6  # seconds that the host takes for an eager operator; the GPU waits if it is done earlier
+WARP_ISSUE, SPECIAL = 128, 16  # thread instructions per clock and multiprocessor, the same on each of these GPUs
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """Of the data sheet. float32: lanes of a multiprocessor, by the throughput table of the CUDA C++ guide."""
+    """A GPU by its data sheet. float32: lanes of a multiprocessor, by the throughput table of the CUDA C++ guide."""
 
     multiprocessors: int
-    clock: float  # Hz, boost: where the data sheet gives its FLOPS alone, these over 2 * float32 * multiprocessors
+    clock: float  # Hz, boost; where the data sheet gives only FLOPS, FLOPS / (2 * float32 * multiprocessors)
     float32: int
     bandwidth: float  # bytes per second
     cache: float  # bytes, second level
     source: str
 
     def rates(self) -> dict[str, float]:
-        """What each resource does in a second, by the name of its count."""
+        """The rate per second of each resource, by the name of its count."""
         clocks = self.multiprocessors * self.clock
         return {
             "memory_bytes": self.bandwidth,
@@ -73,14 +74,14 @@ GPUS = {
 
 
 def floor_bytes(loss: str) -> float:
-    """What must be moved for a loss and its gradient: the inputs once, the gradient once."""
+    """The bytes that must be moved for a loss and its gradient: the inputs once, the gradient once."""
     problem = cases.PROBLEMS[loss]
     least = problem.least_bytes(SIZES[loss] // problem.items, 4)
     return least["forward_backward"] - least["forward"]  # the backward pass reads all inputs again
 
 
 def fused(gpu: Gpu, row: dict[str, Any]) -> dict[str, Any]:
-    """The launches of a loss, and what holds each up."""
+    """The launches of a loss, and the resource that limits each."""
     items, passes = SIZES[row["loss"]], []
     for counts in row["passes"]:
         seconds = {name: counts[name] * items / rate for name, rate in gpu.rates().items()}
@@ -95,7 +96,7 @@ def fused(gpu: Gpu, row: dict[str, Any]) -> dict[str, Any]:
 
 
 class Traffic(TorchDispatchMode):
-    """The operators that would be launches on a GPU, each with the bytes of its arguments and results."""
+    """Records the operators that would be launches on a GPU, with the bytes of their arguments and results."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +110,7 @@ class Traffic(TorchDispatchMode):
             t for t in tensors(result) if func._schema.is_mutable or t.untyped_storage().data_ptr() not in memory
         ]
         allocates = func.overloadpacket in (torch.ops.aten.empty, torch.ops.aten.empty_like)
-        if outputs and not allocates:  # else a view
+        if outputs and not allocates:  # else it made a view or allocated, without a launch
             self.launches.append(sum(map(extent, [*inputs, *outputs])))
         return result
 
@@ -121,7 +122,7 @@ def tensors(tree: Any) -> list[Tensor]:
 
 
 def extent(tensor: Tensor) -> int:
-    """The bytes that a tensor's elements lie in: a value expanded to many is read once."""
+    """The bytes of memory that a tensor's elements occupy: a value expanded to many counts once."""
     elements = 1
     for size, stride in zip(tensor.shape, tensor.stride(), strict=True):
         elements *= size if stride else 1
@@ -129,7 +130,7 @@ def extent(tensor: Tensor) -> int:
 
 
 def eager_launches(loss: str, size: int = 4096) -> list[float]:
-    """The bytes an item of each launch of torchvision's loss, forward and backward."""
+    """The bytes per item of each launch of torchvision's loss, forward and backward."""
     problem = cases.PROBLEMS[loss]
     leaf, target = problem.make_inputs(size, torch.float32, "cpu")
     call: Callable[..., Tensor] = peers.libraries(loss, "cpu")["torchvision"]
@@ -139,7 +140,7 @@ def eager_launches(loss: str, size: int = 4096) -> list[float]:
 
 
 def eager(gpu: Gpu, loss: str, launches: list[float]) -> dict[str, Any]:
-    """Memory alone holds such an operator up, or the host that launches it."""
+    """The time of eager operators, each limited by the memory or by the host that launches it."""
     items = SIZES[loss]
     seconds = sum(max(EAGER, each * items / gpu.bandwidth + LAUNCH) for each in launches)
     return {"seconds": seconds, "launches": len(launches), "bytes": sum(launches)}
@@ -149,7 +150,7 @@ def eager(gpu: Gpu, loss: str, launches: list[float]) -> dict[str, Any]:
 
 
 def measured(loss: str, upstream: float) -> float | None:
-    """Seconds of both passes on the GPU that is here, if there is a real one."""
+    """Measured seconds of both passes, if there is a real GPU."""
     from torch.utils.benchmark import Timer
 
     if not torch.cuda.is_available() or os.environ.get("EMULATED_CUDA") == "1":
@@ -197,16 +198,16 @@ NAMES = {"memory_bytes": "memory", "instructions": "issue", "float32": "float32"
 
 
 def cell(row: dict[str, Any]) -> str:
-    """The model's time, how many times the memory floor that is, what binds, and what was measured, if anything."""
+    """The model's time, that time over the memory's floor, the limiting resource, and the measured time, if any."""
     mine = row["model"]
-    working = [one for one in mine["passes"] if one["seconds"] > 1.5 * LAUNCH]  # not one that finds nothing to do
+    working = [one for one in mine["passes"] if one["seconds"] > 1.5 * LAUNCH]  # without those that find nothing to do
     binding = "/".join(dict.fromkeys(NAMES[one["binding"]] for one in working))
     text = f"{mine['seconds'] * 1e6:.0f} µs, {mine['over_floor']:.2f}, {binding}"
     return text + (f", measured {row['measured_seconds'] * 1e6:.0f} µs" if "measured_seconds" in row else "")
 
 
 def peer_cell(row: dict[str, Any]) -> str:
-    """The model's time of torchvision, and over ours."""
+    """The model's time of torchvision, and that time over ours."""
     if "torchvision_model" not in row:
         return ""
     other = row["torchvision_model"]
@@ -214,7 +215,7 @@ def peer_cell(row: dict[str, Any]) -> str:
 
 
 def table(rows: list[dict[str, Any]], of: Callable[[dict[str, Any]], str]) -> str:
-    """In markdown: a row for each GPU, a column for each loss that has anything to say."""
+    """A table in markdown with a row for each GPU, and a column for each loss that has an entry."""
     cells = {(row["gpu"], row["loss"]): of(row) for row in rows}
     losses = [loss for loss in dict.fromkeys(row["loss"] for row in rows) if any(cells[gpu, loss] for gpu in GPUS)]
     lines = [f"| model | {' | '.join(losses)} |", "|---" * (len(losses) + 1) + "|"]

@@ -28,7 +28,7 @@ def _smooth(logits: Tensor, classes: Tensor) -> Tensor:
 
 
 def _distribution(logits: Tensor, places: Tensor) -> Tensor:
-    """Two cross entropies, as the detection libraries have it."""
+    """A blend of two cross entropies, as detection libraries write it."""
     left = places.long()
     right = left + 1
     left_loss = cross_entropy(logits, left, reduction="none") * (right - places)
@@ -58,7 +58,7 @@ EAGER: dict[str, Loss] = {
     "kl_div": _kl,
     "entropy": _entropy,
 }
-# What the compiler makes the fastest code of, where that is another text.
+# The text that compiles to the fastest code, where it differs from the eager one.
 TO_COMPILE: dict[str, Loss] = EAGER | {
     "softmax_focal": _focal_of_one_gather,
     "distribution_focal": _distribution_of_one_softmax,

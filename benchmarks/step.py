@@ -25,13 +25,13 @@ import iouloss
 
 from . import inputs, machine, peers
 
-ANCHORS = 120_087  # of an image of 800x800: 9 on each of 100^2 + 50^2 + 25^2 + 13^2 + 7^2 places
+ANCHORS = 120_087  # per image of 800x800: 9 at each of 100^2 + 50^2 + 25^2 + 13^2 + 7^2 places
 IGNORED = -1
 
 
 @dataclass(frozen=True)
 class Step:
-    """What the head gives, and what the matcher makes of the annotations."""
+    """The output of the head, and what the matcher computes from the annotations."""
 
     logits: Tensor  # [images * anchors, 80]
     boxes: Tensor  # [images * anchors, 4]
@@ -41,7 +41,10 @@ class Step:
 
 
 def make_step(images: int, anchors: int, device: str) -> Step:
-    """Two anchors in a thousand are matched and one is ambiguous. Nothing larger than the result is made on the way."""
+    """A step in which two of a thousand anchors are matched and one is ambiguous.
+
+    Nothing larger than the result is allocated on the way.
+    """
     n = images * anchors
     logits, _ = inputs.logits_and_classes(n, torch.float32, device)
     generator = torch.Generator().manual_seed(1)
@@ -113,15 +116,16 @@ def _peak_bytes(device: str) -> int:
 def _forget_peak(device: str) -> None:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    # Linux takes the high-water mark back to what is in use, else that of compiling would hide that of the step.
+    # Writing to clear_refs makes Linux reset the high-water mark to the memory in use. Otherwise the mark of compiling
+    # would hide that of the step.
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def measure_criterion(name: str, images: int, anchors: int, device: str) -> dict[str, Any]:
-    """The time of a step and the memory it takes beyond its inputs: gradients and all that lies between."""
+    """The time of a step, and the memory that it takes beyond its inputs: gradients and intermediate results."""
     criterion = CRITERIA[name]()
-    for n in (1000, 1500):  # loads, compiles and starts threads
+    for n in (1000, 1500):  # warms up: loads, compiles and starts threads
         torch.autograd.backward(criterion(make_step(1, n, device)))
     step = make_step(images, anchors, device)
     machine.synchronize(device)
@@ -141,12 +145,12 @@ def measure_criterion(name: str, images: int, anchors: int, device: str) -> dict
 
 
 def measure_network(images: int, device: str) -> dict[str, Any]:
-    """Forward and backward of RetinaNet with ResNet-50, without its losses."""
+    """Forward and backward pass of RetinaNet with ResNet-50, without its losses."""
     from torchvision.models.detection import (  # type: ignore[import-untyped, unused-ignore]
         retinanet_resnet50_fpn,
     )
 
-    # One image at a time on a CPU, where a batch gains nothing and takes its memory.
+    # On a CPU one image at a time: a batch would gain nothing and take its memory.
     batch = images if device == "cuda" else 1
     model = retinanet_resnet50_fpn(weights=None, weights_backbone=None, num_classes=inputs.CLASSES).to(device).train()
     pixels = torch.rand(batch, 3, 800, 800, device=device)

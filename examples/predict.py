@@ -35,7 +35,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def picture(pixels: Tensor, found: Detections, classes: list[str]) -> Image.Image:
-    if len(found.boxes):  # torchvision warns of none
+    if len(found.boxes):  # torchvision warns if there are none
         names = [f"{classes[label]} " if len(classes) > 1 else "" for label in found.labels.tolist()]
         scores = [f"{score:.2f}" for score in found.scores.tolist()]
         labels = [name + score for name, score in zip(names, scores, strict=True)]
@@ -45,7 +45,7 @@ def picture(pixels: Tensor, found: Detections, classes: list[str]) -> Image.Imag
 
 
 def pictures_of(images: list[Path], folder: Path) -> list[Path]:
-    """Where each picture goes: named as its image, with a number where that is taken; never onto an image."""
+    """The path of each picture: named like its image, with a number if that is taken; never the path of an image."""
     taken = {image.resolve() for image in images}
     paths = []
     for image in images:
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             pixels = read_image(image)
         except UserError as error:
-            code = complain(error)  # and on to the next
+            code = complain(error)  # and goes on with the next image
             continue
         found = detect(model, pixels, device, limits).above(args.score)
         picture(pixels, found, content["classes"]).save(path)

@@ -39,7 +39,8 @@ from detector.stopping import Stop
 from detector.training import Ranks, Settings, Trainer, Training
 
 SOURCES = ("data", "coco", "images")
-# What may change when a training is resumed. Photographs may move: they themselves are compared, not where they lie.
+# The arguments that may change when a training is resumed. Photographs may move: their contents are compared, not their
+# paths.
 FREE = ("device", "threads", "name", *SOURCES)
 
 
@@ -78,7 +79,7 @@ def make_parser() -> Parser:
 
 
 def parse(argv: list[str] | None) -> tuple[argparse.Namespace, saved.Content | None]:
-    """The arguments, and what is to be resumed. What is resumed has all arguments; those given may not differ."""
+    """The arguments, and the run to resume, if any. That run sets all arguments, and those given may not differ."""
     parser = make_parser()
     args = parser.parse_args(argv)
     content = None
@@ -114,14 +115,14 @@ def check_size(crop: int, train: Dataset) -> None:
 
 
 def describe_run(args: argparse.Namespace, train: Dataset, ranks: Ranks) -> saved.Content:
-    """What decides the numbers of a run, and a little more, for ``model.pt``."""
+    """What the numbers of a run depend on, and a little more, for ``model.pt``."""
     config = {key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()}
     del config["resume"]
     return {"config": config, "processes": ranks.size, "photographs": saved.digest(train), "classes": train.classes}
 
 
 def check_same(path: Path, before: saved.Content, now: saved.Content) -> None:
-    """Whether a training can go on as the run ``now``."""
+    """Raise unless a training can be continued as the run ``now``."""
     config = [key for key in now["config"] if key not in FREE]
     pairs = [(f"--{key.replace('_', '-')}", now["config"][key], before["config"].get(key)) for key in config]
     pairs += [(key, now[key], before[key]) for key in ("processes", "classes", "photographs")]
@@ -168,7 +169,7 @@ def main(argv: list[str] | None = None) -> int:
 
 @contextmanager
 def joined(name: str, ranks: Ranks) -> Iterator[torch.device]:
-    """The device of this process, which is joined to the others while the context lasts."""
+    """The device of this process, which belongs to the process group while the context lasts."""
     device = torch.device(name)
     if ranks.size == 1:
         yield device

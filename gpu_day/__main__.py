@@ -27,7 +27,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only", metavar="PATTERN", help="the steps whose name it matches")
     options = parser.parse_args(argv)
     started = time.monotonic()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it, and so its children
+    # A shell starts background jobs with SIGINT ignored, and their children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     facts = environment.probe()
     folder = make_folder(options.output, facts["devices"][0]["name"] if facts.get("devices") else "no GPU")
     (folder / "environment.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -64,7 +64,7 @@ def describe() -> dict[str, Any]:
 
 
 def probe() -> dict[str, Any]:
-    """``describe()`` of another process; what went wrong under "error"."""
+    """``describe()`` in a process of its own; after a failure, the reason under "error"."""
     command = [sys.executable, "-m", "gpu_day.environment"]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[1])

@@ -1,4 +1,4 @@
-"""What is run, in the order of what would be missed most where the time runs out."""
+"""What is run. The most important steps come first, in case the time runs out."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Any
 from .steps import Step
 
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
-TESTS = ("tests", "-k", "cuda", "--ignore=tests/test_cuda_static.py")  # the backend; that file asks the compiler alone
+# The tests of the CUDA backend. The file that is left out needs only the compiler.
+TESTS = ("tests", "-k", "cuda", "--ignore=tests/test_cuda_static.py")
 NO_TIME = "the emulated device measures no time"
 FEW_TESTS = ("tests/test_boxes.py", "-k", "cuda and every_size")
 
@@ -33,7 +34,7 @@ def python(name: str, limit: float, *arguments: str, **options: Any) -> Step:
 
 
 def build(facts: dict[str, Any], may_build: bool) -> Step:
-    """For the GPU that is here; images set TORCH_CUDA_ARCH_LIST to every one there is."""
+    """Build for the GPU that is here only: some container images set TORCH_CUDA_ARCH_LIST to every architecture."""
     skip = None if may_build else "the extension is taken as it is (--no-build)"
     if facts["emulated"]:
         skip = "the emulated device runs an extension that was built before"
@@ -51,7 +52,7 @@ def tests(facts: dict[str, Any], folder: Path) -> Step:
     skip = None if "pytest" in facts["modules"] else "pytest is not installed"
     chosen = FEW_TESTS if facts["emulated"] else TESTS
     options = ["-q", "-p", "no:cacheprovider", f"--junitxml={folder / 'tests.xml'}", *several]
-    environment = {"OMP_NUM_THREADS": "2"} if several else {}  # of each process: the reference computes on the host
+    environment = {"OMP_NUM_THREADS": "2"} if several else {}  # per process, since the reference computes on the host
     return python("tests", 200, "-m", "pytest", *chosen, *options, skip=skip, least=30, environment=environment)
 
 
@@ -73,12 +74,13 @@ def accuracy(folder: Path, emulated: bool) -> Step:
 
 
 def sanitizer(name: str, facts: dict[str, Any]) -> Step:
-    """With an allocation for every tensor: else an access beyond one lands in the next."""
+    """Every tensor gets an allocation of its own: otherwise an access beyond one lands in the next, unnoticed."""
     skip = None if facts["sanitizer"] else "compute-sanitizer was not found, on the PATH or in CUDA_HOME"
     if facts["emulated"]:
         skip = "the emulated device checks every access itself"
     options = ["--error-exitcode", "1"]
-    if name != "initcheck":  # which takes what is written by kernels that it does not look at for never written
+    # initcheck must see every kernel: it takes values that unseen kernels wrote for uninitialised ones.
+    if name != "initcheck":
         options += ["--kernel-name", "kernel_substring=iouloss"]
     if name == "memcheck":
         options += ["--padding", "64", "--report-api-errors", "no"]

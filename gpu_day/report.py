@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 from .steps import FAILED, TIMED_OUT, Result
 
-SHOWN = ("kernel_times", "benchmarks")  # whose log is the result
-TAIL = 40  # lines of the log of what failed
+SHOWN = ("kernel_times", "benchmarks")  # the log of these is their result
+TAIL = 40  # how many lines of a failed step's log are shown
 
 
 def document(facts: dict[str, Any], results: Sequence[Result], seconds: float, folder: Path) -> str:

@@ -23,7 +23,7 @@ class Step:
     limit: float  # seconds
     environment: Mapping[str, str] = field(default_factory=dict)
     skip: str | None = None  # why it cannot run here
-    after: str | None = None  # the step without which it would say nothing
+    after: str | None = None  # the step that must not have failed before
     least: float = 5.0  # with fewer seconds left it is not worth starting
 
 
@@ -43,7 +43,7 @@ class Result:
 def run_all(
     steps: Sequence[Step], budget: float, folder: Path, cwd: Path, tell: Callable[[Result], None] = lambda result: None
 ) -> list[Result]:
-    """Runs every step that the seconds of the budget allow. The logs are left in ``folder``."""
+    """Run every step that the budget, in seconds, allows. The logs are written to ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + budget
     results: dict[str, Result] = {}
@@ -83,29 +83,30 @@ def run(step: Step, seconds: float, folder: Path, cwd: Path) -> Result:
 
 
 def _wait(step: Step, seconds: float, out: int, cwd: Path) -> int | None:
-    """The exit status, or None where it had to be stopped."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **step.environment}  # the last line written is the last
+    """The exit status, or None if the program had to be stopped."""
+    # Unbuffered, so that the log ends with the last line that the program wrote.
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **step.environment}
     process = subprocess.Popen(
         step.command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, env=environment, start_new_session=True
     )
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
-        _signal(process, signal.SIGINT)  # pytest writes what it has
+        _signal(process, signal.SIGINT)  # at which pytest writes the results so far
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE)
         return None
     finally:
-        _signal(process, signal.SIGKILL)  # what it leaves behind would run beside the next
+        _signal(process, signal.SIGKILL)  # processes that it left behind would run beside the next step
         process.wait()
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, number)  # it leads a group of its own
+        os.killpg(process.pid, number)  # it leads a process group of its own
 
 
 def last_line(log: Path) -> str:
-    """Where every program here says how it went. Without the rules that pytest and the sanitizer put around it."""
+    """The last line of a log, where every program says how it went; without the rules of pytest and the sanitizer."""
     lines = [line.strip("= \t") for line in log.read_text(errors="replace").splitlines()[1:]]
     return next((line for line in reversed(lines) if line), "nothing")

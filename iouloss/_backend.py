@@ -20,7 +20,7 @@ def switch(name: str) -> bool:
 
 
 def _check_cpu_isa() -> None:
-    """Raise where the environment asks for kernels that are not here; the extension itself takes others."""
+    """Raise if the environment names kernels that are not usable here: the extension would use others."""
     wanted = os.environ.get("IOULOSS_CPU_ISA")
     usable = extension.cpu_isas() if extension else []
     if wanted and usable and wanted not in usable:
@@ -31,7 +31,7 @@ def _check_cpu_isa() -> None:
 
 
 def _build() -> dict[str, Any]:
-    """What the build recorded; empty where nothing was built."""
+    """What the build recorded; empty if nothing was built."""
     try:
         from ._build_info import BUILD  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
@@ -40,13 +40,13 @@ def _build() -> dict[str, Any]:
 
 
 def _load() -> tuple[ModuleType | None, BaseException | None]:
-    """The extension, or None and, where one should be there, the reason why it did not load."""
+    """The extension; or None, with the reason if it was built but did not load."""
     if switch("IOULOSS_NO_EXT"):
         return None, None
     try:
         from . import _C
     except ImportError as error:
-        # A module that was never built is a pure-Python installation, which is no fault.
+        # Where the module was never built, this is a pure-Python installation and not an error.
         if not BUILD.get("extension", not _is_missing(error)):
             return None, None
         return None, error

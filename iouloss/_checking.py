@@ -1,6 +1,6 @@
-"""Looks at values, where that is asked for: the losses by themselves look at shapes, dtypes and numbers alone.
+"""Checks of values, for those who ask. The losses by themselves check shapes, dtypes and numbers only.
 
-A function here takes the inputs of the operator of its name, and raises the ValueError that a value deserves.
+A function here takes the inputs of the operator of the same name, and raises the ValueError that names a bad value.
 """
 
 import functools
@@ -27,11 +27,11 @@ from .reference.row_checks import check_row_loss
 
 _always = switch("IOULOSS_CHECK")
 _asked: ContextVar[bool] = ContextVar("iouloss_checking", default=_always)
-_open = int(_always)  # contexts, in all threads
+_open = int(_always)  # how many contexts are open, in all threads
 _lock = threading.Lock()
 _warned = False
 
-wanted = _always  # whether any thread asks for checks: all that a call costs where none does
+wanted = _always  # whether any thread asks for checks; if none does, looking at this is all that a call pays
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -87,13 +87,13 @@ class checking(ContextDecorator):
         _asked.reset(self._tokens.pop())
 
     def __call__(self, function: _Function) -> _Function:
-        # A call of one of these returns before it has run.
+        # These return before their body has run, so that the context would already be closed.
         if any(is_late(function) for is_late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction)):
             raise TypeError("checking: got an async or generator function, wants `with checking():` inside it")
         return super().__call__(function)
 
     def _recreate_cm(self) -> "checking":
-        return checking()  # each call of a decorated function has its own
+        return checking()  # a decorated function gets a context of its own for each call
 
 
 def _count(more: int) -> None:
@@ -108,7 +108,7 @@ def _count(more: int) -> None:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]  # called while the compiler traces
 def _tell() -> None:
-    """Say once that a call is not checked."""
+    """Warn once that a call is not checked."""
     global _warned
     if _asked.get() and not _warned:
         _warned = True
@@ -116,7 +116,7 @@ def _tell() -> None:
 
 
 def _are_traced(values: tuple[Any, ...]) -> bool:
-    """Whether a transform, a tracer or a CUDA graph is at work, which no value can be taken from."""
+    """Whether a transform, a tracer or a CUDA graph is active, so that values cannot be read."""
     modes = torch._C._TorchDispatchModeKey
     tensors = [value for value in values if isinstance(value, Tensor)]
     return (
@@ -128,7 +128,7 @@ def _are_traced(values: tuple[Any, ...]) -> bool:
 
 
 def _where_asked(check: Callable[..., None]) -> Callable[..., None]:
-    """The check, for calls that ask for it and can be looked at."""
+    """Make the check run only for calls that ask for it and whose values can be read."""
 
     @functools.wraps(check)
     def checked(inputs: Any) -> None:
@@ -148,7 +148,10 @@ def _where_asked(check: Callable[..., None]) -> Callable[..., None]:
 
 
 def _refuse(name: str, values: Tensor, bad: Tensor, kept: Tensor | None, wants: str) -> None:
-    """Raise if any is bad of those kept. ``bad`` has the shape of ``values``, or leaves out what makes one value."""
+    """Raise if any of the kept values is bad.
+
+    ``bad`` has the shape of ``values``, or lacks the last dimension if a row of it is one value, such as a box.
+    """
     if kept is not None:
         bad = bad & kept
     if not bool(bad.any()):
@@ -180,13 +183,13 @@ def _refuse_divisor(avg_factor: Tensor | float | None, divided: Tensor) -> None:
     if avg_factor is None:
         return
     divisor = float(avg_factor.item() if isinstance(avg_factor, Tensor) else avg_factor)
-    # Nothing over nothing is the 0 that it looks like.
+    # 0 / 0 counts as 0, so that a divisor of 0 is right for an empty tensor.
     if not math.isfinite(divisor) or (divisor == 0 and divided.numel() > 0):
         raise ValueError(f"avg_factor: got {divisor}, wants a finite number other than 0")
 
 
 def _dense_kept(targets: Tensor, ignore_index: int | None, kept: Tensor | None = None) -> Tensor | None:
-    """Check dense targets; which of them count."""
+    """Check dense targets, and return which of them count."""
     wants = "numbers"
     if ignore_index is not None:
         counts = ~equal_to(targets, ignore_index)
@@ -199,7 +202,7 @@ def _dense_kept(targets: Tensor, ignore_index: int | None, kept: Tensor | None =
 def _indices_kept(
     targets: Tensor, classes: int, ignore_index: int | None, background: bool, kept: Tensor | None = None
 ) -> Tensor:
-    """Check class indices; which of them are not ignored."""
+    """Check class indices, and return which of them are not ignored."""
     ignored = -100 if ignore_index is None else ignore_index
     counts = ~equal_to(targets, ignored)
     if kept is not None:
@@ -236,7 +239,7 @@ def logit_loss(inputs: LogitInputs) -> None:
     logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, _, class_dim = inputs
     kept = rows = None
     if formula == "binary_entropy":
-        pass  # has no targets
+        pass  # it has no targets
     elif are_dense(targets, logits, class_dim):
         kept = _dense_kept(targets, ignore_index)
     else:
@@ -252,7 +255,7 @@ def logit_loss(inputs: LogitInputs) -> None:
 
 
 def _refuse_parameters(formula: str, parameters: Parameters) -> None:
-    """Those that are given for each class."""
+    """Check the parameters that have a value for each class."""
     if formula == "equalized_focal" and isinstance(parameters.gamma, Tensor):
         _refuse_outside("balance", parameters.gamma, 1)
     others = (*parameters[:2], *parameters[3:])

@@ -1,8 +1,8 @@
 """Second derivatives of the compiled operators: their backward, written in differentiable PyTorch.
 
-The extension's backward is an operator of its own. Where autograd records it (``create_graph=True``), the kernels
-registered here stand in for it: they take the gradient of the reference, which autograd can differentiate again in
-``grad_output`` and in the inputs. Otherwise the compiled kernels are called.
+The backward of the extension is an operator of its own. Where autograd records it (``create_graph=True``), a function
+registered here replaces it: it computes the gradient of the reference, which autograd can differentiate again with
+respect to ``grad_output`` and the inputs. Otherwise the compiled kernels are called.
 """
 
 from typing import Any
@@ -31,8 +31,8 @@ def _register(name: str, inputs: type) -> None:
             with torch._C._AutoDispatchBelowAutograd():
                 gradient: Tensor = operator(grad_output, *arguments)
             return gradient
-        # A view, so that one tensor given as both arguments still gets two gradients; a leaf where only grad_output is
-        # to be differentiated.
+        # If `first` requires a gradient, a view of it is differentiated: otherwise one tensor given as both arguments
+        # would get one gradient for both. If not, a new leaf is.
         first = first.view_as(first) if first.requires_grad else first.detach().requires_grad_()
         derivative: Tensor
         value = loss(of_operator(inputs, (first, second, *others), names))

@@ -28,9 +28,10 @@ class BoxInputs(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """Of a loss of logits: the factors of targets 1 and 0, the exponent, two more numbers, a factor for each class.
+    """The parameters of a loss: factors of targets 1 and 0, the exponent, two more numbers, a factor for each class.
 
-    With ``alpha_per_class`` a, ``alpha1`` is multiplied by a; ``alpha0`` by 1 - a if ``complement``, else not at all.
+    With ``alpha_per_class`` a, ``alpha1`` is multiplied by a, and ``alpha0`` by 1 - a if ``complement``, else not at
+    all.
     """
 
     alpha1: Tensor | float = 1.0
@@ -42,17 +43,17 @@ class Parameters(NamedTuple):
     complement: bool = False
 
     def to(self, dtype: torch.dtype) -> "Parameters":
-        """With the tensors in ``dtype``, and those of each class multiplied in."""
+        """The same in ``dtype``, with ``alpha_per_class`` multiplied into ``alpha1`` and ``alpha0``."""
         gamma = self.gamma.to(dtype) if isinstance(self.gamma, Tensor) else self.gamma
         if self.alpha_per_class is None:
             return self._replace(gamma=gamma)
         alpha1 = self.alpha1 * self.alpha_per_class.to(dtype)
-        # 1 - a is taken before it is rounded.
+        # 1 - a is computed before it is rounded.
         alpha0 = self.alpha0 * (1 - self.alpha_per_class.double()).to(dtype) if self.complement else self.alpha0
         return Parameters(alpha1, alpha0, gamma, self.second, self.third)
 
     def alpha(self, z: Tensor) -> Tensor:
-        """What the loss of target ``z`` is multiplied by."""
+        """The factor of the loss of target ``z``."""
         return self.alpha1 * z + self.alpha0 * (1 - z)
 
 

@@ -1,9 +1,9 @@
-"""Operators that take their numbers as tensors, so that a compiled graph holds for every number.
+"""Operators that take their numbers as tensors, so that one compiled graph serves every number.
 
-A compiler makes a graph of its own of each ``float`` that an operator is given: an exponent that is annealed would be
-compiled anew at each step. So every operator ``X`` has a twin ``X_of_numbers``, made from the schema of ``X``: where
-that has a ``float``, the twin has a tensor of one element on the CPU. It serves calls of which the compiler has seen a
-number change; for all others there is ``X`` itself.
+A compiler treats each ``float`` argument of an operator as a constant of the graph. An exponent that is annealed would
+be compiled anew at each step. So every operator ``X`` has a twin ``X_of_numbers``, made from the schema of ``X``: each
+``float`` becomes a tensor of one element on the CPU. The twin serves calls in which the compiler has seen a number
+change. All other calls go to ``X`` itself.
 """
 
 import re
@@ -16,12 +16,12 @@ from . import _backend
 from .reference.common import as_tensor, is_constant
 
 OPERATORS = ("box_loss", "logit_loss", "regression_loss", "row_loss", "region_loss")
-_places: dict[str, tuple[int, ...]] = {}  # of an operator's numbers among its arguments
+_places: dict[str, tuple[int, ...]] = {}  # of each operator: at which places of its arguments the numbers stand
 _library = torch.library.Library("iouloss", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
 def call(name: str, arguments: tuple[Any, ...]) -> Tensor:
-    """The operator ``name`` while a compiler traces."""
+    """Call the operator ``name``, or its twin if a number has changed, while a compiler traces."""
     loss: Tensor
     if all(is_constant(arguments[place]) for place in _places[name]):
         loss = getattr(torch.ops.iouloss, name)(*arguments)
@@ -43,7 +43,7 @@ def _define(name: str) -> None:
         _library.define(signature, tags=torch.Tag.pt2_compliant_tag)  # type: ignore[no-untyped-call]
 
     def numbered(arguments: tuple[Any, ...], read: bool) -> list[Any]:
-        """The arguments of the operator itself; 1 for each number that is not to be read."""
+        """The arguments of the operator itself, given those of its twin; 1 for each number if ``read`` is False."""
         given = list(arguments)
         for place in places:
             given[place] = given[place].item() if read else 1.0

@@ -1,10 +1,10 @@
 """The operators, each served by the fastest backend that can serve the call.
 
-- pure PyTorch (``iouloss.reference``): where the extension is missing or has no kernel for the device, inside a
-  ``torch.func`` transform or forward-mode AD, for ``torch.export``, or where something is wanted that the kernels do
-  not give: a gradient, another eps_mode;
+- ``iouloss.reference`` (pure PyTorch): if the extension is missing or has no kernel for the device, inside a
+  ``torch.func`` transform or forward-mode AD, for ``torch.export``, or if a call needs what the kernels do not have: a
+  gradient with respect to another argument, another eps_mode;
 - ``torch.ops.iouloss``: while ``torch.compile`` traces;
-- ``iouloss._C``: else. It enters the same C++ dispatcher without the cost of ``torch.ops``.
+- ``iouloss._C``: otherwise. It enters the same C++ dispatcher without the cost of ``torch.ops``.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,9 @@ _is_compiling = torch.compiler.is_compiling
 
 
 def _fused(tensor: Any, *constants: Any) -> bool:
-    """Whether the extension serves ``tensor``; ``constants`` are what it gives no gradient to."""
-    # What is no tensor goes to the reference too: its checks say so. Every test here costs tens of nanoseconds, which
-    # a call on few boxes feels; isinstance(None, Tensor) more than the others.
+    """Whether the extension serves ``tensor``; ``constants`` are the arguments to which it gives no gradient."""
+    # A value that is not a tensor goes to the reference, too, whose checks name it. Every test here costs tens of
+    # nanoseconds, which shows in a call on few boxes; isinstance(None, Tensor) costs more than the others.
     if _extension is None or (type(tensor) is not Tensor and implements_operators(tensor)):
         return False
     for constant in constants:
@@ -46,7 +46,7 @@ def _split(value: Any) -> tuple[Tensor | None, Any]:
 
 
 def _traced(avg_factor: Tensor | float | None, device: torch.device) -> Tensor | None:
-    """A number as a tensor: the compiled graph then holds for every number, such as the size of a batch."""
+    """A number as a tensor: one compiled graph then serves every number, such as the size of a batch."""
     if avg_factor is None or isinstance(avg_factor, Tensor):
         return avg_factor
     return as_tensor(avg_factor, torch.float64, device)
@@ -63,21 +63,21 @@ _DESCRIBED: dict[str, tuple[Callable[..., Any], Callable[[Any], None]]] = {
 
 
 def _check(name: str, given: tuple[Any, ...]) -> None:
-    """Raise the error that what is ``given``, the fields of the inputs, deserves."""
+    """Raise the error that names what is wrong with the inputs, whose fields are ``given``."""
     inputs, check = _DESCRIBED[name]
     check(inputs(*given))
 
 
 def _explain(error: TypeError, name: str, given: tuple[Any, ...]) -> None:
-    """Where the binding refused the type of an argument, or the operator its layout, say which and why."""
+    """Raise the error of the check, which names the argument, if the binding or the operator refused its kind."""
     if any(words in str(error) for words in ("incompatible function arguments", "wants a dense (strided) one")):
         _check(name, given)
 
 
 def _serve(name: str, given: tuple[Any, ...], arguments: tuple[Any, ...], constants: tuple[Any, ...]) -> Tensor:
-    """The operator ``name`` of the extension, or the reference where that cannot serve the call.
+    """Call the operator ``name`` of the extension, or the reference if that cannot serve the call.
 
-    ``given`` are the fields of its inputs, ``arguments`` those of the operator, ``constants`` what gets no gradient.
+    ``given`` are the fields of the inputs, ``arguments`` those of the operator. ``constants`` get no gradient.
     """
     if not _fused(arguments[0], *constants):
         if name == "region_loss":
@@ -144,7 +144,7 @@ def box_loss(
 
 
 def _are_indices(targets: Any, logits: Any) -> bool:
-    """Whether these are class indices, if they are anything."""
+    """Whether these are class indices, judged by their dimensions alone: the checks come later."""
     return isinstance(targets, Tensor) and isinstance(logits, Tensor) and targets.ndim < logits.ndim
 
 
@@ -157,9 +157,9 @@ def _kept_weight(
     unit: str,
     of_loss: tuple[str, tuple[Any, ...]],
 ) -> Tensor | None:
-    """What a mean is divided by where something may be ignored, in one operator.
+    """The divisor of a mean in which something may be ignored, counted by one operator.
 
-    None where nothing may, and where the reference serves the call, which counts by itself.
+    None if nothing may be ignored, or if the reference serves the call, since that counts by itself.
     """
     if not _fused(logits, class_weight) or not isinstance(targets, Tensor):
         return None
@@ -168,14 +168,14 @@ def _kept_weight(
     operators = torch.ops.iouloss if _is_compiling() else _extension
     try:
         kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
-    except (TypeError, ValueError):  # which the loss says better
+    except (TypeError, ValueError):  # the checks of the loss give the better message
         _check(*of_loss)
         raise
     return kept
 
 
 def _classes_last(tensor: Any, class_dim: int, dims: int) -> Any:
-    """A tensor of each logit with the classes in the last dimension; one of each row, or none, as it is."""
+    """Move the classes of a tensor with a value per logit to its last dimension; leave others as they are."""
     return tensor if tensor is None or tensor.ndim < dims else tensor.movedim(class_dim, -1)
 
 

@@ -1,5 +1,5 @@
-// What a kernel is told: raw pointers, sizes and options. The same structs serve every machine, and nothing in them
-// knows torch.
+// The arguments of the kernels: raw pointers, sizes and options. CPU and GPU take the same structs, and nothing in them
+// depends on torch.
 #pragma once
 
 #include <cmath>
@@ -16,14 +16,14 @@ enum class Dtype : int { float32, float64, float16, bfloat16, uint8, int8, int16
 IOULOSS_INLINE bool is_half(Dtype dtype) { return dtype == Dtype::float16 || dtype == Dtype::bfloat16; }
 IOULOSS_INLINE bool is_integer(Dtype dtype) { return dtype >= Dtype::uint8; }
 
-// N values; stride 0 repeats one value, no data means there are none. Strides count elements.
+// N values. A stride of 0 repeats one value; without data there are none. Strides count elements, not bytes.
 struct Values {
   const void* data = nullptr;
   Dtype dtype = Dtype::float32;
   int64_t stride = 0;
 };
 
-// N integers one after another; none, without data.
+// N contiguous integers; none, without data.
 struct Indices {
   const void* data = nullptr;
   Dtype dtype = Dtype::int64;
@@ -57,37 +57,37 @@ struct Output {
 
 struct BoxArguments {
   BoxFormula formula;
-  bool float64;  // the number type of the computation, and of the loss
+  bool float64;  // whether the computation and the loss are in float64; else in float32
   int64_t n;
   Rows pred, target;
   Values weight;
-  const bool* mask = nullptr;  // the boxes that count; all, where there is none
+  const bool* mask = nullptr;  // which boxes count; without a mask, all of them
   BoxFormat format;
   double eps, parameter;
 };
 
-// Numbers and their targets: logits, or what a regression predicts.
+// Numbers and their targets. The numbers are logits, or the predictions of a regression.
 struct LogitArguments {
   LogitFormula formula;
   bool float64;
-  int64_t n;        // logits in all
+  int64_t n;        // number of logits
   int64_t classes;  // logits in a row
   Values logits;
-  Values targets;       // one a logit, or none, or
-  Indices class_index;  // one a row, and
-  Values scores;        // one a row: the target of its class; 1, where there are none
+  Values targets;       // dense targets, one per logit; or
+  Indices class_index;  // one per row; or neither, for an entropy
+  Values scores;        // with class indices, one per row: the target of its class; without, 1
   int64_t ignore_index;
-  bool ignores_targets;  // of dense targets, those that are ignore_index count for nothing
-  Values weight;         // one a logit, or one a row
+  bool ignores_targets;  // whether dense targets that equal ignore_index are left out
+  Values weight;         // one per logit, or one per row
   bool weight_per_row;
-  Values alpha_per_class, gamma_per_class;  // one a class; that of gamma replaces its number
-  double alpha1, alpha0;                    // what the losses of target 1 and of target 0 are multiplied by
-  bool complement;                          // alpha_per_class multiplies alpha1, and 1 less it alpha0, if this is set
+  Values alpha_per_class, gamma_per_class;  // one per class; gamma_per_class replaces gamma
+  double alpha1, alpha0;                    // factors of the losses of target 1 and of target 0
+  bool complement;  // alpha_per_class multiplies alpha1; if this is set, 1 - alpha_per_class multiplies alpha0
   double gamma, second, third;
 };
 
-// The weight of 1 / divisor, by the rule that nothing over nothing is nothing. What has no reciprocal in float32 is
-// nothing, too.
+// 1 / divisor. It is 0 for a divisor of 0, by the rule 0/0 := 0, and for one that is a denormal in float32, where it
+// would have no reciprocal on a GPU.
 inline double scale_of(double divisor) { return std::fabs(divisor) < 0x1p-126 ? 0 : 1 / divisor; }
 
 }  // namespace iouloss

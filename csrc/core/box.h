@@ -1,4 +1,4 @@
-// Boxes, their formats, and the quantities every loss on a pair of boxes is made of.
+// Boxes, their formats, and the quantities that every loss on a pair of boxes is computed from.
 #pragma once
 
 #include "number.h"
@@ -9,7 +9,7 @@ enum class BoxFormat : int { xyxy, xywh, cxcywh };
 
 inline namespace IOULOSS_ARCH {
 
-// Four numbers in the order of a tensor's row: a box in some format, or the gradient by one.
+// Four numbers in the order of a tensor's row: a box in some format, or the gradient with respect to one.
 template <class V>
 struct Row4 {
   V c0, c1, c2, c3;
@@ -20,7 +20,8 @@ IOULOSS_INLINE Row4<V> operator*(const Row4<V>& r, V s) {
   return {r.c0 * s, r.c1 * s, r.c2 * s, r.c3 * s};
 }
 
-// Two boxes as a loss sees them: differences of coordinates only, so that boxes far from the origin lose no precision.
+// Two boxes as a loss sees them. All lengths are differences of coordinates, so boxes far from the origin lose no
+// precision.
 template <class V>
 struct Pair {
   V w, h, W, H;                         // sides of pred and of target
@@ -29,14 +30,15 @@ struct Pair {
   V cw, ch;                             // sides of the smallest box around both
   V union_area, union_reciprocal, iou;  // 1 / (union + eps), intersection / (union + eps)
 
-  // One number that bounds every length above: the others are made of these. It is NaN or infinite when a coordinate
-  // is.
+  // An upper bound of every length above, since the other lengths are sums and differences of these six. It is NaN or
+  // infinite if a coordinate is.
   IOULOSS_INLINE V extent() const {
     return absolute(w) + absolute(h) + absolute(W) + absolute(H) + absolute(a1) + absolute(b1);
   }
 };
 
-// One axis of two boxes given by corners: the minimum and maximum are exact, so touching edges touch.
+// One axis of two boxes given by corners. Minimum and maximum do not round, so edges that touch give an intersection of
+// exactly 0.
 template <class V>
 IOULOSS_INLINE void measure_corners(V x1, V x2, V X1, V X2, V& w, V& W, V& a1, V& a2, V& iw, V& cw) {
   w = x2 - x1;
@@ -47,7 +49,8 @@ IOULOSS_INLINE void measure_corners(V x1, V x2, V X1, V X2, V& w, V& W, V& a1, V
   cw = maximum(x2, X2) - minimum(x1, X1);
 }
 
-// One axis of two boxes given by sizes, which are used as they are: to go through corners would round them.
+// One axis of two boxes given by sizes. The sizes are used directly, since a detour through the corners would round
+// them.
 template <class V>
 IOULOSS_INLINE void measure_sizes(V w_, V W_, V left, V& w, V& W, V& a1, V& a2, V& iw, V& cw) {
   w = w_;
@@ -58,7 +61,7 @@ IOULOSS_INLINE void measure_sizes(V w_, V W_, V left, V& w, V& W, V& a1, V& a2, 
   cw = w + positive_part(-a2) + positive_part(a1);
 }
 
-// All of a pair but what needs eps.
+// All of a pair that does not depend on eps; measure_overlap() adds the rest.
 template <class V>
 IOULOSS_INLINE Pair<V> measure(const Row4<V>& p, const Row4<V>& t, BoxFormat format) {
   Pair<V> b;
@@ -86,27 +89,29 @@ IOULOSS_INLINE void measure_overlap(Pair<V>& b, V area_eps) {
   b.iou = quotient(intersection, denominator, b.union_reciprocal);
 }
 
-// The derivatives of a loss by the area of pred, by the intersection and by the quantities of Pair; a formula adds to
-// them, to_gradient() follows them to pred. They start at -0, to which every compiler knows how to add.
+// The derivatives of a loss with respect to the area of pred, the intersection and the quantities in Pair. A formula
+// adds to them, and to_gradient() carries them on to pred by the chain rule. They start at -0, since x + -0 is x for
+// every x, so that every compiler removes the first addition.
 template <class V>
 struct Partials {
   V area = V(-0.0), intersection = V(-0.0);
   V w = V(-0.0), h = V(-0.0), cw = V(-0.0), ch = V(-0.0), a1 = V(-0.0), a2 = V(-0.0), b1 = V(-0.0), b2 = V(-0.0);
 };
 
-// The derivative by an edge that is one argument of the intersection's extremum and of the enclosing box's opposite
-// one: the box whose edge is further in (difference > 0) gets the first, the other the second, a tie half of each.
+// The derivative with respect to an edge of pred. Of two edges the inner one bounds the intersection, the outer one the
+// enclosing box. So pred's edge gets `intersection` where it is further in (difference > 0), `enclosing` where it is
+// further out, and half of each at a tie.
 template <class V>
 IOULOSS_INLINE V by_edge(V difference, V intersection, V enclosing) {
   return mul_add(share_of_maximum(difference), intersection - enclosing, enclosing);
 }
 
-// By the corners of pred. At pred == target the terms of a loss cancel here exactly: those of the areas do because each
-// is one product, all others are 0 there.
+// The gradient with respect to the corners of pred. At pred == target it is exactly 0: the contributions of areas
+// cancel, because each area reaches a side through a single product, and all others are 0 there.
 template <class V>
 IOULOSS_INLINE Row4<V> to_corners(const Pair<V>& b, const Partials<V>& d) {
   const V w = mul_add(d.area, b.h, d.w), h = mul_add(d.area, b.w, d.h);
-  // Strict: boxes that only touch have no intersection, and none of its gradient.
+  // Strict: boxes that only touch do not intersect, so the intersection adds nothing to their gradient.
   const V iw = d.intersection * select(b.iw > V(0), positive_part(b.ih), V(0));
   const V ih = d.intersection * select(b.ih > V(0), positive_part(b.iw), V(0));
   return {
@@ -133,9 +138,9 @@ IOULOSS_INLINE auto is_safe(V extent) {
   return extent < V(Limits<Element<V>>::safe_extent);
 }
 
-// What to multiply a pair by that is not safe, given its extent times `measuring`: no more than it takes for products
-// of lengths not to overflow, lest what is small in it is lost. It is, where its square is nothing beside that of the
-// extent (2^-120 in float32, see Limits::tiny).
+// The factor that scales a pair which is not safe, given its extent times `measuring`. It shrinks the boxes only as far
+// as products of lengths need, because small lengths could be lost otherwise. A length is still lost where its square
+// is negligible beside the square of the extent (2^-120 of it in float32: see Limits::tiny).
 template <class T>
 IOULOSS_INLINE T scale_of_extent(T extent) {
   using Of = Limits<T>;
@@ -143,7 +148,8 @@ IOULOSS_INLINE T scale_of_extent(T extent) {
   return power_of_2_to(extent, Of::scaled_exponent) * T(Of::measuring);
 }
 
-// What still overflowed saturates, a NaN made of finite boxes becomes 0; a NaN or infinite coordinate gives NaN.
+// A result that still overflowed saturates, and a NaN that came from finite boxes becomes 0. A NaN or infinite
+// coordinate, which shows in the extent, gives NaN.
 template <class V>
 IOULOSS_INLINE V tamed(V result, V extent) {
   const V largest = V(Limits<Element<V>>::largest);

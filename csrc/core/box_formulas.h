@@ -9,27 +9,27 @@ inline namespace IOULOSS_ARCH {
 
 template <class V>
 struct Parameters {
-  V eps;         // beside a ratio
-  V area_eps;    // beside an area or a squared length, in their unit: scaled where the boxes are
-  V length_eps;  // beside a length, likewise
+  V eps;         // added to a ratio
+  V area_eps;    // added to an area or a squared length, so it is scaled with the boxes
+  V length_eps;  // added to a length, so it is scaled as well
   V parameter;   // gamma of Focal-EIoU, lambda of CDIoU, beta of bounded IoU; the other losses have none
 
   IOULOSS_INLINE Parameters(V eps_, V parameter_)
       : eps(eps_), area_eps(eps_), length_eps(eps_), parameter(parameter_) {}
 
-  // For boxes that were multiplied by `scale`.
+  // Adapts the eps to boxes that were multiplied by `scale`.
   IOULOSS_INLINE void rescale(V scale) {
-    area_eps = area_eps * scale * scale;  // scale * scale would be 0
+    area_eps = area_eps * scale * scale;  // in this order: scale * scale would underflow to 0
     length_eps = length_eps * scale;
   }
 };
 
-// A term or a loss is a struct whose evaluate() returns its value and adds its derivatives to `d`. What a caller makes
-// nothing of, the compiler drops.
+// A term or a loss is a struct whose evaluate() returns its value and adds its derivatives to `d`. Where a caller does
+// not use the derivatives, the compiler removes them.
 
 // ---- terms of the IoU --------------------------------------------------------------------------------------------
 
-// Adds the derivatives of a function of the IoU, given its derivative by the IoU.
+// Adds the derivatives of a function of the IoU, given its derivative with respect to the IoU.
 template <class V>
 IOULOSS_INLINE void add_iou_gradient(const Pair<V>& b, V by_iou, Partials<V>& d) {
   d.area = d.area - by_iou * b.iou * b.union_reciprocal;
@@ -45,7 +45,7 @@ struct LinearIoU {
   }
 };
 
-// -ln max(IoU, eps), flat where the IoU does not exceed eps
+// -ln max(IoU, eps). The gradient is 0 where the IoU does not exceed eps.
 struct LogIoU {
   template <class V>
   static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
@@ -63,7 +63,7 @@ struct SquareIoU {
   }
 };
 
-// ---- terms beside it ---------------------------------------------------------------------------------------------
+// ---- other terms -------------------------------------------------------------------------------------------------
 
 // (C - U) / (C + eps): the part of the enclosing box C that neither box fills
 struct EnclosingGap {
@@ -75,17 +75,17 @@ struct EnclosingGap {
     const V by_area = (V(1) - gap) * reciprocal;
     d.cw = mul_add(by_area, b.ch, d.cw);
     d.ch = mul_add(by_area, b.cw, d.ch);
-    d.area = d.area - reciprocal;  // by the union, through the area of pred and through the intersection
+    d.area = d.area - reciprocal;  // the union is area of pred + area of target - intersection
     d.intersection = d.intersection + reciprocal;
     return gap;
   }
 };
 
-// rho^2 / c^2: squared distance of the centres over the squared diagonal of the enclosing box, plus eps
+// rho^2 / (c^2 + eps): the squared distance of the centres over the squared diagonal of the enclosing box
 struct CentreDistance {
   template <class V>
   static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
-    const V dx = b.a1 + b.a2, dy = b.b1 + b.b2;  // twice the distance along an axis
+    const V dx = b.a1 + b.a2, dy = b.b1 + b.b2;  // twice the distance of the centres along each axis
     const V reciprocal = reciprocal_of_positive(mul_add(b.cw, b.cw, mul_add(b.ch, b.ch, p.area_eps)));
     const V ratio = mul_add(dx, dx, dy * dy) * (V(0.25) * reciprocal);
     const V half = V(0.5) * reciprocal;  // a centre moves half as fast as an edge
@@ -100,14 +100,15 @@ struct CentreDistance {
   }
 };
 
-// alpha v: v = (4 / pi^2) (atan(W / H) - atan(w / h))^2, alpha = v / (1 - IoU + v + eps) held constant.
-// A flat box (h = 0) has the angle of an infinitely wide one, a point the angle 0.
+// alpha v: v = (4 / pi^2) (atan(W / H) - atan(w / h))^2, alpha = v / (1 - IoU + v + eps). alpha carries no gradient. A
+// flat box (h = 0) has the angle of an infinitely wide one; a point has the angle 0.
 struct AspectRatio {
   template <class V>
   struct Terms {
     V delta, v, alpha;
     IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
-      // The difference of the two angles as one arctangent: exactly 0 for equal ratios, no cancellation elsewhere.
+      // The difference of the two angles is computed as one arctangent. It is exactly 0 for equal ratios, and nothing
+      // cancels elsewhere.
       const V h = select(b.w == V(0), select(b.h == V(0), V(1), b.h), b.h);
       const V H = select(b.W == V(0), select(b.H == V(0), V(1), b.H), b.H);
       const V sign = select((h < V(0)) != (H < V(0)), V(-1), V(1));
@@ -144,8 +145,8 @@ struct SideLengths {
   }
 };
 
-// lambda S / (4 c): mean distance of equal corners over the diagonal of the enclosing box. Corners that coincide pull
-// in no direction.
+// lambda S / (4 c): the mean distance of corresponding corners over the diagonal of the enclosing box. Corners that
+// coincide add nothing to the gradient.
 struct CornerDistance {
   template <class V>
   static IOULOSS_INLINE V distance(V x, V y) {
@@ -188,7 +189,7 @@ using EIoU = Sum<LinearIoU, CentreDistance, SideLengths>;
 template <class Base>
 using CDIoU = Sum<Base, CornerDistance>;
 
-// IoU^gamma EIoU, the weight held constant
+// IoU^gamma EIoU. The weight IoU^gamma carries no gradient.
 struct FocalEIoU {
   template <class V>
   static IOULOSS_INLINE V weight(const Pair<V>& b, const Parameters<V>& p) {
@@ -203,12 +204,14 @@ struct FocalEIoU {
   }
 };
 
-// Smooth L1 (beta = parameter) of 1 - max((W - 2|dx|) / (W + 2|dx| + eps), 0) and of
-// 1 - min(W / (w + eps), w / (W + eps)), and the same of the other axis: what the IoU lacks of 1 by one number of pred,
-// were the others the target's. W is the target's side. The target is the second box, or the first if they are swapped.
+// The sum over both axes of the smooth L1 (beta = parameter) of two numbers:
+// - 1 - max((W - 2|dx|) / (W + 2|dx| + eps), 0), where dx is the distance of the centres and W the target's side;
+// - 1 - min(W / (w + eps), w / (W + eps)), where w is pred's side.
+// Each is 1 minus the IoU that the boxes would have if pred differed from the target in this one number: its place or
+// its size along the axis. The target is the second box, or the first one where they are swapped.
 template <bool swapped>
 struct BoundedIoU {
-  // 1 - n / d, given d - n, in which nothing cancels. Where d is 0, n / d is, too.
+  // 1 - n / d, computed from rest = d - n, in which nothing cancels. Where d is 0, n / d counts as 0.
   template <class V>
   struct Remainder {
     V reciprocal, value;
@@ -221,7 +224,7 @@ struct BoundedIoU {
     return evaluate_axis(b.a1 + b.a2, b.w, b.W, p, d.a1, d.a2, d.w) +
            evaluate_axis(b.b1 + b.b2, b.h, b.H, p, d.b1, d.b2, d.h);
   }
-  // Of an axis: twice the distance of the centres, and the sides of the first and of the second box.
+  // The loss of one axis, given twice the distance of the centres, and the sides of the first and of the second box.
   template <class V>
   static IOULOSS_INLINE V evaluate_axis(V distance, V side, V other, const Parameters<V>& p, V& by_low, V& by_high,
                                         V& by_side) {
@@ -233,7 +236,7 @@ struct BoundedIoU {
                                          V& by_side) {
     const V apart = absolute(distance);
     const Remainder<V> r(mul_add(V(2), apart, p.length_eps), (target + apart) + p.length_eps);
-    const V ratio = (target - apart) * r.reciprocal;  // 0, if it is negative
+    const V ratio = (target - apart) * r.reciprocal;  // a negative ratio counts as 0
     V slope;
     const V loss = smooth_l1(select(ratio > V(0), r.value, V(1)), p.parameter, slope);
     slope = slope * share_of_maximum(ratio) * r.reciprocal;
@@ -260,7 +263,8 @@ struct BoundedIoU {
 
 }  // namespace IOULOSS_ARCH
 
-// The table of losses on paired boxes: its name outside, its formula. The last serves a gradient: see swapped().
+// The table of losses on paired boxes: the name by which callers choose a loss, and its formula. Callers do not choose
+// the last one; it serves a gradient: see swapped().
 #define IOULOSS_BOX_FORMULAS(X)     \
   X(iou, LinearIoU)                 \
   X(log_iou, LogIoU)                \
@@ -291,7 +295,8 @@ inline constexpr const char* box_formula_names[] = {
 };
 inline constexpr int box_formula_count = sizeof(box_formula_names) / sizeof(*box_formula_names);
 
-// The formula that gives a loss with its two boxes swapped: by the first of these is the gradient by the second.
+// The formula of the same loss with its two boxes swapped. Kernels compute the gradient with respect to the first box.
+// To get that with respect to the second, a caller swaps the boxes and uses this formula.
 constexpr BoxFormula swapped(BoxFormula formula) {
   switch (formula) {
     case BoxFormula::bounded_iou: return BoxFormula::bounded_iou_swapped;

@@ -1,4 +1,4 @@
-// One class of a row against all others: what the losses of a class make of the sums of a row.
+// The odds of one class of a row against all others, computed from the sums over a row.
 #pragma once
 
 #include <type_traits>
@@ -9,7 +9,7 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// In place of infinities the largest numbers. A NaN stays one.
+// Infinity becomes the largest finite number, in bounded() also -infinity the lowest. A NaN stays one.
 template <class V>
 IOULOSS_INLINE V bounded_above(V x) {
   const V largest(Limits<Element<V>>::largest);
@@ -20,25 +20,25 @@ IOULOSS_INLINE V bounded(V x) {
   return -bounded_above(-bounded_above(x));
 }
 
-// log(1 + x) of x >= 0.
+// log(1 + x) for x >= 0.
 template <class V>
 IOULOSS_INLINE V log_1_plus_any(V x) {
   if constexpr (std::is_same_v<Element<V>, double>)
     return log_1_plus(x);
   else {
-    const V small = minimum(x, V(1));  // not NaN where x is; the logarithm then is
+    const V small = minimum(x, V(1));  // not NaN where x is, but then the logarithm is chosen, which is NaN
     return select(x <= V(1), log_1_plus_from(small * reciprocal(V(2) + small)), logarithm(V(1) + x));
   }
 }
 
-// What rounding took from s = a + b: exactly, but for overflow.
+// The rounding error of s = a + b. It is exact, unless a sum overflows.
 template <class V>
 IOULOSS_INLINE V lost_in_sum(V a, V b, V s) {
   const V of_b = s - a;
   return (a - (s - of_b)) + (b - of_b);
 }
 
-// The whole number next to x, where float32 has fractions at all; of a float64 x itself, as precise as it is.
+// In float32, x rounded to a whole number, if |x| < 2^22. In float64 x itself, whose distances are precise enough.
 template <class V>
 IOULOSS_INLINE V nearest_whole(V x) {
   if constexpr (std::is_same_v<Element<V>, double>)
@@ -49,8 +49,8 @@ IOULOSS_INLINE V nearest_whole(V x) {
   }
 }
 
-// exp(x - m), with what the distance loses to rounding: two operations find that where m is a whole number, as
-// m - distance then is exact.
+// exp(x - m), corrected by the rounding error of the distance m - x. If m is a whole number, m - distance is exact, so
+// that two subtractions give the error.
 template <class V>
 IOULOSS_INLINE V exponential_from_whole(V m, V x) {
   const V distance = m - x;
@@ -60,9 +60,10 @@ IOULOSS_INLINE V exponential_from_whole(V m, V x) {
     return decay(distance, x - (m - distance));
 }
 
-// The row's class against all others: e^y is the odds, y = log(others) + (m - x), where `others` is the sum of their
-// exponentials from m. As sigmoid(y) = a / (a + b), with the larger exponential of the two divided out of both, neither
-// a logarithm nor a rounded y comes between the sums and the loss.
+// The odds of all other classes against the row's class, whose logit is x. They are e^y with y = log(others) + (m - x),
+// where `others` is the sum of exp(x_k - m) over the other classes k. sigmoid(y) is computed as a / (a + b): a stands
+// for the other classes and b for the row's, both scaled so that no exponential exceeds 1. So no logarithm and no
+// rounded y stand between the sums and the loss.
 template <class V>
 struct LogOdds {
   V u, n, entropy;  // sigmoid(y), sigmoid(-y), softplus(y)
@@ -83,7 +84,7 @@ struct LogOdds {
       const V twice = (more + more) + less;
       tail = log_1_plus_from(quotient(less, twice, reciprocal(twice)));
     }
-    const auto is_near = distance < V(60);  // else b hardly counts, and may be no number to divide by
+    const auto is_near = distance < V(60);  // else b is negligible, and perhaps too small to divide by
     const V log = logarithm(select(is_near, sum * reciprocal(b), others));
     entropy = select(u <= n, tail, select(is_near, log, bounded(distance + log) + tail));
   }
@@ -98,7 +99,8 @@ struct LogOdds {
     if (exponent == 0) return V(1);
     if (exponent == 1) return u;
     if (exponent == 2) return u * u;
-    // exp(-exponent * negative), with what rounding took from y, where that has a part in it, and from the product.
+    // exp(-exponent * negative()), corrected by the rounding errors of y, where the result depends on y, and of the
+    // product.
     const V log_others = logarithm(others), y = bounded(distance + log_others), cost = negative(log_others);
     const V of_log = mul_add(others, exponential(-log_others), V(-1));
     const V all = (away + lost_in_sum(distance, log_others, y)) + of_log;
@@ -108,8 +110,8 @@ struct LogOdds {
   }
 
  private:
-  V others, distance, away;  // away: what rounding took from the distance
-  V tail;                    // log(1 + the lesser of the odds)
+  V others, distance, away;  // away: the rounding error of distance
+  V tail;                    // log(1 + min(e^y, e^-y))
 };
 
 }  // namespace IOULOSS_ARCH

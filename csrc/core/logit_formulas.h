@@ -1,4 +1,5 @@
-// The losses on one logit x and its target z in [0, 1]: evaluate() gives the value and the derivative by x.
+// The losses on one logit x and its target z in [0, 1]. evaluate() returns the value and the derivative with respect to
+// x.
 // A new loss is a struct and one line in the table at the end.
 #pragma once
 
@@ -9,8 +10,8 @@ namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
 struct OfLogit {
-  static constexpr bool has_background = false;  // evaluate() knows targets that are 0 for sure: Background
-  static constexpr bool has_limits = true;       // an infinite logit has the loss that the largest number tends to
+  static constexpr bool has_background = false;  // whether evaluate() also takes Background: a target known to be 0
+  static constexpr bool has_limits = true;       // whether the loss of an infinite logit is a limit: see limit_of()
 };
 struct OfClass : OfLogit {
   static constexpr bool has_background = true;
@@ -18,8 +19,8 @@ struct OfClass : OfLogit {
 
 // ---- focal losses ------------------------------------------------------------------------------------------------
 
-// alpha_t q^gamma BCE with q = 1 - p_t, for hard and soft targets z: alpha_t, q and BCE are blends by z.
-// Its derivative: alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
+// alpha_t q^gamma BCE with q = 1 - p_t. Targets z may be hard or soft: alpha_t, q and BCE are blends by z. The
+// derivative is alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
 struct SquareFocal : OfClass {  // gamma = 2
   template <class V, class Target>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const LogitParameters<V>& f) {
@@ -31,13 +32,13 @@ struct SquareFocal : OfClass {  // gamma = 2
   }
 };
 
-// The factor q^gamma, and (1 - 2z) p n / q, by which its derivative is gamma times the factor.
+// value is the factor q^gamma; gradient is (1 - 2z) p n / q. The derivative of the factor is gamma * value * gradient.
 template <class V, class Target>
 IOULOSS_INLINE Evaluated<V> focal_factor(V x, const Sigmoid<V>& s, Target z, const LogitParameters<V>& f) {
   const V q = blend(z, s.n, s.p);
-  // q may underflow where its logarithm is a moderate number; hard targets know that without q.
+  // q may underflow although log(q) is moderate. For hard targets log(q) is a softplus, which does not need q.
   const V log_q = blend_or(z, -softplus(x, s), -softplus(-x, s), logarithm(q));
-  // p n / q is 1 - q for hard targets: finite however small q is.
+  // For hard targets p n / q is 1 - q, which is finite however small q is.
   const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(q));
   return {exponential(f.gamma * log_q), V(between(z, -1, 1)) * ratio};
 }
@@ -53,8 +54,8 @@ struct PowerFocal : OfClass {
   }
 };
 
-// The same of a class whose balance, at most 1, is in the place of gamma: the exponent is third - second * balance, and
-// a factor, too.
+// The same with an exponent per class. In the place of gamma comes the balance of the class, which is at most 1. The
+// exponent is third - second * balance, and the loss is also multiplied by it.
 struct EqualizedFocal : OfClass {
   template <class V, class Target>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, LogitParameters<V> f) {
@@ -62,15 +63,16 @@ struct EqualizedFocal : OfClass {
     f.alpha1 = f.alpha1 * f.gamma;
     f.alpha0 = f.alpha0 * f.gamma;
     Evaluated<V> e = PowerFocal::evaluate(x, z, f);
-    // The factor may be larger than 1; an infinite logit or weight is another matter.
+    // That factor may exceed 1, so a finite loss may overflow: it saturates. An infinite logit or weight keeps its
+    // infinite loss.
     const V largest(Limits<Element<V>>::largest), wild = maximum(absolute(x), f.alpha1 + f.alpha0);
     e.value = select(e.value > largest, maximum(largest, wild), e.value);
     return e;
   }
 };
 
-// The focal loss with smoothed labels: the target is z (1 - second) + second / 2 in the cross entropy, and there alone
-// if third is 0.
+// The focal loss with smoothed labels: the cross entropy takes the target z (1 - second) + second / 2. alpha and the
+// focal factor take it as well, unless third is 0: then they take z.
 struct SmoothFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
@@ -89,14 +91,14 @@ struct FocalStar : OfLogit {
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const V toward = V(between(z, -1, 1)), largest(Limits<Element<V>>::largest);
     const V sum = mul_add(f.gamma * toward, x, V(-f.second)), held = maximum(-largest, minimum(largest, sum));
-    const V u = select(absolute(x) <= largest, held, sum);  // what a finite logit makes stays finite
+    const V u = select(absolute(x) <= largest, held, sum);  // a finite logit gives a finite sum
     const Sigmoid<V> s(u);
     const V alpha = blend(z, f.alpha1, f.alpha0);
     return {alpha * softplus(u, s) * reciprocal(f.gamma), alpha * toward * s.p};
   }
 };
 
-// Poly-1: the focal loss, and (z alpha1 second + (1 - z) alpha0 third) q^(gamma + 1)
+// Poly-1: the focal loss plus (z alpha1 second + (1 - z) alpha0 third) q^(gamma + 1)
 struct PolyFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
@@ -111,7 +113,7 @@ struct PolyFocal : OfLogit {
   }
 };
 
-// ---- losses of a logit that is a quality or a heat map -----------------------------------------------------------
+// ---- losses whose target is a quality or a heat map --------------------------------------------------------------
 
 // |z - p|^second BCE
 struct QualityFocal : OfLogit {
@@ -127,7 +129,8 @@ struct QualityFocal : OfLogit {
   }
 };
 
-// sigmoid(u)^exponent softplus(u), and its derivative by u: how much a target costs that u contradicts
+// sigmoid(u)^exponent softplus(u), and its derivative with respect to u: the loss of a target that a positive u
+// contradicts. r is sigmoid(u), other is sigmoid(-u).
 template <class V>
 IOULOSS_INLINE Evaluated<V> contradiction(V u, const Sigmoid<V>& s, V r, V other, Element<V> exponent) {
   const V cost = softplus(u, s), factor = power(r, [&] { return -softplus(-u, s); }, exponent);
@@ -161,7 +164,7 @@ struct GaussianFocal : OfLogit {
   }
 };
 
-// ---- others ------------------------------------------------------------------------------------------------------
+// ---- other losses ------------------------------------------------------------------------------------------------
 
 // alpha1 z softplus(-x) + alpha0 (1 - z) softplus(x)
 struct BinaryCrossEntropy : OfLogit {
@@ -173,8 +176,8 @@ struct BinaryCrossEntropy : OfLogit {
   }
 };
 
-// alpha1 z n^gamma softplus(-x) - alpha0 (1 - z) p_m^second log(1 - p_m) with p_m = max(p - third, 0). The derivative
-// of the two focusing factors counts only if `attached`.
+// alpha1 z n^gamma softplus(-x) - alpha0 (1 - z) p_m^second log(1 - p_m) with p_m = max(p - third, 0). The gradient
+// includes the derivatives of the two focusing factors, n^gamma and p_m^second, only if `attached`.
 template <bool attached>
 struct Asymmetric : OfLogit {
   template <class V>
@@ -184,7 +187,7 @@ struct Asymmetric : OfLogit {
     const V of_one = f.alpha1 * z, of_zero = f.alpha0 * (V(1) - z), flat = softplus(-x, s);
     const V focus = exponential(f.gamma * -softplus(x, s));
     const auto shifted = [&](T margin) {
-      // Without a margin -log(1 - p_m) is the softplus, and p n / (1 - p_m) is p: exact wherever n is small.
+      // Without a margin -log(1 - p_m) is softplus(x), and p n / (1 - p_m) is p. Both are precise where n is small.
       const V pm = positive_part(s.p - V(margin)), rest = s.n + V(margin);
       const V cost = margin == 0 ? softplus(x, s) : select(pm > V(0), -logarithm(rest), V(0));
       const V slope = margin == 0 ? s.p : select(pm > V(0), s.p * s.n * reciprocal(rest), V(0));
@@ -216,7 +219,7 @@ struct BinaryEntropy : OfLogit {
   }
 };
 
-// Whether a loss looks at targets; where it does not, they are not loaded.
+// Whether a loss has targets. If not, kernels load none.
 template <class Formula>
 inline constexpr bool has_targets = true;
 template <>
@@ -224,7 +227,7 @@ inline constexpr bool has_targets<BinaryEntropy> = false;
 
 }  // namespace IOULOSS_ARCH
 
-// The table of losses on one number and its target: its name outside, its formula.
+// The table of losses on one number and its target: the name by which callers choose a loss, and its formula.
 #define IOULOSS_LOGIT_FORMULAS(X)             \
   X(square_focal, SquareFocal)                \
   X(focal, PowerFocal)                        \

@@ -13,8 +13,8 @@
 #define IOULOSS_INLINE inline __attribute__((always_inline))
 #endif
 
-// Each instruction set compiles these headers into a namespace of its own, so that no inline function of one can
-// stand in for another's at link time.
+// Each instruction set compiles these headers into a namespace of its own. Otherwise the linker could keep one copy of
+// an inline function for all of them, with instructions that the processor may not have.
 #ifndef IOULOSS_ARCH
 #define IOULOSS_ARCH scalar
 #endif
@@ -37,8 +37,8 @@ struct Limits<float> {
   static constexpr double tiny = 0x1p-120;  // a denominator below it counts as zero; 1 / tiny is still finite
   static constexpr double largest = 0x1.fffffep127;
   static constexpr double safe_extent = 0x1p50;  // up to here no product of two lengths comes near overflow
-  static constexpr double measuring = 0x1p-80;   // times this, no length of finite boxes overflows
-  static constexpr int scaled_exponent = 60;     // of an extent that has been scaled
+  static constexpr double measuring = 0x1p-80;   // finite boxes multiplied by this have no length that overflows
+  static constexpr int scaled_exponent = 60;     // boxes that must be scaled get an extent of 2^60 to 2^61
   static constexpr int exponent_bias = 127, mantissa_bits = 23;
   using Bits = int32_t;
 };
@@ -72,35 +72,39 @@ IOULOSS_INLINE double square_root(double x) { return ::sqrt(x); }
 IOULOSS_INLINE double reciprocal(double x) { return 1.0 / x; }
 
 #if defined(__CUDA_ARCH__)
-// The hardware's approximation: within 1 ulp, without the slow path that a correctly rounded division carries. The
-// formulas keep their denominators away from denormals and infinity, and quotient() mends what must be exact.
+// The hardware's approximation, within 1 ulp. It avoids the slow path of a correctly rounded division. The formulas
+// keep their denominators away from denormals and infinity, and quotient() corrects the results that must be exact.
 IOULOSS_INLINE float reciprocal(float x) {
   float r;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
   return r;
 }
 
+// The hardware's reciprocal root, refined by one Newton step. Below `tiny` the result is 0, since 1 / sqrt(0) is
+// infinite.
 IOULOSS_INLINE float square_root(float x) {
   float r;
   asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
   const float root = x * r;
   return x < float(Limits<float>::tiny) ? 0.f : ::fmaf(::fmaf(-root, root, x), 0.5f * r, root);
 }
-// One instruction each, where the templates below take two to four.
+// One instruction each; the templates below would take two to four.
 IOULOSS_INLINE float minimum(float a, float b) { return ::fminf(a, b); }
 IOULOSS_INLINE float maximum(float a, float b) { return ::fmaxf(a, b); }
-// Differences below 2^-128 count as something between a tie and a difference.
+// Computes 0.5 + d * 2^127, saturated to [0, 1]. So a difference below 2^-128 counts as something between a tie and a
+// clear difference.
 IOULOSS_INLINE float share_of_maximum(float d) {
   float share;
   asm("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(share) : "f"(d), "f"(0x1p127f), "f"(0.5f));
   return share;
 }
 
-// exp(-x) = 2^(-x log2 e) of x >= 0, or hardly below; in `lost` what of the exponent of 2 rounding took. expf() guards
-// against much that cannot happen here.
+// For x >= 0, or slightly below: returns 2^y, where y is -x log2(e) after rounding, and sets `lost` to the rounding
+// error of y. The caller corrects the power by it. expf() would take longer, since it handles ranges that cannot occur
+// here.
 IOULOSS_INLINE float decay_in_two(float x, float& lost) {
 #if __CUDA_ARCH__ >= 800
-  float held;  // by one instruction that keeps NaN
+  float held;  // x clamped, so that an infinite x does not make `lost` NaN; a NaN stays one
   asm("min.NaN.f32 %0, %1, %2;" : "=f"(held) : "f"(x), "f"(150.f));
 #else
   const float held = x > 150.f ? 150.f : x;
@@ -116,14 +120,14 @@ IOULOSS_INLINE float decay(float x) {
   const float power = decay_in_two(x, lost);
   return ::fmaf(power * 0.693147181f, lost, power);
 }
-// exp(rest - x) of a small rest, which at x = infinity may be anything: then it is 0.
+// exp(rest - x) for a small rest. At x = infinity, where rest is NaN, the result is 0.
 IOULOSS_INLINE float decay(float x, float rest) {
   float lost;
   const float power = decay_in_two(x, lost);
-  return ::fmaf(power, ::fmaf(lost, 0.693147181f, ::fminf(rest, 1.f)), power);  // 1 for what is no number as well
+  return ::fmaf(power, ::fmaf(lost, 0.693147181f, ::fminf(rest, 1.f)), power);  // fminf() also replaces a NaN by 1
 }
 IOULOSS_INLINE float exponential(float x) { return decay(-x); }
-// x * 2^n, where n is in the last bits of `shifted`.
+// x * 2^n, where the low bits of `shifted` hold n: see precise_decay().
 IOULOSS_INLINE float times_power_of_2(float x, float shifted) {
   return x * __int_as_float((__float_as_int(shifted) << 23) + 0x3f800000);
 }
@@ -135,7 +139,7 @@ IOULOSS_INLINE float decay(float x, float rest) { return x > 104.f ? 0.f : ::exp
 IOULOSS_INLINE float precise_decay(float x, float rest) { return decay(x, rest); }
 #endif
 
-// The power of two that brings x > 0 between 2^exponent and twice that.
+// The power of two that scales x > 0 into [2^exponent, 2^(exponent + 1)).
 template <class T>
 IOULOSS_INLINE T power_of_2_to(T x, int exponent) {
   using Of = Limits<T>;
@@ -144,24 +148,24 @@ IOULOSS_INLINE T power_of_2_to(T x, int exponent) {
   return std::bit_cast<T>((exponent + 2 * Bits(Of::exponent_bias) - of_x) << Of::mantissa_bits);
 }
 
-// n / d where r is reciprocal(d): correctly rounded but for the last place at most, and exactly 1 at n == d.
+// n / d, given r = reciprocal(d). It is off by at most one unit in the last place, and exactly 1 where n == d.
 template <std::floating_point T>
 IOULOSS_INLINE T quotient(T n, T d, T r) {
   const T q = n * r;
   return mul_add(mul_add(-q, d, n), r, q);
 }
 
-// exp(x), and log(x) of x >= 0 with the lowest finite number at 0, so that 0 * log(0) is 0.
+// exp(x); and log(x) for x >= 0, where log(0) is the lowest finite number, so that 0 * log(0) is 0.
 IOULOSS_INLINE double exponential(double x) { return ::exp(x); }
 IOULOSS_INLINE float logarithm(float x) { return x <= 0 ? float(-Limits<float>::largest) : ::logf(x); }
 IOULOSS_INLINE double logarithm(double x) { return x <= 0 ? -Limits<double>::largest : ::log(x); }
 IOULOSS_INLINE double log_1_plus(double x) { return ::log1p(x); }
 IOULOSS_INLINE double arctangent2(double y, double x) { return ::atan2(y, x); }
 
-// ---- made of the primitives, for every V -------------------------------------------------------------------------
+// ---- built from the primitives, for every V ----------------------------------------------------------------------
 
-// A NaN in either argument comes out of `a < b ? a : b` only from b; no formula relies on it: a NaN coordinate shows in
-// the extent of its pair.
+// `a < b ? a : b` passes on a NaN in b, but not one in a. No formula relies on either: a NaN coordinate shows in
+// Pair::extent().
 template <class V>
 IOULOSS_INLINE V minimum(V a, V b) {
   return select(a < b, a, b);
@@ -177,31 +181,31 @@ IOULOSS_INLINE V positive_part(V x) {
   return select(x > V(0), x, V(0));
 }
 
-// 1 / x, and 0 where x is (as good as) 0: the rule 0/0 := 0 starts here.
+// 1 / x, or 0 where |x| is below Limits::tiny. This is how the rule 0/0 := 0 is implemented.
 template <class V>
 IOULOSS_INLINE V reciprocal_or_zero(V x) {
   return select(absolute(x) < V(Limits<Element<V>>::tiny), V(0), reciprocal(x));
 }
 
-// The same of x >= 0.
+// The same for x >= 0, without the absolute value.
 template <class V>
 IOULOSS_INLINE V reciprocal_of_positive(V x) {
   return select(x < V(Limits<Element<V>>::tiny), V(0), reciprocal(x));
 }
 
-// exp(-x) of x >= 0
+// exp(-x) for x >= 0.
 template <class V>
 IOULOSS_INLINE V decay(V x) {
   return exponential(-x);
 }
 
-// exp(rest - x) of x >= -88 and a small rest in float32, 0 above 87.3 whatever the rest is: 2^n exp(r) with
-// |r| <= ln 2 / 2. Relative error 1e-7, where a GPU's decay() has twice that.
+// exp(rest - x) in float32 for x >= -88 and a small rest, computed as 2^n exp(r) with |r| <= ln 2 / 2. Above x = 87.3
+// it is 0, whatever rest is. The relative error is 1e-7, half that of decay() on a GPU.
 template <class V>
 IOULOSS_INLINE V precise_decay(V x, V rest) {
   const V farthest(87.3);
   const V clamped = select(x > farthest, farthest, x);
-  const V shifted = mul_add(clamped, V(-1.44269504), V(0x1.8p23));  // the last bits of the sum are round(-x / ln 2)
+  const V shifted = mul_add(clamped, V(-1.44269504), V(0x1.8p23));  // its low bits hold n = round(-x / ln 2)
   const V n = shifted - V(0x1.8p23);
   const V r = mul_add(n, V(2.12194440e-4), mul_add(n, V(-0.693359375), -clamped)) + rest;
   V p = V(0.00138146131);
@@ -214,7 +218,7 @@ IOULOSS_INLINE V precise_decay(V x, V rest) {
 }
 IOULOSS_INLINE double precise_decay(double x, double rest) { return ::exp(rest - x); }
 
-// The derivative of max(a, b) by a, given d = a - b: ties split it evenly, as torch does.
+// The derivative of max(a, b) with respect to a, given d = a - b. A tie gives half to each, as in torch.
 template <class V>
 IOULOSS_INLINE V share_of_maximum(V d) {
   return select(d > V(0), V(1), select(d == V(0), V(0.5), V(0)));
@@ -229,7 +233,8 @@ IOULOSS_INLINE V smooth_l1(V x, V beta, V& derivative) {
   return select(near, V(0.5) * x * ratio, x - V(0.5) * beta);
 }
 
-// log(1 + e) of 0 <= e <= 1 in float32, given s = e / (2 + e): 2 atanh(s). Relative error below 5e-9 before rounding.
+// log(1 + e) in float32 for 0 <= e <= 1, given s = e / (2 + e): 2 atanh(s). The relative error before rounding is below
+// 5e-9.
 template <class V>
 IOULOSS_INLINE V log_1_plus_from(V s) {
   const V u = s * s;
@@ -241,7 +246,7 @@ IOULOSS_INLINE V log_1_plus_from(V s) {
   return mul_add(twice * u, p, twice);
 }
 
-// atan2(y, x) in float32, with atan2(0, 0) = 0. Relative error of the polynomial below 2e-8.
+// atan2(y, x) in float32, with atan2(0, 0) = 0. The relative error of the polynomial is below 2e-8.
 template <class V>
 IOULOSS_INLINE V arctangent2(V y, V x) {
   const V ax = absolute(x), ay = absolute(y);

@@ -1,4 +1,4 @@
-// What the kernels of the shape "regions" are told.
+// The arguments of the kernels of the shape "regions".
 #pragma once
 
 #include "arguments.h"
@@ -7,23 +7,24 @@ namespace iouloss {
 
 enum class Activation : int { none, sigmoid, softmax };
 
-// What has one loss: each class of each image, each class of the batch, each image, the batch.
+// What a region is, which has one loss: a class of an image, a class of the batch, an image, or the batch.
 enum class RegionPer : int { image_class, one_class, image, batch };
 
-// Logits [images, classes, pixels]. The sums are those of each class of each image, a cell; regions are made of cells.
+// Logits of shape [images, classes, pixels]. One class of one image is a cell. Sums are taken over each cell; a region
+// consists of one or more cells.
 struct RegionArguments {
   bool float64;
   int64_t images, classes, pixels;
   Values logits;
-  Values targets;       // one a logit, or
-  Indices class_index;  // one a pixel
+  Values targets;       // one per logit; or
+  Indices class_index;  // one per pixel
   int64_t ignore_index;
   Activation activation;
-  bool squares;  // in the denominator
+  bool squares;  // whether the denominator is of squares: see SquareTerms
   RegionPer per;
-  bool generalized;     // classes are weighted by the inverse squares of their targets
-  Values weight;        // one a region
-  Values class_weight;  // of the loss of a class; of the class's sums, where a region has several
+  bool generalized;     // whether a class is weighted by the inverse square of the sum of its targets
+  Values weight;        // one per region
+  Values class_weight;  // one per class; multiplies its loss or, where a region has several classes, its sums
   double alpha, beta, smooth_numerator, smooth_denominator, exponent;  // see RegionRule
 
   constexpr int64_t cells() const { return images * classes; }
@@ -37,8 +38,8 @@ struct RegionArguments {
   }
 };
 
-// What a cell or a region has in all: what its probabilities and targets share, what the probabilities have beyond, and
-// what they lack.
+// The sums over a cell or a region: what probabilities and targets share, what the probabilities have beyond the
+// targets, and what they lack.
 struct RegionSums {
   double overlap = 0, extra = 0, missed = 0;
 };

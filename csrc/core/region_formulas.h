@@ -1,4 +1,4 @@
-// The losses of regions: what a pixel adds to the sums of its region, and the loss that the sums make.
+// The losses of regions: what a pixel adds to the sums of its region, and how the loss follows from the sums.
 #pragma once
 
 #include "number.h"
@@ -7,20 +7,22 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// A pixel has the probability p = 1 - n and the target g. What p and g share, what p has beyond g, and what it lacks:
-// none is a difference of nearly equal numbers, and neither is a loss that is made of their sums.
+// What a pixel with the probability p = 1 - n and the target g adds to the sums: what p and g share, what p has beyond
+// g, and what it lacks. None of these is a difference of nearly equal numbers, and neither is the loss computed from
+// their sums.
 template <class V>
 struct RegionTerms {
   V overlap, extra, missed;
 };
 
-// The slopes of a cell: what RegionLoss calls so, each with all that multiplies the loss but what is upstream.
+// The slopes of a cell: of_error and of_target of RegionLoss, times every factor of the loss but the upstream gradient.
 template <class T>
 struct Slopes {
   T of_error, of_target;
 };
 
-// The slope of a term: `of_error` and `of_target` are the derivatives of the region's loss, see RegionLoss.
+// The denominator is linear in probabilities and targets. slope() is the derivative of the region's loss with respect
+// to p, given of_error and of_target of RegionLoss.
 struct LinearTerms {
   template <class V>
   static IOULOSS_INLINE RegionTerms<V> terms(V p, V n, V g) {
@@ -32,9 +34,10 @@ struct LinearTerms {
   }
 };
 
-// With squares in the denominator: p^2 + g^2 = 2 p g + (p - g)^2.
+// The denominator is of squares: p^2 + g^2 = 2 p g + (p - g)^2.
 struct SquareTerms {
   template <class V>
+  // p - g. With a hard target nothing cancels.
   static IOULOSS_INLINE V error(V p, V n, V g) {
     return mul_add(-g, n, p * (V(1) - g));
   }
@@ -57,10 +60,11 @@ IOULOSS_INLINE void add(RegionSums& to, const RegionSums& more, double weight = 
 }
 
 // The loss is 1 - (overlap + smooth_numerator) / (overlap + alpha extra + beta missed + smooth_denominator), to the
-// power of `exponent`. Squares have no sum `missed`, and beta = 0.
+// power of `exponent`. With SquareTerms `missed` is 0, and so is beta.
 struct RegionRule {
   double alpha, beta, smooth_numerator, smooth_denominator, exponent;
-  double tiny, largest;  // of the number type: denominators below count as 0, derivatives do not go beyond
+  // Of the number type: a denominator below `tiny` counts as 0; a derivative beyond `largest` is clamped.
+  double tiny, largest;
 
   explicit IOULOSS_INLINE RegionRule(const RegionArguments& a)
       : alpha(a.alpha),
@@ -72,7 +76,8 @@ struct RegionRule {
         largest(a.float64 ? Limits<double>::largest : Limits<float>::largest) {}
 };
 
-// The loss, its derivative by what a pixel has too much, and the negative of that by what it has of the target.
+// The loss and its derivatives. of_error is that with respect to the sum `extra`. of_target is the negative of that
+// with respect to the probability of a target pixel, which adds to `overlap` and takes from `missed`.
 struct RegionLoss {
   double value, of_error, of_target;
 };
@@ -80,7 +85,7 @@ struct RegionLoss {
 IOULOSS_INLINE RegionLoss evaluate(const RegionSums& s, const RegionRule& rule) {
   const double error = rule.alpha * s.extra + rule.beta * s.missed + (rule.smooth_denominator - rule.smooth_numerator);
   const double right = s.overlap + rule.smooth_numerator, all = right + error;
-  if (absolute(all) < rule.tiny) return {0, 0, 0};  // nothing there and nothing predicted
+  if (absolute(all) < rule.tiny) return {0, 0, 0};  // no target and no prediction
   const double r = 1 / all;
   double value = error * r, slope = r;
   const double of_error = rule.alpha * (right * r), of_target = rule.beta * (right * r) + value;
@@ -96,8 +101,8 @@ IOULOSS_INLINE RegionLoss evaluate(const RegionSums& s, const RegionRule& rule) 
   return {value, bounded(of_error * slope), bounded(of_target * slope)};
 }
 
-// The weight of a class in the generalized Dice loss, given the sum of its targets; 0 stands for a class that is
-// absent, which takes the largest weight of the others.
+// The weight of a class in the generalized Dice loss, given the sum of its targets. 0 marks an absent class, to which
+// the caller gives the largest weight of the others.
 IOULOSS_INLINE double inverse_square(double target) { return target < 1e-15 ? 0 : 1 / (target * target); }
 
 }  // namespace IOULOSS_ARCH

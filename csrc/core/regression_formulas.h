@@ -8,8 +8,9 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// What a loss of |d| makes of it: its derivative by d has the sign of d, and is 0 at 0. Numbers that overflow saturate;
-// the weight comes after that, so that what is wrong with it shows.
+// Completes a loss of |d|, given its value and its derivative with respect to |d|. The derivative with respect to d has
+// the sign of d, and is 0 at d = 0. Values that overflow saturate. The weight multiplies after that, so that an
+// infinite or NaN weight shows in the result.
 template <class V>
 IOULOSS_INLINE Evaluated<V> of_difference(V x, V z, V weight, V value, V slope) {
   const V d = x - z, extent = maximum(absolute(x), absolute(z)) + (x - x) + (z - z);
@@ -19,7 +20,7 @@ IOULOSS_INLINE Evaluated<V> of_difference(V x, V z, V weight, V value, V slope) 
 
 struct OfDifference {
   static constexpr bool has_background = false;  // see OfLogit
-  static constexpr bool has_limits = false;      // what is infinite makes NaN
+  static constexpr bool has_limits = false;      // an infinite number gives NaN
 };
 
 // |d|
@@ -39,7 +40,7 @@ struct SquaredDifference : OfDifference {
   }
 };
 
-// third times: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2; beta = second
+// third times smooth L1: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2; beta = second
 struct SmoothDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
@@ -49,18 +50,20 @@ struct SmoothDifference : OfDifference {
   }
 };
 
-// (1 + t) log(1 + t) - t of t >= 0, which cancels for small t, and the logarithm
+// For t >= 0: log is log(1 + t), and growth is (1 + t) log(1 + t) - t. Both are series for small t, where the direct
+// formulas cancel.
 template <class V>
 struct LogarithmicGrowth {
   V log, growth;
   explicit IOULOSS_INLINE LogarithmicGrowth(V t) {
     const V one_more = V(1) + t;
-    // What the sum lost to rounding, brought back.
+    // Corrected by the rounding error of 1 + t.
     log = logarithm(one_more) + (t - (one_more - V(1))) * reciprocal(one_more);
     log = select(t < V(0.25), t * series(t, 1), log);
     growth = select(t < V(0.25), t * t * series(t, 2), mul_add(one_more, log, -t));
   }
-  // log(1 + t) / t, or ((1 + t) log(1 + t) - t) / t^2: the sums of (-t)^k / (k + 1), and of that over (k + 2)
+  // which = 1: log(1 + t) / t, the sum of (-t)^k / (k + 1).
+  // which = 2: ((1 + t) log(1 + t) - t) / t^2, the sum of (-t)^k / ((k + 1) (k + 2)).
   static IOULOSS_INLINE V series(V t, int which) {
     V sum(0);
     for (int k = sizeof(Element<V>) == 8 ? 24 : 12; k >= 0; --k)
@@ -69,7 +72,7 @@ struct LogarithmicGrowth {
   }
 };
 
-// Of Libra R-CNN, with alpha = gamma, gamma = second, beta = third and b = exp(second / gamma) - 1:
+// Balanced L1 of Libra R-CNN, with alpha = gamma, gamma = second, beta = third and b = exp(second / gamma) - 1:
 // |d| < beta: alpha / b (b |d| + 1) log(b |d| / beta + 1) - alpha |d|, else second |d| + second / b - alpha beta
 struct BalancedDifference : OfDifference {
   template <class V>

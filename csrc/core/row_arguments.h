@@ -1,4 +1,4 @@
-// What a kernel is told of rows of logits: C logits and a target to one value.
+// The arguments of the kernels of the shape "rows": C logits and a target make one value.
 #pragma once
 
 #include "arguments.h"
@@ -7,9 +7,8 @@ namespace iouloss {
 
 enum class RowFormula : int { classes, distribution, kl_div, entropy };
 
-// A value for every class of every row, of any layout. Row i begins at (i / inner) * outer_stride +
-// (i % inner) * inner_stride: what comes before the dimension of the classes is collapsed into one dimension, and so is
-// what comes after it.
+// A value for every class of every row, in any layout. The dimensions before that of the classes are collapsed into one
+// (outer), and so are those after it (inner). Row i begins at (i / inner) * outer_stride + (i % inner) * inner_stride.
 struct ClassRows {
   const void* data = nullptr;
   Dtype dtype = Dtype::float32;
@@ -21,18 +20,18 @@ struct RowArguments {
   bool float64;
   int64_t n;        // rows
   int64_t classes;  // logits in a row, at least 1
-  int64_t inner;    // 1 where the classes come last
+  int64_t inner;    // size of the inner dimension: 1 where the classes come last
   ClassRows logits;
-  ClassRows targets;    // a probability a class, or
-  Values places;        // a place between two bins a row, or
-  Indices class_index;  // one a row
+  ClassRows targets;    // one probability per class; or
+  Values places;        // one per row: a place between two bins; or
+  Indices class_index;  // one per row
   int64_t ignore_index;
-  Values weight;        // one a row
-  Values class_weight;  // one a class, beside alpha
+  Values weight;        // one per row
+  Values class_weight;  // one per class, times alpha
   double alpha, gamma, smoothing, poly, temperature;
 };
 
-// Where a row's gradient begins: it is contiguous, in the shape of the logits.
+// The layout of the gradient: contiguous, in the shape of the logits.
 IOULOSS_INLINE ClassRows gradient_rows(const RowArguments& a) { return {nullptr, {}, a.classes * a.inner, 1, a.inner}; }
 
 }  // namespace iouloss

@@ -1,10 +1,19 @@
 // The losses on a row of logits.
 //
-// A row is gone through twice: for its largest logit and sums over the classes; and for the gradient. A formula says
-// from which number m beside the largest logit it measures (origin), what is summed of each class (add), what becomes
-// of the sums where a larger logit turns up (raise), what follows from them (finish), and the gradient of a class
-// (gradient). It is told of a class how far its logit lies below m, the exponential of that (power), and `extra`: the
-// class's probability in the target, or its share of the smoothing.
+// A kernel goes through a row twice: first for the largest logit and the sums over the classes, then for the gradient.
+// A formula measures logits from a number m at or next to the largest. It says:
+// - origin(): which number m is, given the largest logit;
+// - below(): how far a logit lies below m;
+// - power(): the exponential of that distance;
+// - add(): what a class adds to the sums;
+// - raise(): how the sums change when a larger logit turns up;
+// - finish(): the loss, and what the gradient is computed from, given the sums;
+// - gradient(): the gradient of a class.
+//
+// Besides distance and exponential, a class has an `extra`: its probability in the target, or its share of the label
+// smoothing. Flags tell a kernel what to load: by_class, that a row has a target class; by_two, that two classes share
+// the target; dense, that there is a probability for each class; by_class_weight, that `extra` is the share of the
+// smoothing.
 #pragma once
 
 #include "log_odds.h"
@@ -16,7 +25,7 @@ inline namespace IOULOSS_ARCH {
 
 template <class T>
 struct RowParameters {
-  T gamma, poly, hard;  // hard: what label smoothing leaves to the row's class
+  T gamma, poly, hard;  // hard: the weight that label smoothing leaves to the row's class
   T temperature, cold;  // cold: 1 / temperature
 };
 
@@ -25,14 +34,15 @@ IOULOSS_INLINE RowParameters<T> row_parameters(const RowArguments& a) {
   return {T(a.gamma), T(a.poly), T(1 - a.smoothing), T(a.temperature), T(1 / a.temperature)};
 }
 
-// The share of each other class in the loss, before the classes' weights.
+// The share of each class in the loss that label smoothing gives it, before the classes' weights.
 template <class T>
 IOULOSS_INLINE T share_of_smoothing(const RowArguments& a) {
   return T(a.alpha * a.smoothing / double(a.classes));
 }
 
-// The two bins about a place, which is held between the first and the last: the nearer one, and the share of the other,
-// at most a half. The other one is the nearer one again where it has no share. Without branches: places are random.
+// The two bins around a place, which is clamped to lie between the first bin and the last: the nearer bin, and the
+// farther one with its share, which is at most a half. Where the farther bin has no share, it is the nearer one again.
+// The code has no branches, because places are random and branches could not be predicted.
 template <class T>
 struct Bins {
   int64_t near, far;
@@ -40,7 +50,7 @@ struct Bins {
 
   explicit IOULOSS_INLINE Bins(T place, int64_t bins) {
     const T last = T(bins - 1);
-    const T held = place > T(0) ? (place < last ? place : last) : T(0);  // of a NaN 0
+    const T held = place > T(0) ? (place < last ? place : last) : T(0);  // 0 for a NaN
     const int64_t low = int64_t(held);
     const T beyond = held - T(low);
     const bool up = beyond > T(0.5);
@@ -50,32 +60,34 @@ struct Bins {
   }
 };
 
-// What a row is told of its target class: the logit there; and of a second class, whose logit and share it knows.
+// The target class of a row: its logit, weight and extra; and a second class that shares the target, with its logit and
+// its share of the weight.
 template <class V>
 struct RowTarget {
-  V logit, weight, extra;      // extra: as above, of this class
-  V other_logit, other_share;  // of the weight
+  V logit, weight, extra;
+  V other_logit, other_share;
 };
 
-// The loss of a row, and what the gradient is made of: `power` multiplies the exponential of each class, `shift` is the
-// formula's own. The target class has a gradient of its own; that of the other one is added to.
+// The loss of a row, and what its gradient is computed from. `power` multiplies the exponential of each class; what
+// `shift` means is up to the formula. `target` is all of the gradient of the target class; `other` is added to that of
+// the second class.
 template <class V>
 struct RowResult {
   V value, power, shift, target, other;
 };
 
-// The loss where a class of this logit has this weight: infinite, if the class is impossible and the weight is not 0.
+// `loss`; but infinity, if the class of this logit is impossible (-inf) and has a weight above 0.
 template <class V>
 IOULOSS_INLINE V unless_impossible(V logit, V weight, V loss) {
   const V infinite = select(weight > V(0), V(__builtin_huge_val()), loss);
   return select(logit < V(-Limits<Element<V>>::largest), infinite, loss);
 }
 
-// w u^gamma (CE + poly u) for the row's class t, with u = 1 - p_t. Given the others' log-sum-exp this is a loss of one
-// number, y = logsumexp(others) - x_t: u is sigmoid(y), and CE softplus(y). No 1 - p_t is ever formed, and the gradient
-// of the others is that by y, dealt out by their softmax. With smoothing, CE blends the cross entropies of all classes,
-// each with its weight; a class's extra is its share of that. A second class makes of w CE the blend of two (DFL); it
-// is the one with the smaller share. The largest logit is that of the others, and they alone are summed.
+// w u^gamma (CE + poly u) for the row's class t, with u = 1 - p_t. Given the log-sum-exp of the other classes, this
+// depends on one number only, y = logsumexp(others) - x_t: u is sigmoid(y), and CE is softplus(y). So 1 - p_t is never
+// computed as a difference. The derivative with respect to y is distributed over the other classes by their softmax.
+// With smoothing, CE is a blend of the cross entropies of all classes, each with its weight; `extra` is the share of a
+// class in that blend. The largest logit and the sums are those of the other classes alone.
 template <bool smooth>
 struct ClassTarget {
   static constexpr int sums = smooth ? 3 : 1;
@@ -86,8 +98,8 @@ struct ClassTarget {
     return nearest_whole(largest);
   }
 
-  // The distances that smoothing sums are of a small unit: those of finite logits do not overflow, however many there
-  // are, and only an impossible class (-inf) makes the sum infinite.
+  // Smoothing sums distances in a small unit. So the sum over finite logits does not overflow, however many there are,
+  // and only an impossible class (-inf) makes it infinite.
   static constexpr double unit = smooth ? 0x1p-24 : 1;
 
   template <class V>
@@ -109,7 +121,7 @@ struct ClassTarget {
     }
   }
 
-  // m is larger by `by`, which is what below() says.
+  // m has grown by `by`, in the unit of below().
   template <class V>
   static IOULOSS_INLINE void raise(V (&sum)[sums], V by) {
     sum[0] = sum[0] * exponential(by * V(-1 / unit));
@@ -119,7 +131,7 @@ struct ClassTarget {
   template <class V>
   static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
                                             const RowParameters<Element<V>>& p) {
-    const V others = sum[0];  // 0, or at least exp(-1/2)
+    const V others = sum[0];  // 0, or at least exp(-1/2) since m may be rounded
     const LogOdds<V> s(m, t.logit, others);
     const V factor = s.power(p.gamma);
     V hard = t.weight, soft(0), smoothed(0);
@@ -127,12 +139,13 @@ struct ClassTarget {
       hard = mul_add(V(p.hard), t.weight, t.extra);
       soft = sum[2];
       const V log_others = logarithm(others);
-      smoothed = mul_add(soft, log_others + s.negative(log_others), V(1 / unit) * sum[1]);  // nothing in it is negative
+      smoothed = mul_add(soft, log_others + s.negative(log_others), V(1 / unit) * sum[1]);
     }
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, s.entropy, smoothed) + poly * s.u);
     const V weighted = factor * each;
-    // By y, but for `smoothed`. Where impossible classes make the loss infinite, the focal factor has no derivative.
+    // The derivative with respect to y, except that of `smoothed`, which is added below. Where impossible classes make
+    // the loss infinite, the derivative of the focal factor is left out.
     const V steep = smooth ? select(sum[1] <= V(Limits<Element<V>>::largest), weighted, V(0)) : weighted;
     const V slope = mul_add(V(p.gamma), s.n * steep, factor * (s.u * mul_add(poly, s.n, hard)));
     V value = unless_impossible(t.logit, hard * others, weighted);
@@ -150,8 +163,8 @@ struct ClassTarget {
   }
 };
 
-// The cross entropies of two classes, blended: that of the one with the larger share, and the other's difference from
-// it.
+// Distribution focal loss: a blend of the cross entropies of two classes. It is computed as the cross entropy of the
+// class with the larger share, plus the other's share of the difference between the two.
 struct BinTarget : ClassTarget<false> {
   static constexpr bool by_two = true;
 
@@ -168,8 +181,8 @@ struct BinTarget : ClassTarget<false> {
   }
 };
 
-// The exponentials are summed without those of the largest logit, which are counted: so that the sum's logarithm keeps
-// its precision where one class has nearly all.
+// The sum of exponentials and its logarithm. Logits that equal the largest are counted instead of summed, since their
+// exponential is 1. So the logarithm keeps its precision where one class has nearly all of the probability.
 template <class V>
 struct LogSum {
   V inverse, log;
@@ -178,6 +191,7 @@ struct LogSum {
 };
 
 template <class V>
+// Adds a class at the distance `below` from the largest logit, with the exponential e.
 IOULOSS_INLINE void add_power(V& below_largest, V& count, V below, V e) {
   const auto is_largest = below == V(0);
   below_largest = below_largest + select(is_largest, V(0), e);
@@ -185,13 +199,16 @@ IOULOSS_INLINE void add_power(V& below_largest, V& count, V below, V e) {
 }
 
 template <class V>
+// The largest logit has grown by `by`, and e = exp(-by). What was counted before is no longer the largest, unless by is
+// 0.
 IOULOSS_INLINE void raise_power(V& below_largest, V& count, V by, V e) {
   const auto same = by == V(0);
   below_largest = select(same, below_largest, (below_largest + count) * e);
   count = select(same, count, V(0));
 }
 
-// Distances from the largest logit itself, since it is known by having none.
+// These formulas measure from the largest logit itself, not from a rounded number: a distance of 0 marks the largest
+// logit.
 struct FromLargest {
   template <class V>
   static IOULOSS_INLINE V origin(V largest) {
@@ -209,7 +226,7 @@ struct KLDivergence : FromLargest {
   static constexpr int sums = 4;
   static constexpr bool by_class = false, by_two = false, dense = true, by_class_weight = false;
 
-  // Distances are of a small unit: see ClassTarget.
+  // Distances are in a small unit: see ClassTarget.
   static constexpr double unit = 0x1p-64;
 
   template <class V>
@@ -270,7 +287,7 @@ struct Entropy : FromLargest {
   template <class V>
   static IOULOSS_INLINE void raise(V (&sum)[sums], V by) {
     const V e = exponential(-by);
-    sum[2] = mul_add(sum[0] + sum[1], by * e, sum[2] * e);  // by * e is never infinite
+    sum[2] = mul_add(sum[0] + sum[1], by * e, sum[2] * e);  // by * e is finite, because below() is bounded
     raise_power(sum[0], sum[1], by, e);
   }
 
@@ -288,7 +305,7 @@ struct Entropy : FromLargest {
   }
 };
 
-// Calls f with the formula of a call.
+// Calls f with the formula that the arguments ask for.
 template <class F>
 IOULOSS_INLINE auto with_row_formula(const RowArguments& a, F f) {
   if (a.formula == RowFormula::kl_div) return f(KLDivergence());

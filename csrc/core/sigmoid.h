@@ -8,7 +8,7 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Everything a loss needs of one logit x, from one exponential and (in float32) one reciprocal. Nothing here is a
+// Everything that a loss needs of one logit x, from one exponential and (in float32) one reciprocal. No member is a
 // difference of nearly equal numbers, so each keeps its relative precision for every x.
 template <class V>
 struct Sigmoid {
@@ -32,8 +32,8 @@ struct Sigmoid {
   }
 };
 
-// The target of a logit blends two numbers. It is a value in [0, 1], or known to be 0, as most are where targets are
-// class indices: then nothing is left to compute of the blend.
+// A target blends two numbers: the one for target 1 and the one for target 0. It is a value in [0, 1]; or Background,
+// which is known to be 0 at compile time, as most targets are with class indices. Then the blend costs nothing.
 struct Background {};
 
 template <class V>
@@ -45,14 +45,15 @@ IOULOSS_INLINE V blend(Background, V, V of_zero) {
   return of_zero;
 }
 
-// The same of two constants, whose difference costs nothing.
+// The same for two constants, whose difference is computed at compile time or once per launch.
 template <class V>
 IOULOSS_INLINE V between(V z, double of_one, double of_zero) {
   return mul_add(z, V(of_one - of_zero), V(of_zero));
 }
 IOULOSS_INLINE double between(Background, double, double of_zero) { return of_zero; }
 
-// The cross entropy -z log p - (1 - z) log n: the share of the target that contradicts the sign costs |x|.
+// The cross entropy -z log p - (1 - z) log n. It is `tail`, plus |x| times the share of the target that contradicts the
+// sign of x.
 template <class V>
 IOULOSS_INLINE V cross_entropy(V x, const Sigmoid<V>& s, V z) {
   return mul_add(select(x < V(0), z, V(1) - z), s.magnitude, s.tail);
@@ -62,7 +63,7 @@ IOULOSS_INLINE V cross_entropy(V x, const Sigmoid<V>& s, Background) {
   return positive_part(x) + s.tail;
 }
 
-// The blend of a quantity that is known more precisely for hard targets than for soft ones.
+// blend() for hard targets, else `soft`: for a quantity that is known more precisely for hard targets.
 template <class V>
 IOULOSS_INLINE V blend_or(V z, V of_one, V of_zero, V soft) {
   return select(z * (V(1) - z) == V(0), blend(z, of_one, of_zero), soft);
@@ -72,14 +73,14 @@ IOULOSS_INLINE V blend_or(Background, V, V of_zero, V) {
   return of_zero;
 }
 
-// softplus(x) = -log sigmoid(-x): the cross entropy of a logit with target 0; that of -x, with target 1.
+// softplus(x) = -log sigmoid(-x): the cross entropy of a logit x with target 0. softplus(-x) is that with target 1.
 template <class V>
 IOULOSS_INLINE V softplus(V x, const Sigmoid<V>& s) {
   return positive_part(x) + s.tail;
 }
 
-// base^exponent for base >= 0, by squaring where it is a small power of two, else by the logarithm, which only then is
-// computed; 0^0 is 1. The exponent is one number for a whole launch, so this branch is taken by all alike.
+// base^exponent for base >= 0; 0^0 is 1. Small powers of two take multiplications alone. Others take the logarithm,
+// which is not evaluated otherwise. All of a launch take the same branch, since the exponent is the same for all.
 template <class V, class Log>
 IOULOSS_INLINE V power(V base, Log log_base, Element<V> exponent) {
   if (exponent == 2) return base * base;
@@ -94,23 +95,23 @@ IOULOSS_INLINE bool is_infinite(T x) {
   return absolute(x) > T(Limits<T>::largest);
 }
 
-// The loss of an infinite logit, given that of the largest number: infinite where this is more than a loss that has a
-// bound could come to.
+// The limit of the loss as a logit goes to infinity, given the loss at the largest finite number. If that is beyond
+// 2^64, which no bounded loss reaches, the loss grows without bound and its limit is infinite.
 template <class T>
 IOULOSS_INLINE T limit_of(T loss) {
   return absolute(loss) > T(0x1p64) ? loss * T(Limits<T>::largest) : loss;
 }
 
-// A loss and its derivative by the logit. A compiler drops the one that is not used.
+// A loss and its derivative with respect to the logit. Where one is not used, the compiler removes it.
 template <class V>
 struct Evaluated {
   V value, gradient;
 };
 
-// Every loss is linear in the first two, so that they carry the weights as well.
+// Every loss is linear in alpha1 and alpha0, so they carry the weights as well.
 template <class V>
 struct LogitParameters {
-  V alpha1, alpha0;  // what the loss of target 1 and of target 0 is multiplied by
+  V alpha1, alpha0;  // factors of the loss of target 1 and of target 0
   V gamma;           // the one exponent that may differ from class to class
   Element<V> second, third;
 };

@@ -1,6 +1,6 @@
-// The shape "paired boxes" on the CPU. Boxes pass through a tile that stays in the first-level cache: loaded from
-// any dtype, stride and format into eight columns, run through the formula a SIMD vector at a time, and stored.
-// So a formula is compiled once a number type, and tails and odd layouts cost it nothing.
+// The shape "paired boxes" on the CPU. A tile of boxes stays in the first-level cache. It is loaded from any dtype,
+// stride and format into eight columns, goes through the formula one SIMD vector at a time, and is stored. So a formula
+// is compiled once per number type, and never sees tails or odd layouts.
 #pragma once
 
 #include <cstring>
@@ -18,12 +18,13 @@ struct BoxTile {
   alignas(64) T target[4][size];
   alignas(64) T loss[size];
   alignas(64) T grad[4][size];
-  alignas(64) T scale[size];   // what the boxes were multiplied by: 1, until rescale()
-  alignas(64) T extent[size];  // after rescale()
+  alignas(64) T scale[size];   // the factor that scaled the boxes: 1, until rescale()
+  alignas(64) T extent[size];  // of the scaled boxes; set by rescale()
   Ahead ahead[3];
 };
 
-// n values in the number type of the computation: they themselves, or converted into `wide`.
+// n values in the number type of the computation: the values themselves, if they have that type, else converted into
+// `wide`.
 template <class S, class T>
 const T* as_wide(const S* values, int n, T* wide) {
   widen(values, n, wide);
@@ -34,7 +35,8 @@ const T* as_wide(const T* values, int, T*) {
   return values;
 }
 
-// Where to put values in the number type of the computation: in their place, or in `wide` to be converted.
+// Where to write values in the number type of the computation: to their destination, if it has that type, else to
+// `wide`, from where they are converted.
 template <class S, class T>
 T* room_for(S*, T* wide) {
   return wide;
@@ -44,7 +46,7 @@ T* room_for(T* values, T*) {
   return values;
 }
 
-// Columns of the rows [first, first + n), padded to whole vectors with boxes that are a point at the origin.
+// Loads the rows [first, first + n) into columns, padded to whole vectors with boxes that are a point at the origin.
 template <class T>
 void load_columns(const Rows& rows, int64_t first, int n, T (*__restrict__ columns)[BoxTile<T>::size]) {
   visit(rows.data, rows.dtype, [&](const auto* data) {
@@ -84,12 +86,13 @@ IOULOSS_INLINE Row4<V> row(const T (*columns)[BoxTile<T>::size], int i) {
   return {V::load(columns[0] + i), V::load(columns[1] + i), V::load(columns[2] + i), V::load(columns[3] + i)};
 }
 
-// ---- a formula over a tile; returns whether every box and result is unexceptional -------
+// ---- a formula over a tile ---------------------------------------------------------------------------------------
 
+// Returns false if a box is too large or a result is not finite: then the tile needs the careful way below.
 template <class T>
 using TileFunction = bool (*)(BoxTile<T>&, int n, const BoxArguments&);
 
-// The losses and, if wanted, their gradients.
+// Computes the losses and, if wanted, their gradients.
 template <class Formula, bool gradient, class T>
 bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
   using V = Native<T>;
@@ -118,8 +121,9 @@ bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
   return all_lanes<T>(fine);
 }
 
-// ---- the careful way: boxes too large for products of lengths are scaled, what overflows even so is tamed --------
+// ---- the careful way ---------------------------------------------------------------------------------------------
 
+// Scales the boxes that are too large for products of lengths. run() tames the results that overflow even so.
 template <class T>
 void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
   const auto extent = [&](int i, T unit) {
@@ -148,13 +152,13 @@ void run(TileFunction<T> function, const BoxArguments& a, int64_t first, int n, 
   function(tile, n, a);
   for (int i = 0; i < n; ++i) {
     tile.loss[i] = tamed(tile.loss[i], tile.extent[i]);
-    for (auto& column : tile.grad)  // by the box, from that by the scaled one; without meaning in a forward pass
+    for (auto& column : tile.grad)  // the gradient by the box, from that by the scaled box; not used in a forward pass
       column[i] = tamed(T(column[i] * tile.scale[i]), tile.extent[i]);
   }
   std::fill_n(tile.scale, n, T(1));
 }
 
-// Boxes that the mask leaves out count for nothing, whatever is in them.
+// Boxes that the mask leaves out have a loss and a gradient of 0, even where they hold NaN.
 template <class T>
 void leave_out(const bool* mask, int n, BoxTile<T>& tile, T* factor) {
   for (int i = 0; i < n; ++i) {
@@ -164,7 +168,8 @@ void leave_out(const bool* mask, int n, BoxTile<T>& tile, T* factor) {
   }
 }
 
-// The losses of a tile and, if the function gives them, the gradients, each times its factor.
+// Computes the losses of a tile, times their weights, and the gradients, if the function gives them. The gradients are
+// not multiplied here: the weights go into `factor`, which store_rows() multiplies them by.
 template <class T>
 void run_weighted(TileFunction<T> function, const BoxArguments& a, int64_t first, int n, BoxTile<T>& tile, T* factor) {
   alignas(64) T scratch[BoxTile<T>::size];
@@ -194,7 +199,8 @@ double write_box_losses(const BoxArguments& a, TileFunction<T> function, T* loss
   return sum;
 }
 
-// Without an upstream gradient it is 1, and the sum of the losses is returned: forward and backward pass in one.
+// Without an upstream gradient, it counts as 1, and the sum of the losses is returned: forward and backward pass in
+// one.
 template <class T>
 double write_box_gradient(const BoxArguments& a, TileFunction<T> function, const Values& upstream, double scale,
                           const Output& grad, int64_t begin, int64_t end) {

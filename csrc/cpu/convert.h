@@ -1,4 +1,4 @@
-// Values of every dtype to the number type of the computation and back, in loops that compilers vectorise.
+// Converts values of every dtype to the number type of the computation and back, in loops that compilers vectorise.
 #pragma once
 
 #include <bit>
@@ -24,7 +24,7 @@ IOULOSS_INLINE double to_float(double x) { return x; }
 IOULOSS_INLINE float to_float(BFloat16 x) { return std::bit_cast<float>(uint32_t(x.bits) << 16); }
 IOULOSS_INLINE float to_float(Half x) {
   const uint32_t magnitude = x.bits & 0x7fffu;
-  // The exponent's bias differs by 112; scaling by a power of two gets denormals right as well.
+  // The biases of the two exponents differ by 112. To multiply by 2^112 is right for denormals as well.
   uint32_t bits = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13) * 0x1p112f);
   bits |= magnitude >= 0x7c00u ? 0x7f800000u : 0u;
   return std::bit_cast<float>(bits | (uint32_t(x.bits) & 0x8000u) << 16);
@@ -36,7 +36,7 @@ struct Rounded {
   static IOULOSS_INLINE S of(float x) { return S(x); }
 };
 
-// To nearest, ties to even.
+// Rounds to nearest, ties to even.
 template <>
 struct Rounded<BFloat16> {
   static IOULOSS_INLINE BFloat16 of(float x) {
@@ -52,7 +52,8 @@ struct Rounded<Half> {
     const uint32_t all = std::bit_cast<uint32_t>(x), bits = all & 0x7fffffffu;
     const float magnitude = std::bit_cast<float>(bits);
     const uint32_t normal = (bits + 0xfffu + ((bits >> 13) & 1u) - (112u << 23)) >> 13;
-    const uint32_t denormal = std::bit_cast<uint32_t>(magnitude + 0.5f) - 0x3f000000u;  // the addition rounds
+    // The last bit of 0.5f has the value of the last bit of a denormal half, so the addition rounds to that.
+    const uint32_t denormal = std::bit_cast<uint32_t>(magnitude + 0.5f) - 0x3f000000u;
     uint32_t half = magnitude < 0x1p-14f ? denormal : normal;
     half = magnitude >= 65520.f ? 0x7c00u : half;
     half = x == x ? half : 0x7e00u;
@@ -73,7 +74,7 @@ void narrow(const T* __restrict__ in, int n, S* __restrict__ out) {
 }
 
 #if defined(__F16C__)
-// The instruction set has these two; compilers do not find them.
+// The instruction set has instructions for these two, which compilers do not make of the loops above.
 inline void widen(const Half* __restrict__ in, int n, float* __restrict__ out) {
   int i = 0;
   for (; i + 8 <= n; i += 8)
@@ -101,7 +102,8 @@ inline int size_of(Dtype dtype) {
   }
 }
 
-// Calls f with a typed pointer; of integers, with the other one.
+// Calls f with a pointer of the type that dtype names. visit() is for floating-point dtypes, visit_integers() for
+// integers.
 template <class F>
 IOULOSS_INLINE auto visit(const void* data, Dtype dtype, F f) {
   switch (dtype) {
@@ -130,7 +132,7 @@ IOULOSS_INLINE auto visit_integers(const void* data, Dtype dtype, F f) {
   }
 }
 
-// Masks and one-hot targets.
+// Integers are masks and one-hot targets.
 template <class T>
 void load_integers(const Values& values, int64_t first, int n, T* __restrict__ out) {
   visit_integers(values.data, values.dtype, [&](const auto* data) {
@@ -138,7 +140,7 @@ void load_integers(const Values& values, int64_t first, int n, T* __restrict__ o
   });
 }
 
-// n values from index `first` on into out.
+// Loads n values from index `first` on into out.
 template <class T>
 void load_values(const Values& values, int64_t first, int n, T* __restrict__ out) {
   if (is_integer(values.dtype)) return load_integers(values, first, n, out);

@@ -1,5 +1,5 @@
-// The CPU kernels of one instruction set. Compiled once for each, with that set's compiler flags and
-// IOULOSS_ARCH (baseline, avx2, avx512) and IOULOSS_VECTOR_BYTES defined.
+// The CPU kernels of one instruction set. This file is compiled once for each, with the compiler flags of that set, and
+// with IOULOSS_ARCH (baseline, avx2, avx512) and IOULOSS_VECTOR_BYTES defined.
 #include "box_pairs.h"
 #include "kernels.h"
 #include "logits.h"
@@ -85,7 +85,7 @@ double row_gradient(const RowArguments& a, const Values& upstream, double scale,
   return row_kernel(a, upstream, scale, grad, nullptr, begin, end);
 }
 
-// Calls f with the kinds of probability, target and term, and the number type of a call.
+// Calls f with the types of a call: the kind of target, the kind of term, and the number type.
 template <class F>
 void with_region_types(const RegionArguments& a, F f) {
   const auto with_number = [&]<class Target, class Terms>() {

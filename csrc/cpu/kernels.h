@@ -10,9 +10,10 @@
 
 namespace iouloss {
 
-// A kernel works on the part [begin, end) of its batch, on the caller's thread. That of the losses writes them (in the
-// number type of the computation) where `losses` is given, and returns the part's sum. So does that of the gradient
-// where there is no upstream gradient: forward and backward pass in one.
+// A kernel works on the part [begin, end) of its batch, on the caller's thread. `losses` writes the losses, in the
+// number type of the computation; where its argument `losses` is null, it returns their sum instead. `gradient` writes
+// the gradient. Without an upstream gradient, it counts as 1, and the sum of the losses is returned: forward and
+// backward pass in one.
 template <class Arguments>
 struct CpuKernel {
   double (*losses)(const Arguments&, void* losses, int64_t begin, int64_t end);
@@ -20,8 +21,9 @@ struct CpuKernel {
                      int64_t end);
 };
 
-// Those on regions work on the parts [begin, end), see region_parts.h: one adds to the sums of each class of each part,
-// one writes the gradient by what multiplies the two slopes of each cell, in the number type of the computation.
+// The kernels on regions work on the parts [begin, end): see region_parts.h. `sums` adds to the sums of each class of
+// each part. `gradient` writes the gradient, given the two slopes of each cell in the number type of the computation,
+// already multiplied by the upstream gradients.
 struct CpuRegionKernel {
   void (*sums)(const RegionArguments&, RegionSums* sums, int64_t begin, int64_t end);
   void (*gradient)(const RegionArguments&, const void* slopes, const Output& grad, int64_t begin, int64_t end);
@@ -37,7 +39,8 @@ struct CpuKernels {
 
 extern const CpuKernels baseline_kernels, avx2_kernels, avx512_kernels;
 
-// Those that run here, the widest last; the active one is the last unless IOULOSS_CPU_ISA names another.
+// usable_cpu_kernels() returns those that this processor can run, the widest last. cpu_kernels() returns the active
+// ones: the widest, unless IOULOSS_CPU_ISA or use_cpu_kernels() names others.
 std::vector<const CpuKernels*> usable_cpu_kernels();
 const CpuKernels& cpu_kernels();
 inline const CpuKernel<BoxArguments>& cpu_kernel(const BoxArguments&) { return cpu_kernels().boxes; }

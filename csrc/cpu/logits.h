@@ -1,6 +1,7 @@
-// The shape "logits" on the CPU: one logit and its target to one loss, a tile at a time (see box_pairs.h). Weights,
-// upstream gradients and alpha become one factor for each of the two targets, so that every variant of a call runs
-// through one loop; with class indices most logits go through a shorter one, and those of a row's class are done after.
+// The shape "logits" on the CPU: one logit and its target make one loss, a tile at a time (see box_pairs.h). Weights,
+// upstream gradients and alpha are multiplied into one factor for target 1 and one for target 0, so that every variant
+// of a call runs through the same loop. With class indices most logits have target 0 and go through a shorter loop;
+// those of the rows' classes are computed after that.
 #pragma once
 
 #include "../core/logit_formulas.h"
@@ -14,7 +15,7 @@ struct LogitTile {
   static constexpr int size = 1024;
   alignas(64) T logits[size];
   alignas(64) T targets[size];
-  alignas(64) T factor1[size];  // what the loss of target 1 is multiplied by
+  alignas(64) T factor1[size];  // factor of the loss of target 1
   alignas(64) T factor0[size];
   alignas(64) T gamma[size];
   alignas(64) T loss[size];
@@ -22,15 +23,15 @@ struct LogitTile {
   Ahead ahead[3];
 };
 
-// Returns whether every logit is finite.
+// Returns false if a logit is not finite and the formula has limits there.
 template <class T>
 using LogitFunction = bool (*)(LogitTile<T>&, int n, const LogitArguments&, double scale);
 
-// The losses and, if wanted, their gradients times `scale`. The last vector may reach beyond n.
+// Computes the losses and, if wanted, their gradients times `scale`. The last vector may reach beyond n.
 template <class Formula, bool background, bool gradient, class T>
 bool logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale) {
   using V = Native<T>;
-  V nothing(0);  // NaN, once a logit is not finite
+  V nothing(0);  // becomes NaN at the first logit that is not finite
   for (int i = 0; i < n; i += lanes<T>) {
     for (const Ahead& ahead : tile.ahead) ahead.fetch(i, lanes<T>);
     const auto z = [&] {
@@ -50,8 +51,9 @@ bool logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale
   return all_lanes<T>(nothing == V(0));
 }
 
-// The losses at infinite logits are their limits: that of the largest number, or infinite where that costs more than
-// any loss that is bounded.
+// Runs a function over a tile, in which the loss of an infinite logit is its limit. If there are any, the function runs
+// once more, with the largest number in their place. The tile gets its infinite logits back, since
+// run_over_background() reads them again.
 template <class T>
 void run_tile(LogitFunction<T> function, LogitTile<T>& tile, int n, const LogitArguments& a, double scale) {
   if (function(tile, n, a, scale)) return;
@@ -72,11 +74,11 @@ void run_tile(LogitFunction<T> function, LogitTile<T>& tile, int n, const LogitA
 
 template <class T>
 struct LogitFunctions {
-  LogitFunction<T> any_target, background;  // background: of target 0, where that is worth a loop of its own
+  LogitFunction<T> any_target, background;  // background: for targets known to be 0; null where there is no such loop
 };
 
 // Calls f(row, from, to) for each row of classes that the logits [first, first + n) touch; from and to count from
-// first.
+// `first`.
 template <class F>
 void for_each_row(const LogitArguments& a, int64_t first, int n, F f) {
   for (int64_t row = first / a.classes; row * a.classes < first + n; ++row) {
@@ -114,8 +116,8 @@ void load_factors(const LogitArguments& a, const Values& upstream, int64_t first
   }
 }
 
-// Targets by class index. Calls found(place, row) for the logit of each row's class; an index outside [0, classes) has
-// none. Calls ignored(from, to) for the rows to ignore.
+// For targets by class index. Calls found(place, row) for the logit of each row's class; a row whose index is outside
+// [0, classes) has none. Calls ignored(from, to) for the logits of a row to ignore.
 template <class Found, class Ignored>
 void for_each_class(const LogitArguments& a, int64_t first, int n, Found found, Ignored ignored) {
   for_each_row(a, first, n, [&](int64_t row, int from, int to) {
@@ -139,7 +141,7 @@ void run_by_class(const LogitFunctions<T>& functions, const LogitArguments& a, d
   run_tile(functions.any_target, tile, n, a, scale);
 }
 
-// All logits as background, then those of the rows' classes again.
+// Computes all logits as background, then those of the rows' classes again, with target 1.
 template <class T>
 void run_over_background(const LogitFunctions<T>& functions, const LogitArguments& a, double scale, int64_t first,
                          int n, LogitTile<T>& tile, LogitTile<T>& classes) {
@@ -161,14 +163,14 @@ void run_over_background(const LogitFunctions<T>& functions, const LogitArgument
   }
 }
 
-// Dense targets to ignore count for nothing, whatever the logit is.
+// Logits whose dense target is ignored have a loss and a gradient of 0, even where they are NaN.
 template <class T>
 void leave_out(T target, int n, LogitTile<T>& tile) {
   for (int i = 0; i < n; ++i)
     if (tile.targets[i] == target) tile.loss[i] = tile.grad[i] = T(0);
 }
 
-// Calls each(first, n, tile) for every tile of [begin, end), with its losses and gradients.
+// Calls each(first, n, tile) for every tile of [begin, end), once its losses and gradients are computed.
 template <class T, class F>
 void for_each_tile(const LogitFunctions<T>& functions, const LogitArguments& a, const Values& upstream, double scale,
                    const Output& grad, int64_t begin, int64_t end, F each) {
@@ -191,7 +193,7 @@ void for_each_tile(const LogitFunctions<T>& functions, const LogitArguments& a, 
     } else {
       functions.background ? run_over_background(functions, a, scale, first, n, tile, classes)
                            : run_by_class(functions, a, scale, first, n, tile);
-      // Rows to ignore count for nothing, whatever is in them.
+      // Rows to ignore have losses and gradients of 0, even where they hold NaN.
       for_each_class(
           a, first, n, [](int, int64_t) {},
           [&](int from, int to) {
@@ -215,7 +217,8 @@ double write_logit_losses(const LogitArguments& a, const LogitFunctions<T>& func
   return sum;
 }
 
-// Without an upstream gradient it is 1, and the sum of the losses is returned: forward and backward pass in one.
+// Without an upstream gradient, it counts as 1, and the sum of the losses is returned: forward and backward pass in
+// one.
 template <class T>
 double write_logit_gradient(const LogitArguments& a, const LogitFunctions<T>& functions, const Values& upstream,
                             double scale, const Output& grad, int64_t begin, int64_t end) {

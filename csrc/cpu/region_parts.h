@@ -1,5 +1,5 @@
-// How the work on regions is divided: a part is a stretch of one image's pixels, in all classes. Its size depends on
-// the shape alone, and so do the sums.
+// How the work on regions is divided among threads: a part is a stretch of one image's pixels, in all classes. Its size
+// depends only on the shape of the logits. So the sums do not depend on the number of threads.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
 inline constexpr int64_t part_unit = 1024;        // pixels
-inline constexpr int64_t logits_of_part = 32768;  // some 10 microseconds
+inline constexpr int64_t logits_of_part = 32768;  // some 10 microseconds of work
 
 inline int64_t pixels_of_part(const RegionArguments& a) {
   const int64_t units = logits_of_part / part_unit / std::max<int64_t>(a.classes, 1);

@@ -1,5 +1,5 @@
-// From the sums of the cells to the losses of the regions, and to the slopes of the cells: what the CPU does between
-// its two passes over the logits. A few numbers; the instruction set does not matter.
+// Computes the losses of the regions and the slopes of the cells from the sums of the cells. This happens between the
+// two passes over the logits. It takes few numbers, so the instruction set does not matter.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ inline void write_number(void* out, bool float64, int64_t i, double value) {
     static_cast<float*>(out)[i] = float(value);
 }
 
-// What each cell's sums are multiplied by before they join those of a region.
+// For each class, the factor that multiplies the sums of its cells before they are added to those of the region.
 inline std::vector<double> cell_weights(const RegionArguments& a, const std::vector<RegionSums>& cells,
                                         const RegionCells& region) {
   std::vector<double> weights(a.classes, 1);
@@ -45,8 +45,8 @@ inline std::vector<double> cell_weights(const RegionArguments& a, const std::vec
   return weights;
 }
 
-// Writes the losses where they are wanted, and the slopes (two a cell) times `scale` where those are; returns the sum
-// of the losses.
+// Writes the losses and the slopes (two a cell, times `scale`), each unless the pointer is null. Returns the sum of the
+// losses.
 inline double write_region_values(const RegionArguments& a, const std::vector<RegionSums>& cells, void* losses,
                                   void* slopes, double scale) {
   const RegionRule rule(a);
@@ -73,7 +73,7 @@ inline double write_region_values(const RegionArguments& a, const std::vector<Re
   return total;
 }
 
-// The slopes with what is upstream of their regions.
+// Multiplies the slopes of each cell by the upstream gradient of its region.
 inline void scale_slopes(const RegionArguments& a, const Values& upstream, const void* slopes, void* scaled) {
   const Values from{slopes, a.float64 ? Dtype::float64 : Dtype::float32, 1};
   for (int64_t image = 0; image < a.images; ++image)

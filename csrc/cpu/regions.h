@@ -1,6 +1,6 @@
-// The shape "regions" on the CPU: many logits to the sums of their region, and from the slopes of the regions to the
-// gradient. A tile is some pixels of one image, class after class; where the classes of a pixel compete (softmax), the
-// exponentials of all stay in the cache.
+// The shape "regions" on the CPU: one pass over the logits gives the sums of the regions; another gives the gradient,
+// from the slopes of the cells. A tile is some pixels of one image, class after class. Where the classes of a pixel
+// compete (softmax), the exponentials of all classes stay in the cache.
 #pragma once
 
 #include <cstring>
@@ -16,7 +16,7 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Vectors that are added up in the number type of the computation, before float64 takes over.
+// How many vectors are added in the number type of the computation, before their sum is added to one in float64.
 inline constexpr int added_up = 4;
 template <class T>
 inline constexpr int group = added_up * lanes<T>;
@@ -42,7 +42,8 @@ struct Probability {
   V p, n;
 };
 
-// Of single logits. `nothing` is a logit of probability 0.
+// How a value gives a probability by itself: by a sigmoid, or as it is. `nothing` is the value with probability 0.
+// chain() carries a derivative with respect to the probability on to the value.
 struct SigmoidOf {
   static constexpr double nothing = -Limits<float>::largest;
   template <class V>
@@ -68,7 +69,9 @@ struct GivenProbability {
   }
 };
 
-// The targets of a tile: of one class, or the class of each pixel as a number of the computation.
+// What a tile holds as targets: DenseTargets, those of one class at a time; ClassTargets, the class of each pixel as a
+// number of the computation's type. target() is the target of a pixel in a class. counted() is x, or `otherwise` where
+// the pixel is ignored.
 struct DenseTargets {
   template <class V>
   static IOULOSS_INLINE V target(V t, V) {
@@ -108,8 +111,8 @@ class Arrays {
   std::unique_ptr<T[], Free> data_;
 };
 
-// Some pixels of one image, and the targets of one class at a time. What is loaded is filled up to whole groups, with
-// what adds nothing to any sum.
+// Some pixels of one image, and the targets of one class at a time. Arrays are filled up to whole groups with values
+// that add nothing to any sum.
 template <class Target, class T>
 struct RegionTile {
   const RegionArguments& a;
@@ -146,7 +149,7 @@ struct RegionTile {
     }
   }
 
-  // What is to be read after the row of a class; the next tile, after the last class.
+  // What is read after the row of a class: the row of the next class, or the next tile after the last class.
   int64_t next(int64_t of_class) const { return of_class + 1 < a.classes ? at(of_class + 1) : at(0) + n; }
   Ahead next_logits(int64_t of_class) const { return ahead_of(a.logits.data, a.logits.dtype, next(of_class)); }
   Ahead next_targets(int64_t of_class) const { return ahead_of(a.targets.data, a.targets.dtype, next(of_class)); }
@@ -154,7 +157,7 @@ struct RegionTile {
 
 // ---- the probabilities of a tile ---------------------------------------------------------------------------------
 
-// Each from its own logit.
+// Each probability comes from its own logit.
 template <class Of, class Target, class T>
 struct Separate {
   using V = Native<T>;
@@ -173,20 +176,20 @@ struct Separate {
   }
 };
 
-// From the exponentials of all classes, over that of the largest logit. A pixel that does not count has none: its
-// `inverse` is 0.
+// The probabilities come from a softmax: exponentials of the distance to the largest logit, times the inverse of their
+// sum. For a pixel that does not count, `inverse` is 0, and so are its probabilities.
 template <class Target, class T>
 struct Competing {
   using V = Native<T>;
   using Tile = RegionTile<Target, T>;
-  // What 32 KB hold, but whole groups.
+  // As many pixels as 32 KB hold in all classes, in whole groups.
   static int tile_size(int64_t classes) {
     const int64_t groups = 32768 / (std::max<int64_t>(classes, 1) * sizeof(T) * group<T>);
     return int(std::clamp<int64_t>(groups * group<T>, group<T>, part_unit));
   }
   Arrays<T> exponentials;
   alignas(64) T top[part_unit];      // the class of the largest logit
-  alignas(64) T largest[part_unit];  // and itself
+  alignas(64) T largest[part_unit];  // the largest logit
   alignas(64) T rest[part_unit];     // the sum of the other exponentials
   alignas(64) T inverse[part_unit];  // 1 / the sum of all
 
@@ -218,7 +221,8 @@ struct Competing {
       }
     }
     for (int i = 0; i < tile.filled; i += lanes<T>) {
-      const V most = V::load(largest + i), all = reciprocal(V(1) + V::load(rest + i)) + (most - most);  // NaN of inf
+      // The last term is 0; NaN if the largest logit is infinite.
+      const V most = V::load(largest + i), all = reciprocal(V(1) + V::load(rest + i)) + (most - most);
       Target::counted(V::load(tile.targets + i), all, V(0)).store(inverse + i);
     }
     std::fill(inverse + tile.n, inverse + tile.filled, T(0));
@@ -249,7 +253,7 @@ void for_each_tile(const RegionArguments& a, int64_t begin, int64_t end, F f) {
   }
 }
 
-// The sums of each class of each part, which are 0 before.
+// Adds to the sums of each class of each part, which the caller has set to 0.
 template <class Probabilities, class Target, class Terms, class T>
 void add_region_sums(const RegionArguments& a, RegionSums* sums, int64_t begin, int64_t end) {
   using V = Native<T>;
@@ -302,8 +306,8 @@ void write_separate_gradient(const RegionArguments& a, const Slopes<T>* slopes, 
   });
 }
 
-// dL/dx_c = p_c (h_c - sum of p_k h_k), where h are the derivatives by the probabilities. These count from that of the
-// likeliest class, so that nothing of a confident pixel's gradient cancels.
+// dL/dx_c = p_c (h_c - sum of p_k h_k), where h_k is the derivative with respect to p_k. That of the likeliest class is
+// subtracted from each h, so that nothing cancels in the gradient of a confident pixel.
 template <class Target, class Terms, class T>
 void write_competing_gradient(const RegionArguments& a, const Slopes<T>* slopes, const Output& grad, int64_t begin,
                               int64_t end) {

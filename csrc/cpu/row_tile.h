@@ -1,6 +1,6 @@
-// A tile of rows of logits: a vector of rows by a block of classes, with the rows in the lanes. So nothing is summed
-// across lanes, what a row does once is done for a vector of rows, and any number of classes is as good as another.
-// Where the classes come last a tile is transposed on its way in and out, within the first-level cache.
+// A tile of rows of logits: a vector of rows by a block of classes, with one row in each lane. So nothing is summed
+// across lanes, a vector of rows shares the work that is done once per row, and no number of classes is better than
+// another. Where the classes come last, a tile is transposed on its way in and out, within the first-level cache.
 #pragma once
 
 #include "../core/row_formulas.h"
@@ -13,10 +13,10 @@ inline namespace IOULOSS_ARCH {
 template <class T>
 struct RowTile {
   static constexpr int rows = lanes<T>, classes = 256;
-  alignas(64) T logits[classes * rows];  // and the gradients in their place
+  alignas(64) T logits[classes * rows];  // the gradients overwrite them
   alignas(64) T powers[classes * rows];
   alignas(64) T extra[classes * rows];              // see core/row_formulas.h
-  alignas(64) T lines[classes * rows + rows] = {};  // the same rows one after another
+  alignas(64) T lines[classes * rows + rows] = {};  // the same values, one row after another
 };
 
 // Some rows and some classes of a call.
@@ -27,12 +27,12 @@ struct RowBlock {
   int classes;
 };
 
-// The rows are neighbours in memory: a class of all of them is one piece.
+// Whether the rows are neighbours in memory: the values of one class are contiguous across the rows.
 inline bool are_neighbours(const ClassRows& of, const RowArguments& a, const RowBlock& b) {
   return a.inner > 1 && of.inner_stride == 1 && b.first % a.inner + b.rows <= a.inner;
 }
 
-// The rows are whole, and follow one another.
+// Whether the block is one contiguous piece: whole rows that follow one another.
 inline bool are_adjacent(const ClassRows& of, const RowArguments& a, const RowBlock& b) {
   return a.inner == 1 && b.classes == a.classes && of.class_stride == 1 && of.outer_stride == a.classes;
 }
@@ -41,22 +41,24 @@ inline int64_t place_of(const ClassRows& of, const RowArguments& a, int64_t row)
   return a.inner == 1 ? row * of.outer_stride : row / a.inner * of.outer_stride + row % a.inner * of.inner_stride;
 }
 
-// The rows can be transposed where they are: a tile full, in the number type of the computation.
+// Whether the rows can be transposed directly in memory: they fill the lanes, their classes fill whole squares, and
+// their dtype is the number type of the computation.
 template <class T>
 bool are_square(const ClassRows& of, Dtype dtype, const RowArguments& a, const RowBlock& b) {
   return a.inner == 1 && of.class_stride == 1 && b.rows == RowTile<T>::rows && b.classes % RowTile<T>::rows == 0 &&
          dtype == (sizeof(T) == 8 ? Dtype::float64 : Dtype::float32);
 }
 
-// A row of `lanes` values for each class of the tile that is to be read or written next, wanted in the cache by then.
+// Memory that the next tile reads, or that this one writes: `lanes` values for each class. It is fetched into the cache
+// ahead of time.
 struct RowsAhead {
   const char* at = nullptr;
-  int64_t step = 0;  // bytes from class to class; 0 where there is no order to foresee
+  int64_t step = 0;  // bytes from class to class; 0 where the layout is not one of those below
 
   IOULOSS_INLINE void fetch(int c) const { __builtin_prefetch(at + c * step); }
 };
 
-// Of the rows from `first` on, as one piece or as neighbours.
+// Covers the rows from `first` on, if they are one contiguous piece or neighbours.
 inline RowsAhead rows_ahead(const ClassRows& of, Dtype dtype, const RowArguments& a, int64_t first, int rows) {
   if (!of.data) return {};
   const RowBlock b{first, rows, 0, int(a.classes)};
@@ -101,8 +103,8 @@ void load_block(const ClassRows& from, const RowArguments& a, const RowBlock& b,
   for (int c = 0; c < b.classes; c += most) transpose_square(lines + c, b.classes, out + c * most, most);
 }
 
-// The squares reach beyond the ends of the rows. So they are written from the last to the first: what lies beyond the
-// end of a row is the beginning of the next, which comes later.
+// The last square of a row may reach beyond its end, into the beginning of the next row in `lines`. So squares are
+// written from the last classes to the first: what was written beyond the end of a row is overwritten later.
 template <class T>
 void store_block(const Output& grad, const RowArguments& a, const RowBlock& b, const T* __restrict__ in, T* lines) {
   constexpr int most = RowTile<T>::rows;

@@ -1,5 +1,5 @@
-// The shape "rows of logits" on the CPU: C logits and a target to one loss, a tile of rows at a time. Rows of so many
-// classes that a tile does not hold them go through it block by block, once for the loss and once for the gradient; see
+// The shape "rows of logits" on the CPU: C logits and a target make one loss, a tile of rows at a time. Rows with more
+// classes than a tile holds go through it block by block, once for the loss and once for the gradient: see
 // core/row_formulas.h.
 #pragma once
 
@@ -8,16 +8,16 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// What a tile's rows have beside their logits.
+// What the rows of a tile have besides their logits.
 template <class T>
 struct RowState {
   static constexpr int rows = RowTile<T>::rows;
   int64_t target[rows], other[rows];             // classes; -1 where there is none
-  alignas(64) T logit[rows], other_logit[rows];  // see RowTarget, as the next three
+  alignas(64) T logit[rows], other_logit[rows];  // see RowTarget; so is the next line
   alignas(64) T weight[rows], extra[rows], other_share[rows];
   alignas(64) T factor[rows];  // the row's weight
-  alignas(64) T slope[rows];   // times what is upstream
-  alignas(64) T counts[rows];  // 1, or 0 for a row that counts for nothing whatever is in it
+  alignas(64) T slope[rows];   // the row's weight times scale and upstream gradient
+  alignas(64) T counts[rows];  // 1; 0 for a row that is left out, even if it holds NaN
   alignas(64) T loss[rows];
 };
 
@@ -29,11 +29,11 @@ struct RowKernel {
   const RowArguments& a;
   const Values& upstream;
   double scale;
-  Output grad;  // none where only losses are wanted
+  Output grad;  // without data, only losses are wanted
   RowParameters<T> parameters;
   RowTile<T> tile;
   RowState<T> state = {};
-  const T share;  // of a class in the smoothing, before its weight
+  const T share;  // see share_of_smoothing()
   V largest, sum[Formula::sums];
   RowTarget<V> own;
   RowResult<V> result;
@@ -47,7 +47,7 @@ struct RowKernel {
         parameters(row_parameters<T>(a)),
         share(share_of_smoothing<T>(a)) {}
 
-  // The losses of a row each, in state.loss; and their gradients, written.
+  // Computes the losses into state.loss and, if wanted, writes the gradients.
   void run(int64_t first, int rows) {
     if (rows < lanes_) std::fill_n(tile.logits, tile.classes * lanes_, T(0)), state = {};
     load_state(first, rows);
@@ -89,7 +89,7 @@ struct RowKernel {
       load_classes(first, rows);
   }
 
-  // A place between two bins: the target is the nearer one.
+  // The target of a place between two bins is the nearer bin; `other` is the farther one.
   void load_places(int64_t first, int rows) {
     load_values(a.places, first, rows, state.other_share);
     for (int r = 0; r < rows; ++r) {
@@ -113,7 +113,7 @@ struct RowKernel {
     }
   }
 
-  // A block's logits and what else there is of each class.
+  // Loads the logits of a block, and what else the formula takes for each class.
   void load(const RowBlock& b) {
     load_block(a.logits, a, b, tile.lines, tile.logits);
     if constexpr (Formula::dense) load_block(a.targets, a, b, tile.lines, tile.extra);
@@ -128,7 +128,7 @@ struct RowKernel {
       V(double(a.class_weight.data ? share * weights[c] : share)).store(tile.extra + c * lanes_);
   }
 
-  // Calls f(row, where the class is in the tile) for the rows whose class is in the block.
+  // Calls f(row, index in the tile) for the rows whose class, of those in `classes`, is in the block.
   template <class F>
   static IOULOSS_INLINE void each_place(const RowBlock& b, const int64_t* classes, F f) {
     for (int r = 0; r < b.rows; ++r) {
@@ -137,7 +137,8 @@ struct RowKernel {
     }
   }
 
-  // The sums are of the classes that are not the target: its logit is kept, and one that adds nothing put in its place.
+  // The sums leave out the target class. Its logit is saved in the state, and -infinity, which adds nothing to the
+  // sums, takes its place.
   void set_aside(const RowBlock& b) {
     if constexpr (Formula::by_two)
       each_place(b, state.other, [&](int r, int at) { state.other_logit[r] = tile.logits[at]; });
@@ -148,7 +149,7 @@ struct RowKernel {
     });
   }
 
-  // What the next tile reads and this one writes, so that the memory works while the arithmetic does.
+  // Finds the memory that the next tile reads and that this one writes, so that it is fetched during the arithmetic.
   void look_ahead(int64_t first, int rows) {
     next_logits = rows_ahead(a.logits, a.logits.dtype, a, first + rows, lanes_);
     if constexpr (Formula::dense) next_targets = rows_ahead(a.targets, a.targets.dtype, a, first + rows, lanes_);
@@ -157,7 +158,7 @@ struct RowKernel {
     own_gradient = rows_ahead(to, grad.dtype, a, first, lanes_);
   }
 
-  // With what was summed so far.
+  // Raises the largest logit to that of the block, and adapts the sums so far.
   void raise_largest(const RowBlock& b) {
     V most = largest;
     for (int c = 0; c < b.classes; ++c) {
@@ -176,7 +177,8 @@ struct RowKernel {
     return Formula::dense || Formula::by_class_weight ? V::load(tile.extra + c * lanes_) : V(0);
   }
 
-  // A few classes are summed by themselves, then those of the block: no number is added to a far larger one.
+  // Adds a few classes at a time to a part, the parts to the sum of the block, and that to the row's, so that no number
+  // is added to a far larger one and lost to rounding.
   void add_powers(const RowBlock& b) {
     constexpr int few = 16;
     const V most = largest;
@@ -226,7 +228,7 @@ struct RowKernel {
     store_block(grad, a, b, tile.logits, tile.lines);
   }
 
-  // What was set aside has a gradient of its own.
+  // Writes the gradient of the target class, which was set aside, and adds to that of the second class.
   void put_back(const RowBlock& b, V of_target, V of_other) {
     alignas(64) T gradient[lanes_];
     of_target.store(gradient);
@@ -237,7 +239,7 @@ struct RowKernel {
   }
 };
 
-// Writes the losses where they are wanted one by one; else, and where there is no upstream gradient, returns their sum.
+// Writes the losses, or returns their sum where `losses` is null. Writes the gradient where `grad` has data.
 template <class Formula, class T>
 double write_rows(const RowArguments& a, const Values& upstream, double scale, const Output& grad, T* losses,
                   int64_t begin, int64_t end) {

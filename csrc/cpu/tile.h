@@ -1,4 +1,4 @@
-// What both shapes do with the arrays of a tile.
+// What the kernel shapes share: work on the arrays of a tile.
 #pragma once
 
 #include <algorithm>
@@ -25,8 +25,8 @@ IOULOSS_INLINE bool all_lanes(typename Native<T>::RawBits mask) {
   return all != 0;
 }
 
-// In float64, in an order that depends on nothing but n: running sums, folded pairwise. As many as keep the adders of
-// any instruction set busy.
+// The sum in float64, in an order that depends only on n: running sums, which are folded pairwise at the end. There are
+// enough of them to keep the adders of any instruction set busy.
 template <class T>
 double sum_of(const T* values, int n) {
   constexpr int running = 32;
@@ -40,11 +40,12 @@ double sum_of(const T* values, int n) {
   return sums[0];
 }
 
-// Memory that is wanted soon: what the next tile reads, and what this one writes. A loop that computes asks for it a
-// cache line at a time, so that the memory works while the arithmetic does. It need not exist.
+// Memory that is needed soon: what the next tile reads, and what this one writes. A loop that computes prefetches it, a
+// cache line at a time, so that memory and arithmetic work at the same time. The memory need not exist, since a
+// prefetch of an invalid address does nothing.
 struct Ahead {
   const char* at = nullptr;
-  int bytes = 0;  // of a box or a logit; 0 where there is no order to foresee
+  int bytes = 0;  // of a box or a logit; 0 where nothing is to be prefetched
 
   IOULOSS_INLINE void fetch(int first, int n) const {
     for (int i = 0; i < n * bytes; i += 64) __builtin_prefetch(at + first * bytes + i);
@@ -57,7 +58,7 @@ inline Ahead ahead_of(const void* data, Dtype dtype, int64_t first, int values =
   return {static_cast<const char*>(data) + first * bytes, bytes};
 }
 
-// values *= others, where there are others.
+// values *= others, if there are any.
 template <class T>
 void multiply_by(const Values& others, int64_t first, int n, T* __restrict__ values, T* __restrict__ scratch) {
   if (!others.data) return;

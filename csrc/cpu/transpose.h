@@ -1,4 +1,4 @@
-// Rows of values to columns, and back: a SIMD vector of rows at a time.
+// Transposes squares of values: as many rows as a SIMD vector has lanes.
 #pragma once
 
 #include <cstring>
@@ -9,7 +9,8 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Swaps what of two vectors lies off the diagonal of blocks of `distance` lanes.
+// One step of the transposition of two vectors, seen as a 2 x 2 matrix of blocks of `distance` lanes: swaps the blocks
+// off the diagonal.
 template <int distance, class Raw, int... lane>
 IOULOSS_INLINE void exchange(Raw& a, Raw& b, std::integer_sequence<int, lane...>) {
   constexpr int n = sizeof...(lane);
@@ -28,7 +29,7 @@ IOULOSS_INLINE void transpose(typename Vector<T, n>::Raw (&v)[n]) {
   }
 }
 
-// A square of as many rows as a vector has lanes; the vectors need not be aligned.
+// Transposes a square of as many rows as a vector has lanes. Rows need not be aligned.
 template <class T, int n = IOULOSS_VECTOR_BYTES / sizeof(T)>
 IOULOSS_INLINE void transpose_square(const T* in, int64_t in_stride, T* out, int64_t out_stride) {
   typename Vector<T, n>::Raw v[n];

@@ -1,5 +1,6 @@
-// A SIMD vector of N floats or doubles, and the primitives of core/number.h on it. Plain compiler vectors: the same
-// text is SSE, AVX2, AVX-512 or NEON; only what they cannot say (fused multiply-add, square root) names instructions.
+// A SIMD vector of N floats or doubles, and the primitives of core/number.h on it. It is a vector type of the compiler,
+// so the same code becomes SSE, AVX2, AVX-512 or NEON. Only operations that such types lack (fused multiply-add, square
+// root) use intrinsics.
 #pragma once
 
 #include <cmath>
@@ -18,19 +19,19 @@ template <class T, int N>
 struct Vector {
   using Bits = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
   typedef T Raw __attribute__((vector_size(N * sizeof(T))));
-  typedef Bits RawBits __attribute__((vector_size(N * sizeof(T))));  // integers, and the masks that comparisons give
+  typedef Bits RawBits __attribute__((vector_size(N * sizeof(T))));  // integers, and the results of comparisons
   Raw v;
 
   Vector() = default;
   IOULOSS_INLINE Vector(Raw raw) : v(raw) {}
   explicit IOULOSS_INLINE Vector(double x) : v(Raw{} + T(x)) {}
 
-  static IOULOSS_INLINE Vector load(const T* p) { return *reinterpret_cast<const Raw*>(p); }  // aligned
+  static IOULOSS_INLINE Vector load(const T* p) { return *reinterpret_cast<const Raw*>(p); }  // p must be aligned
   IOULOSS_INLINE void store(T* p) const { *reinterpret_cast<Raw*>(p) = v; }
   IOULOSS_INLINE RawBits bits() const { return reinterpret_cast<RawBits>(v); }
   static IOULOSS_INLINE Vector from_bits(RawBits b) { return reinterpret_cast<Raw>(b); }
 
-  // For functions that have no vector form here: double precision, which is for proofs rather than for speed.
+  // For functions without a vector form here. Most are in double precision, which is for checks rather than for speed.
   template <class F>
   IOULOSS_INLINE Vector map(F f) const {
     Vector r;
@@ -69,16 +70,17 @@ IOULOSS_VECTOR Vector<T, N> absolute(Vector<T, N> x) {
 
 IOULOSS_VECTOR Vector<T, N> reciprocal(Vector<T, N> x) { return Vector<T, N>(1) / x; }
 
-// ---- what compiler vectors cannot say ----------------------------------------------------------------------------
+// ---- what compiler vectors lack ----------------------------------------------------------------------------------
 
-// Fused where the instruction set has it.
+// Fused where the instruction set has it: see IOULOSS_FUSED.
 IOULOSS_VECTOR Vector<T, N> mul_add(Vector<T, N> a, Vector<T, N> b, Vector<T, N> c) { return a.v * b.v + c.v; }
 
 IOULOSS_VECTOR Vector<T, N> square_root(Vector<T, N> x) {
   return x.map([](T y) { return std::sqrt(y); });
 }
 
-// On vectors whose multiply-add is fused this is as exact as a division and cheaper; see core/number.h.
+// n / d, given r = reciprocal_or_zero(d); 0 where that is 0. With a fused multiply-add, the version below is as exact
+// as a division and cheaper: see core/number.h.
 IOULOSS_VECTOR Vector<T, N> quotient(Vector<T, N> n, Vector<T, N> d, Vector<T, N> r) {
   return select(r == Vector<T, N>(0), Vector<T, N>(0), n / d);
 }
@@ -96,8 +98,8 @@ IOULOSS_VECTOR Vector<T, N> quotient(Vector<T, N> n, Vector<T, N> d, Vector<T, N
 #if defined(__AVX512F__)
 IOULOSS_FUSED(float, 16, _mm512_fmadd_ps, _mm512_sqrt_ps)
 IOULOSS_FUSED(double, 8, _mm512_fmadd_pd, _mm512_sqrt_pd)
-// An estimate of 14 bits and a step of Newton's, in a quarter of a division's time. Relative error below 6.2e-8. Of 0
-// and infinity it is NaN, which no formula asks for.
+// An estimate of 14 bits, refined by one Newton step, takes a quarter of a division's time. The relative error is below
+// 6.2e-8. For 0 and infinity it is NaN, which no formula uses.
 IOULOSS_INLINE Vector<float, 16> reciprocal(Vector<float, 16> x) {
   const Vector<float, 16> r = Vector<float, 16>::Raw(_mm512_rcp14_ps(x.v));
   return mul_add(mul_add(-x, r, Vector<float, 16>(1)), r, r);
@@ -136,7 +138,7 @@ IOULOSS_INLINE Vector<double, N> arctangent2(Vector<double, N> y, Vector<double,
 
 // ---- functions in single precision -------------------------------------------------------------------------------
 
-// x * 2^n, where n is in the last bits of `shifted`.
+// x * 2^n, where the low bits of `shifted` hold n: see precise_decay().
 template <int N>
 IOULOSS_INLINE Vector<float, N> times_power_of_2(Vector<float, N> x, Vector<float, N> shifted) {
   return x * Vector<float, N>::from_bits((shifted.bits() << 23) + 0x3f800000);
@@ -150,7 +152,8 @@ IOULOSS_INLINE Vector<float, N> exponential(Vector<float, N> x) {
   return decay(-x, Vector<float, N>(0));
 }
 
-// log(x) of x >= 0, the lowest finite number below the normal range: e ln 2 + log(m) with sqrt(1/2) <= m < sqrt(2).
+// log(x) for x >= 0; below the normal range the lowest finite number. It is e ln 2 + log(m) with sqrt(1/2) <= m <
+// sqrt(2).
 template <int N>
 IOULOSS_INLINE Vector<float, N> logarithm(Vector<float, N> x) {
   using V = Vector<float, N>;
@@ -164,7 +167,7 @@ IOULOSS_INLINE Vector<float, N> logarithm(Vector<float, N> x) {
 }
 #undef IOULOSS_VECTOR
 
-// The vector that the instruction set holds in one register.
+// The vector that fills one register of the instruction set.
 template <class T>
 using Native = Vector<T, IOULOSS_VECTOR_BYTES / sizeof(T)>;
 

@@ -2,7 +2,7 @@
 
 namespace iouloss {
 
-// In a file of their own, so that two compilers share the work.
+// Instantiated in box_pairs_float64.cu, so that two compilers share the work.
 extern template void launch_box_losses<double>(const BoxArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
 extern template void launch_box_gradient<double>(const BoxArguments&, const Delivery&, const DeviceScale&,
                                                  const Gradient&, cudaStream_t);

@@ -1,5 +1,5 @@
-// The shape "paired boxes" on the GPU: a thread a box. One 16-byte load for each of the two float32 boxes and one
-// 16-byte store for the gradient; 8 bytes each in half precision, twice 16 in double.
+// The shape "paired boxes" on the GPU: one thread per pair. In float32 it loads each box with one 16-byte load and
+// stores the gradient with one 16-byte store. In half precision that is 8 bytes each, in double twice 16.
 #pragma once
 
 #include "../core/box_formulas.h"
@@ -10,15 +10,16 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// What most calls have, for which one test replaces many: contiguous boxes xyxy, both of one dtype.
-enum class Plain : int { no, full, float16, bfloat16 };  // full: of the number type of the computation
+// The common layout, for which one test replaces many: contiguous boxes in the format xyxy, pred and target of one
+// dtype.
+enum class Plain : int { no, full, float16, bfloat16 };  // full: the number type of the computation
 
 template <class T>
 struct BoxLaunch {
   BoxArguments a;
   bool pred_vectors, target_vectors;
   Plain plain;
-  Parameters<T> parameters;  // converted once: many GPUs have few units for double
+  Parameters<T> parameters;  // converted on the host, since many GPUs have few float64 units
 };
 
 template <class T>
@@ -31,12 +32,13 @@ __device__ __forceinline__ Row4<T> load_row(const Rows& rows, bool vectors, int6
           load<T>(rows.data, rows.dtype, at + 3 * rows.column_stride)};
 }
 
-// Two boxes as the formulas take them, scaled first where the products of their lengths would overflow.
+// Two boxes as the formulas take them. Boxes are scaled first if the products of their lengths would overflow.
 template <class T>
 struct LoadedPair {
   Pair<T> b;
   Parameters<T> parameters;
-  // What a result may be without a closer look: nothing, where the boxes are scaled; then it is the negative scale.
+  // The largest magnitude of a result that needs no closer look. If the boxes are scaled, it is the negative scale, so
+  // that every result gets one.
   T most = T(Limits<T>::largest);
 
   __device__ __forceinline__ LoadedPair(const BoxLaunch<T>& l, int64_t i) : parameters(l.parameters) {
@@ -67,10 +69,11 @@ struct LoadedPair {
     measure_overlap(b, parameters.area_eps);
   }
 
-  // A NaN or infinite coordinate may leave no trace in the result, but never a safe extent.
+  // A NaN or infinite coordinate may leave no trace in the result. But the extent is then not safe, so the boxes are
+  // scaled.
   __device__ __forceinline__ bool is_exceptional(T result) const { return !(absolute(result) <= most); }
 
-  // By the boxes, where gradient is by the scaled ones.
+  // The gradient with respect to the boxes, given that with respect to the scaled boxes.
   __device__ __forceinline__ Row4<T> tamed_gradient(const Row4<T>& gradient) const {
     const Row4<T> g = gradient * (most < T(0) ? -most : T(1));
     const T extent = b.extent();
@@ -78,7 +81,7 @@ struct LoadedPair {
   }
 };
 
-// Whether box i counts; the boxes of one that does not are not read.
+// Whether pair i counts. The boxes of a pair that does not are not read.
 template <class T>
 __device__ __forceinline__ bool is_kept(const BoxLaunch<T>& l, int64_t i) {
   return l.a.mask == nullptr || l.a.mask[i];
@@ -115,7 +118,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
   if (to.reduced) deliver_sum(sum, to, scale);
 }
 
-// The gradient by pred, and the sum of the losses if it is wanted.
+// Writes the gradient with respect to pred and, if wanted, delivers the sum of the losses.
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
     box_gradient(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {

@@ -1,4 +1,4 @@
-// Division of indices by a number that a whole launch has in common: a multiplication.
+// Divides indices by a number that is the same for a whole launch, by a multiplication with its inverse.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,9 @@ inline namespace IOULOSS_ARCH {
 
 struct IndexDivision {
   int64_t by;
-  unsigned long long inverse;  // 2^64 / by rounded up, or 0 where that is no help
+  unsigned long long inverse;  // 2^64 / by, rounded up; 0 where the result would not be exact, and for 1
 
-  // Of the indices [0, end). The quotient by the rounded inverse is exact while end * by stays below 2^64.
+  // Divides indices in [0, end). The multiplication with the rounded inverse is exact while end * by stays below 2^64.
   IndexDivision(int64_t by, int64_t end)
       : by(by), inverse(by > 1 && uint64_t(end) < ~uint64_t(0) / uint64_t(by) ? ~0ull / uint64_t(by) + 1 : 0) {}
 

@@ -1,4 +1,4 @@
-// What a mean over class indices is divided by: one launch, as the loss itself.
+// Counts what a mean over class indices is divided by, in one launch.
 #include "memory.cuh"
 #include "reduce.cuh"
 
@@ -8,7 +8,7 @@ inline namespace IOULOSS_ARCH {
 template <bool weighted, class T>
 __global__ void __launch_bounds__(threads) kept_weight(const KeptArguments a, const Delivery to, const T each) {
   T sum = 0;
-#pragma unroll 1  // or the number of turns is found by a division
+#pragma unroll 1  // else the compiler finds the number of iterations by a division
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < a.n; i += int64_t(gridDim.x) * threads) {
     if (!a.class_index) {
       const T target = is_integer(a.targets.dtype) ? load_integer<T>(a.targets, i) : load<T>(a.targets, i);

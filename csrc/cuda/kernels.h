@@ -1,4 +1,4 @@
-// The CUDA kernels' launchers: raw pointers, sizes and a stream. Each launches one kernel on the current device; the
+// The launchers of the CUDA kernels. They take raw pointers, sizes and a stream, and launch on the current device; the
 // caller checks for launch errors.
 #pragma once
 
@@ -11,24 +11,27 @@
 
 namespace iouloss {
 
-// 1 / divisor: from one value in the number type of the computation on the device, where there is one, else a number.
+// What multiplies the losses: 1 / divisor, where the divisor is one value on the device in the number type of the
+// computation; else `number`.
 struct DeviceScale {
   const void* divisor = nullptr;
-  double number = 1;  // already the scale
+  double number = 1;  // the factor itself, not a divisor
 };
 
-// Where a kernel leaves its losses: each in out, or scale times their sum; nowhere, without out.
+// Where a kernel writes its losses: each of them to out or, if reduced, their sum times the scale. Without out it
+// writes none.
 struct Delivery {
   void* out = nullptr;
   bool reduced = false;
-  void* scratch = nullptr;  // scratch_bytes() of it, if that is not 0; the first 8 are set to 0 in the stream
+  void* scratch = nullptr;  // scratch_bytes() bytes, if that is not 0; the launcher sets the first 8 to 0 in the stream
 };
 
-// Where it leaves the gradient by the first input, which an upstream gradient multiplies. Without one it is 1.
+// Where a kernel writes the gradient with respect to the first input, times the upstream gradient. Without data, that
+// is 1.
 struct Gradient {
   Output out;
   Values upstream;
-  bool left = false;  // it is there already, for an upstream gradient of 1; upstream is one value
+  bool left = false;  // out already holds the gradient for an upstream gradient of 1; upstream is then one value
 };
 
 int64_t scratch_bytes(const BoxArguments&);
@@ -39,17 +42,19 @@ void launch_losses(const BoxArguments&, const Delivery&, const DeviceScale&, cud
 void launch_losses(const LogitArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
 void launch_losses(const RowArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
 
-// With the sum of the losses where the delivery has an out.
+// Also delivers the sum of the losses, if the delivery has an out.
 void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const LogitArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const RowArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 
-// The sum, times `each`.
+// Counts the indices or targets that are kept, with the weights of their classes if there are any; delivers the count
+// times `each`.
 int64_t scratch_bytes(const KeptArguments&);
 void launch_kept_weight(const KeptArguments&, const Delivery&, double each, cudaStream_t);
 
-// Regions take two kernels, of which the second leaves two slopes a cell (core/region_formulas.h) where they are
-// wanted, and one more for the gradient that these make. The scratch memory is always wanted.
+// The losses of regions take two kernels. The second one also writes the slopes of the cells (two each: see
+// core/region_formulas.h), unless `slopes` is null. The gradient takes one kernel more, which computes it from the
+// slopes. The scratch memory is always needed.
 int64_t scratch_bytes(const RegionArguments&);
 void launch_region_loss(const RegionArguments&, const Delivery&, const DeviceScale&, void* slopes, cudaStream_t);
 void launch_region_gradient(const RegionArguments&, void* slopes, const Gradient&, cudaStream_t);

@@ -2,7 +2,7 @@
 
 namespace iouloss {
 
-// In a file of their own, so that two compilers share the work.
+// Instantiated in logits_float64.cu, so that two compilers share the work.
 extern template void launch_logit_losses<double>(const LogitArguments&, const Delivery&, const DeviceScale&,
                                                  cudaStream_t);
 extern template void launch_logit_gradient<double>(const LogitArguments&, const Delivery&, const DeviceScale&,

@@ -1,4 +1,5 @@
-// The shape "logits" on the GPU: a thread four consecutive logits, loaded as one vector where the pointers allow it.
+// The shape "logits" on the GPU: each thread handles four consecutive logits, loaded as one vector where the pointers
+// allow it.
 #pragma once
 
 #include "../core/logit_formulas.h"
@@ -13,26 +14,26 @@ inline namespace IOULOSS_ARCH {
 template <class T>
 struct LogitLaunch {
   LogitArguments a;
-  LogitParameters<T> parameters;  // converted once: many GPUs have few units for double
+  LogitParameters<T> parameters;  // converted on the host, since many GPUs have few float64 units
   bool vectors;                   // logits and dense targets can be loaded four at a time
-  bool halves;                    // and both are halves
-  bool varies;                    // there is something beside them, of the row or column of a logit, or odd targets
-  bool weighted;                  // and it is more than the class of a row
-  const int64_t* classes;         // of int64, as they mostly are
+  bool halves;                    // logits and dense targets are halves
+  bool varies;    // there are class indices, weights, alpha per class, or targets that are integers or may be ignored
+  bool weighted;  // of these, there are weights, alpha per class, or targets that may be ignored
+  const int64_t* classes;  // the class indices if they are int64, as they mostly are; else null
   IndexDivision by_classes;
 };
 
-// Up to four logits of one thread, from index first on. Where targets are class indices and the formula knows a
-// background, the logit of the class is turned round: the loss is symmetric, target 1 costs a logit what target 0 costs
-// its negative. Then all have target 0.
+// Up to four logits of one thread, from index `first` on. Where targets are class indices and the formula has a
+// background, the logit of the class is negated: a logit x with target 1 has the same loss as -x with target 0. So all
+// targets are 0, and the shorter formula for Background serves.
 template <class Formula, class T>
 struct Quad {
   static constexpr bool turns = Formula::has_background;
   int64_t first;
-  int count;                                       // those that exist
-  unsigned ignored = 0, turned = 0, infinite = 0;  // a bit for each
+  int count;                                       // how many exist
+  unsigned ignored = 0, turned = 0, infinite = 0;  // one bit per logit
   T logits[per_thread], targets[per_thread] = {};
-  T alpha1[per_thread], alpha0[per_thread];  // of the targets 1 and 0, times the weight
+  T alpha1[per_thread], alpha0[per_thread];  // for targets 1 and 0, times the weight
 
   __device__ __forceinline__ Quad(const LogitLaunch<T>& l, int64_t first_, unsigned careful) : first(first_) {
     const LogitArguments& a = l.a;
@@ -46,13 +47,13 @@ struct Quad {
     if (!vector) [[unlikely]] {
 #pragma unroll
       for (int k = 0; k < per_thread; ++k)
-        if (k >= count) alpha1[k] = alpha0[k] = T(0);  // what does not exist has no loss
+        if (k >= count) alpha1[k] = alpha0[k] = T(0);  // a logit that does not exist has no loss
     }
     if (!l.varies) {
       load_logits_and_targets(l, vector);
     } else {
       const int64_t row = l.by_classes.quotient(first);
-      int64_t index = -1;  // under way before what is waited for
+      int64_t index = -1;  // this load is issued before those that are waited for
       if (l.classes) [[likely]]
         index = l.classes[row];
       else if (a.class_index)
@@ -72,7 +73,7 @@ struct Quad {
     for (int k = 0; k < per_thread; ++k) targets[k] = k < count ? load_integer<T>(from, first + k) : T(0);
   }
 
-  // In the place of infinite logits is the largest number.
+  // Replaces infinite logits by the largest finite number. take_limits() makes limits of their losses.
   __device__ __forceinline__ void replace_infinite() {
     keep_branch();
 #pragma unroll
@@ -96,21 +97,21 @@ struct Quad {
     if (dense) load_values(a.targets.data, a.targets.dtype, 0, 1, first, count, vector, targets);
   }
 
-  // What depends on the row or the column of a logit. An index outside [0, classes) is background; a row to ignore
-  // gets logits and weights of 0, so that it counts for nothing whatever is in it.
+  // Applies what depends on the row or the column of a logit. A logit of a row whose index is outside [0, classes) is
+  // background. A row to ignore gets logits and weights of 0, so that it counts for nothing even if it holds NaN.
   __device__ __forceinline__ void use_what_varies(const LogitLaunch<T>& l, int64_t row, int64_t index) {
     const LogitArguments& a = l.a;
     int64_t column = first - row * a.classes;
     const bool per_class = a.alpha_per_class.data;
     if (!l.weighted && column + per_thread <= a.classes) [[likely]] {
       const bool ignore = index == a.ignore_index;
-      if (ignore || uint64_t(index - column) < per_thread) [[unlikely]] {  // most have neither
+      if (ignore || uint64_t(index - column) < per_thread) [[unlikely]] {  // most quads have neither
 #pragma unroll
         for (int k = 0; k < per_thread; ++k) set_class(l, k, row, column + k == index, ignore);
       }
       return;
     }
-#pragma unroll  // an array indexed by a loop that stays a loop would live in local memory
+#pragma unroll  // the arrays would live in local memory if the loop that indexes them stayed a loop
     for (int k = 0; k < per_thread; ++k, ++column) {
       if (k >= count) break;
       if (column == a.classes) {
@@ -153,7 +154,7 @@ struct Quad {
     logits[k] = targets[k] = alpha0[k] = alpha1[k] = T(0);
   }
 
-  // Calls f with the number of each logit, its target and its parameters.
+  // Calls f(k, target, parameters) for each logit.
   template <class F>
   __device__ __forceinline__ void each(const LogitLaunch<T>& l, F f) const {
     const bool per_class = l.a.gamma_per_class.data;
@@ -185,8 +186,8 @@ __device__ __forceinline__ T sum_of(const T (&losses)[per_thread]) {
   return (losses[0] + losses[1]) + (losses[2] + losses[3]);
 }
 
-// Calls pass(careful), which returns the sum of a thread's losses. Where a logit is infinite, one of them is NaN or
-// infinite, and so is their sum: then the thread does all it has once more, carefully.
+// Calls pass(careful), which goes through all logits of a thread and returns the sum of their losses. If a logit is
+// infinite, its loss is NaN or infinite, and so is the sum. Then the thread repeats the pass, carefully.
 template <class Formula, class T, class F>
 __device__ __forceinline__ T sum_of_passes(F pass) {
   T sum;
@@ -199,7 +200,7 @@ __device__ __forceinline__ T sum_of_passes(F pass) {
   return sum;
 }
 
-// The losses of those that are, given that of the largest number.
+// Replaces the losses of infinite logits by their limits. They were computed at the largest finite number.
 template <class Formula, class T>
 __device__ __forceinline__ void take_limits(const Quad<Formula, T>& quad, T (&losses)[per_thread]) {
   keep_branch();
@@ -235,7 +236,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
   if (to.reduced) deliver_sum(sum, to, scale);
 }
 
-// The upstream gradients of a thread's logits times g.
+// Multiplies g by the upstream gradients of a thread's logits.
 template <class Formula, class T>
 __device__ __forceinline__ void multiply_by_upstream(const Values& upstream, const Quad<Formula, T>& quad,
                                                      T (&g)[per_thread]) {
@@ -250,7 +251,7 @@ __device__ __forceinline__ void multiply_by_upstream(const Values& upstream, con
   for (int k = 0; k < per_thread; ++k) g[k] *= factors[k];
 }
 
-// The gradient by the logits, and the sum of the losses if it is wanted.
+// Writes the gradient with respect to the logits and, if wanted, delivers the sum of the losses.
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
@@ -275,7 +276,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
 #pragma unroll
         for (int k = 0; k < per_thread; ++k) {
           if (quad.turned >> k & 1) g[k] = -g[k];
-          if (quad.ignored >> k & 1) g[k] = T(0);  // whatever is upstream
+          if (quad.ignored >> k & 1) g[k] = T(0);  // even if the upstream gradient is infinite or NaN
         }
       }
       store(grad.out, quad, g);

@@ -1,5 +1,5 @@
-// Loads and stores of every dtype. The dtype is the same for a whole launch, so these branches are uniform; a kernel
-// is compiled once for a number type, and any mixture of dtypes runs through it.
+// Loads and stores for every dtype. All threads of a launch have the same dtypes, so branches on them are uniform. A
+// kernel is compiled once per number type, and any mixture of dtypes runs through it.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -18,15 +18,16 @@ __host__ __device__ inline int size_of(Dtype dtype) {
   return dtype == Dtype::float64 ? 8 : dtype == Dtype::float32 ? 4 : 2;
 }
 
-// Whether four consecutive values from data + 4k * stride on can be loaded as a vector, for every k.
+// Whether four consecutive values can be loaded as a vector from data + k * stride, for every k.
 inline bool is_vectorizable(const void* data, Dtype dtype, int64_t stride) {
   const int64_t bytes = size_of(dtype) * 4 < 16 ? size_of(dtype) * 4 : 16;
   return reinterpret_cast<uintptr_t>(data) % bytes == 0 && stride * size_of(dtype) % bytes == 0;
 }
 
+// Converts two halves, packed in 32 bits, to float.
 __device__ __forceinline__ float2 unpack(unsigned pair, Dtype dtype) {
   float2 both;
-  if (dtype == Dtype::bfloat16) {  // __uint_as_float() would move each from one kind of PTX register to the other
+  if (dtype == Dtype::bfloat16) {  // in PTX, since __uint_as_float() would move each to another kind of register
     asm("shl.b32 %0, %2, 16; and.b32 %1, %2, 0xffff0000;" : "=f"(both.x), "=f"(both.y) : "r"(pair));
     return both;
   }
@@ -46,17 +47,18 @@ __device__ __forceinline__ unsigned pack(float low, float high, Dtype dtype) {
   return bits_of(__floats2half2_rn(low, high));
 }
 
-// An index that the compiler does not follow from one pass of a loop to the next: from sm_100 on it keeps a running
-// address for every load in the loop, in some 60 registers.
+// Hides from the compiler how an index changes from one iteration of a loop to the next. Otherwise, from sm_100 on, the
+// compiler keeps a running address for every load in the loop, in some 60 registers.
 __device__ __forceinline__ int64_t opaque(int64_t i) {
   asm("" : "+l"(i));
   return i;
 }
 
-// In a branch that is hardly ever taken: else the compiler does what is in it always, and chooses.
+// Call this in a branch that is rarely taken. Otherwise the compiler always executes the branch's body and selects the
+// result.
 __device__ __forceinline__ void keep_branch() { asm volatile(""); }
 
-// One value of boxes or logits, which are never wider than the computation.
+// Loads one value of boxes or logits, which are never wider than the number type of the computation.
 template <class T>
 __device__ __forceinline__ T load(const void* data, Dtype dtype, int64_t i) {
   if constexpr (sizeof(T) == 8)
@@ -66,14 +68,14 @@ __device__ __forceinline__ T load(const void* data, Dtype dtype, int64_t i) {
   return unpack(static_cast<const unsigned short*>(data)[i], dtype).x;
 }
 
-// One of dense targets that are integers: masks and one-hot ones.
+// Loads one dense target of an integer dtype: masks and one-hot targets.
 template <class T>
 __device__ __forceinline__ T load_integer(const Values& values, int64_t i) {
   return T(Indices{values.data, values.dtype}[i]);
 }
 
-// out[k] = f(k) below count, else `rest`. The code of f is there once: four in line, of all dtypes of integers, would
-// take the registers of the kernel around them.
+// Sets out[k] = f(k) for k < count, and to `rest` beyond. The loop is not unrolled, so the code of f exists once. Four
+// inlined copies, each with a branch for every integer dtype, would use up the registers of the kernel.
 template <class T, class F>
 __device__ __forceinline__ void each_in_turn(int count, T rest, T (&out)[per_thread], F f) {
 #pragma unroll
@@ -87,7 +89,7 @@ __device__ __forceinline__ void each_in_turn(int count, T rest, T (&out)[per_thr
   }
 }
 
-// One value of weights or upstream gradients, which may be.
+// Loads one value of weights or upstream gradients, which may be wider: float64 in a computation in float32.
 template <class T>
 __device__ __forceinline__ T load(const Values& values, int64_t i) {
   const int64_t at = i * values.stride;
@@ -105,7 +107,7 @@ __device__ __forceinline__ void store(const Output& out, int64_t i, T x) {
   static_cast<unsigned short*>(out.data)[i] = static_cast<unsigned short>(pack(float(x), 0.f, out.dtype));
 }
 
-// The dtype is a constant in the calls of these two: one branch for all four.
+// Call these two with a constant dtype, so that there is one branch for all four values.
 template <class T>
 __device__ __forceinline__ Row4<T> widened(uint2 v, Dtype dtype) {
   const float2 a = unpack(v.x, dtype), b = unpack(v.y, dtype);
@@ -126,7 +128,7 @@ __device__ __forceinline__ Row4<T> widened_of(uint2 halves, Dtype dtype) {
   return dtype == Dtype::bfloat16 ? widened<T>(halves, Dtype::bfloat16) : widened<T>(halves, Dtype::float16);
 }
 
-// Four consecutive values of boxes or logits from index i on, which is_vectorizable() allows.
+// Loads four consecutive values of boxes or logits from index i on. is_vectorizable() must allow it.
 template <class T>
 __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t i) {
   if constexpr (sizeof(T) == 8)
@@ -165,8 +167,8 @@ __device__ __forceinline__ void spread(const Row4<T>& v, T (&x)[per_thread]) {
   x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
 }
 
-// The values of a thread: from the value `first` on, `count` of those that lie `step` apart from index `begin` on; 0
-// beyond. As a vector where that is allowed, which takes a step of 1 and a count of four.
+// Loads the values of a thread: x[k] is the one at begin + (first + k) * step for k < count, and 0 beyond. `vector`
+// makes it a vector load, which takes a step of 1 and a count of four.
 template <class T>
 __device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64_t begin, int64_t step, int64_t first,
                                             int count, bool vector, T (&x)[per_thread]) {
@@ -176,13 +178,14 @@ __device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64
   for (int k = 0; k < per_thread; ++k) x[k] = k < count ? load<T>(data, dtype, begin + (first + k) * step) : T(0);
 }
 
-// Four halves in two steps, since to widen them waits for the memory: first all are loaded that are wanted together.
+// Converts four halves, which load_halves() has loaded. These are two steps, because a conversion waits for the memory:
+// a caller issues all the loads that it needs together, and converts after that.
 template <class T>
 __device__ __forceinline__ void widen(uint2 halves, Dtype dtype, T (&x)[per_thread]) {
   spread(widened_of<T>(halves, dtype), x);
 }
 
-// `most`: of those that are no vector.
+// Stores the values of a thread, as load_values() loads them. `most` is the largest count without a vector.
 template <int most = per_thread, class T>
 __device__ __forceinline__ void store_values(const Output& out, int64_t begin, int64_t step, int64_t first, int count,
                                              bool vector, const T (&x)[per_thread]) {

@@ -1,22 +1,23 @@
-// How the kernels are cut for a GPU: what is the same on each, and what is not.
+// How launches are cut: the sizes that are the same for every GPU, and those that depend on its architecture.
 #pragma once
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Threads in a block; a multiple of the warp. 256 keeps the registers of every kernel within what full occupancy of
-// the smallest supported multiprocessor (1024 threads, 64 K registers) leaves to a thread.
+// Threads in a block, a multiple of the warp. With 256, the registers that every kernel needs are no more than a thread
+// has at full occupancy of the smallest supported multiprocessor (1024 threads, 64 K registers).
 inline constexpr int threads = 256;
 
-// Consecutive values of a thread, but for boxes, where a thread has one box: as many as one load of 16 bytes brings in
-// float32, the widest there is on all of them.
+// Consecutive values that a thread handles at a time: as many in float32 as one load of 16 bytes brings, the widest
+// load that all supported GPUs have. Of boxes, a thread handles one.
 inline constexpr int per_thread = 4;
 
 struct Policy {
-  int architecture;  // from this one on
-  int blocks;        // that fill the threads of a multiprocessor
-  // Blocks that a multiprocessor is to hold at least, which bounds the registers of a thread: 4 leave it 64, 3 leave it
-  // 80, 2 leave it 128. Where nothing is asked (0), ptxas stops at 48 or 64. No kernel is to spill any.
+  int architecture;  // the first architecture that has this policy
+  int blocks;        // how many fill the threads of a multiprocessor
+  // How many resident blocks per multiprocessor __launch_bounds__ asks for, which limits the registers of a thread: 4
+  // leave it 64, 3 leave it 80, 2 leave it 128. If nothing is asked (0), ptxas stops at 48 or 64. No kernel may spill
+  // registers.
   int float32_blocks, float64_blocks;
 };
 
@@ -42,11 +43,13 @@ inline constexpr Policy policy = policy_of(__CUDA_ARCH__ / 10);
 inline constexpr Policy policy = policies[0];  // for the host's copy of a kernel's declaration
 #endif
 
-// What a thread has to remember: one item at a time; four logits with parameters of their own, or what lives through
-// several passes, such as a row's results until its gradient is written; more than that, of two targets.
+// How much a thread keeps in registers. item: one item at a time. several: four logits with parameters of their own, or
+// what lives through several passes, such as a row's results until its gradient is written. more: as several, with two
+// target classes.
 enum class Kept { item, several, more };
 
-// Blocks that a multiprocessor is to hold. Fewer for the sake of more registers cost more than these gain: docs/gpu.md.
+// How many resident blocks per multiprocessor to ask for. To ask for fewer would leave more registers, but cost more
+// than these gain: see docs/gpu.md.
 constexpr int resident(Kept kept, bool float64, const Policy& of) {
   if (kept == Kept::item) return float64 ? of.float64_blocks : of.float32_blocks;
   return float64 ? 2 : kept == Kept::more ? 3 : 4;
@@ -55,8 +58,8 @@ constexpr int resident(Kept kept, bool float64, const Policy& of) {
 template <Kept kept, class T>
 inline constexpr int resident_blocks = resident(kept, sizeof(T) == 8, policy);
 
-// Blocks of a bounded launch for each multiprocessor. More would only leave more partial sums, and more blocks to find
-// that there is nothing to do; what is no multiple of those it holds leaves it half empty at the end.
+// Blocks per multiprocessor in a bounded launch: a multiple of the resident blocks, or the last wave would leave the
+// multiprocessor half empty. More blocks would only mean more partial sums, and more blocks that find nothing to do.
 constexpr int bounded(Kept kept, bool float64, const Policy& of) {
   const int held = resident(kept, float64, of);
   return 2 * (held > 0 ? held : of.blocks);

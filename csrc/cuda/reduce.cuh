@@ -1,5 +1,5 @@
-// The sum of a launch, in one launch and in an order fixed by its size: each block leaves one partial sum, and the
-// block that finishes last adds them up. No atomic touches a value.
+// The sum over a whole launch, within that launch, in an order that depends only on its size. Each block leaves one
+// partial sum, and the block that finishes last adds them up. Atomics count blocks, but never touch a value.
 #pragma once
 
 #include "kernels.h"
@@ -8,17 +8,17 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// What precedes the partial sums in the scratch memory.
+// The counter of finished blocks, which precedes the partial sums in the scratch memory.
 inline constexpr int64_t counter_bytes = 8;
 
-// In the first lane; every thread of the warp must call it.
+// The sum over a warp, in its first lane. Every thread of the warp must call it.
 template <class T>
 __device__ __forceinline__ T warp_sum(T x) {
   for (int distance = 16; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
   return x;
 }
 
-// In thread 0; every thread of the block must call it.
+// The sum over a block, in thread 0. Every thread of the block must call it.
 template <class T>
 __device__ __forceinline__ T block_sum(T x) {
   __shared__ T of_warp[threads / 32];
@@ -32,7 +32,7 @@ __device__ __forceinline__ T block_sum(T x) {
   return x;
 }
 
-// A DeviceScale in the number type of the computation: converted once, not by every thread.
+// A DeviceScale in the number type of the computation. The host converts it, not every thread.
 template <class T>
 struct Scale {
   const T* divisor;
@@ -53,6 +53,7 @@ __device__ __forceinline__ T load_scale(const Scale<T>& scale) {
 }
 
 template <class T>
+// Delivers the sum over all threads of the launch, times the scale. Every thread of the launch must call it.
 __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to, const Scale<T>& scale) {
   __shared__ bool is_last;
   unsigned* finished = static_cast<unsigned*>(to.scratch);
@@ -76,13 +77,14 @@ __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to, const Sca
   if (threadIdx.x == 0) *static_cast<T*>(to.out) = T(total * double(load_scale(scale)));
 }
 
-// Blocks with a thread for each item.
+// The number of blocks that gives each item a thread.
 inline int64_t blocks_for(int64_t items) {
   const int64_t blocks = (items + threads - 1) / threads;
   return blocks > 0 ? blocks : 1;
 }
 
-// No more than fill the device, for a launch that has a sum to fold, or a chance that there is nothing to do.
+// As blocks_for(), but at most bounded() blocks per multiprocessor: for a launch that adds up a sum, or that may find
+// that there is nothing to do.
 inline int64_t bounded_blocks_for(int64_t items, Kept kept, bool float64) {
   int device = 0, multiprocessors = 0, major = 0, minor = 0;
   cudaGetDevice(&device);

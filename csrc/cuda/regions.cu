@@ -1,4 +1,4 @@
-// The launches of the shape "regions", and the kernel between sums and gradient.
+// The launches of the shape "regions", and the kernel between the sums and the gradient.
 #include "regions.cuh"
 #include "regions_competing.cuh"
 #include "regions_separate.cuh"
@@ -6,14 +6,14 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// The sums of the region's cells from their chunks', a warp a cell.
+// Adds up the partial sums of a region's cells, one warp per cell.
 template <class T>
 __device__ __forceinline__ void fold_cells(const RegionLaunch<T>& l, const RegionCells& own) {
 #pragma unroll 1
   for (int64_t k = threadIdx.x / 32; k < own.count; k += threads / 32) {
     const int64_t cell = own.first + k * own.step;
     RegionSums sums;
-#pragma unroll 8  // a softmax leaves thousands: eight loads at a time are under way
+#pragma unroll 8  // a softmax leaves thousands of partial sums: eight loads are in flight at a time
     for (int64_t chunk = threadIdx.x % 32; chunk < l.chunks; chunk += 32) {
       const RegionTotals<T> part = l.partial[cell * l.chunks + chunk];
       add(sums, {part.overlap, part.extra, part.missed});
@@ -37,7 +37,8 @@ __device__ __forceinline__ double block_largest(double x) {
   return largest;
 }
 
-// What the sums of each class are multiplied by before they join those of the region, at own.first and after.
+// For each class, the factor that multiplies the sums of its cells before they are added to those of the region. They
+// are stored from own.first on.
 template <bool generalized, class T>
 __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const RegionCells& own) {
   double* const weights = l.weights + own.first;
@@ -56,14 +57,14 @@ __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const Re
   }
   if (generalized) largest = block_largest(largest);
 #pragma unroll 1
-  for (int64_t c = threadIdx.x; c < l.a.classes; c += threads) {  // each its own again
+  for (int64_t c = threadIdx.x; c < l.a.classes; c += threads) {  // each thread reads only the weights that it wrote
     if (generalized && weights[c] == 0) weights[c] = largest;
     if (l.a.class_weight.data) weights[c] *= load<double>(l.a.class_weight, c);
   }
   __syncthreads();
 }
 
-// From the partial sums to the losses of the regions, a block each, and to the slopes of their cells.
+// Computes the losses of the regions, one block per region, and the slopes of their cells, from the partial sums.
 template <bool generalized, class T>
 __global__ void __launch_bounds__(threads, 4)
     region_values(const RegionLaunch<T> l, const Delivery to, const Scale<T> scale) {
@@ -112,7 +113,8 @@ static int64_t chunks_of(const RegionArguments& a) {
   return (a.pixels + pixels - 1) / pixels;
 }
 
-// The blocks of the kernels on pixels, of which there are enough to fill any device, and of that on regions.
+// The blocks of the kernels that go through pixels (there are enough to fill any device), and of the kernel that goes
+// through regions.
 static int64_t blocks_on_pixels(const RegionArguments& a) {
   if (a.cells() == 0) return 0;
   constexpr int64_t warps = threads / 32, most = int64_t(1) << 30;
@@ -124,7 +126,7 @@ static int64_t blocks_on_regions(const RegionArguments& a) {
   return bounded_blocks_for(a.regions() * threads, Kept::item, a.float64);
 }
 
-// Where in the scratch memory what is; the blocks' sums come first.
+// Offsets in the scratch memory. The partial sums of deliver_sum() come first.
 struct Places {
   int64_t sums, weights, partial, end;
 

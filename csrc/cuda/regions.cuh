@@ -1,5 +1,6 @@
-// The shape "regions" on the GPU: pixels of one image, four neighbours a thread, in one class or in all. Three kernels:
-// partial sums of each cell; from these the losses of the regions, and the slopes of the cells; the gradient.
+// The shape "regions" on the GPU: each thread handles four neighbouring pixels of an image, in one class or in all.
+// There are three kernels. The first leaves partial sums of each cell. The second computes from these the losses of the
+// regions and the slopes of the cells. The third writes the gradient.
 #pragma once
 
 #include "../core/logit_formulas.h"
@@ -23,16 +24,16 @@ template <class T>
 struct RegionLaunch {
   RegionArguments a;
   bool vectors;        // logits and dense targets can be loaded four at a time
-  bool index_vectors;  // class indices two at a time
-  bool plain_targets;  // dense ones that are no integers
-  int64_t chunks;      // of the pixels of a cell, each with partial sums
+  bool index_vectors;  // class indices can be loaded two at a time
+  bool plain_targets;  // targets are dense, and not integers
+  int64_t chunks;      // stretches of the pixels of a cell; each leaves partial sums
   IndexDivision by_classes, by_chunks;
   Slopes<T>* slopes;         // [cells], where a gradient is wanted
   RegionTotals<T>* partial;  // [cells, chunks]
   RegionSums* sums;          // [cells]
-  double* weights;           // of each class of each image, or of the batch, where a region has several
+  double* weights;  // [cells] or, without images, [classes]: what multiplies sums where a region has several classes
 
-  // With what is upstream.
+  // The slopes of a cell, times the upstream gradient of its region.
   __device__ __forceinline__ Slopes<T> slopes_of(int64_t image, int of_class, const Values& upstream) const {
     const T factor = load<T>(upstream, region_of(a, image, of_class));
     const Slopes<T> s = slopes[image * a.classes + of_class];
@@ -40,12 +41,12 @@ struct RegionLaunch {
   }
 };
 
-// Up to four pixels of an image, from pixel first on.
+// Up to four pixels of an image, from pixel `first` on.
 template <class T>
 struct Pixels {
   int64_t image, first;
-  int count;             // those that exist
-  unsigned dropped = 0;  // a bit for each that does not count
+  int count;             // how many exist
+  unsigned dropped = 0;  // one bit for each pixel that does not count
   int labels[per_thread];
 
   __device__ __forceinline__ Pixels(const RegionLaunch<T>& l, int64_t image_, int64_t first_)
@@ -57,7 +58,7 @@ struct Pixels {
     if (l.a.class_index) load_labels(l);
   }
 
-  // The class of each, -1 where it has none.
+  // Loads the class of each pixel, -1 where it has none.
   __device__ __forceinline__ void load_labels(const RegionLaunch<T>& l) {
     const int64_t from = image * l.a.pixels + first;
     int64_t of_pixel[per_thread];
@@ -87,7 +88,7 @@ struct Pixels {
     load_values(values.data, values.dtype, opaque(at(l, of_class)), 1, 0, count, is_vector(l), out);
   }
 
-  // 0 where a pixel does not count.
+  // With class indices, the target of a pixel that does not count is 0.
   __device__ __forceinline__ void load_targets(const RegionLaunch<T>& l, int of_class, T (&out)[per_thread]) const {
     if (l.plain_targets) {
       load_row(l, l.a.targets, of_class, out);

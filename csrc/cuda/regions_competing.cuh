@@ -1,5 +1,5 @@
-// Regions whose classes share the probability of a pixel (softmax): a thread takes four pixels through all classes. A
-// warp leaves the sums of its pixels, and reads their logits again from the cache.
+// Regions whose classes share the probability of a pixel (softmax). A thread takes four pixels through all classes. A
+// warp leaves the sums of its pixels. Logits are read several times, the later times from the cache.
 #pragma once
 
 #include "regions.cuh"
@@ -7,8 +7,8 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// The likeliest class of each pixel, and what makes probabilities of logits. What is wanted of that
-// class alone is in shared memory, where each thread has places of its own: there are no registers left for it.
+// The likeliest class of each pixel, and what turns its logits into probabilities. What is needed of that class alone
+// is in shared memory, in places of each thread's own, because no registers are left for it.
 template <class T>
 struct Softmax {
   T largest[per_thread], inverse[per_thread];
@@ -23,11 +23,11 @@ struct Softmax {
   }
 
   __device__ __forceinline__ Softmax(const RegionLaunch<T>& l, const Pixels<T>& pixels) {
-    T rest[per_thread];  // the sum of the exponentials but the largest
+    T rest[per_thread];  // the sum of the exponentials, without that of the largest logit
     pixels.load_row(l, l.a.logits, 0, largest);
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) rest[k] = T(0), top(k) = 0;
-#pragma unroll 1  // or several classes would want registers at a time
+#pragma unroll 1  // else the compiler loads several classes at a time, which takes registers
     for (int c = 1; c < l.a.classes; ++c) {
       T x[per_thread];
       pixels.load_row(l, l.a.logits, c, x);
@@ -42,7 +42,7 @@ struct Softmax {
     }
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
-      inverse[k] = reciprocal(T(1) + rest[k]) + (largest[k] - largest[k]);  // NaN where the largest is infinite
+      inverse[k] = reciprocal(T(1) + rest[k]) + (largest[k] - largest[k]);  // NaN if the largest is infinite
       n_of_top(k) = rest[k] * inverse[k];
     }
   }
@@ -51,7 +51,7 @@ struct Softmax {
   __device__ __forceinline__ T n(int k, int of_class, T p) const { return of_class == top(k) ? n_of_top(k) : T(1) - p; }
 };
 
-// Calls f(chunk, pixels) for the pixels of a thread; all threads of a warp do, for the same chunk.
+// Calls f(chunk, pixels) for the pixels of a thread. All threads of a warp call it together, for the same chunk.
 template <class T, class F>
 __device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
   const int64_t warps = int64_t(gridDim.x) * (threads / 32);
@@ -84,8 +84,8 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
   });
 }
 
-// dL/dx_c = p_c (h_c - sum of p_k h_k), where h are the derivatives by the probabilities. These count from that of the
-// likeliest class, so that nothing of a confident pixel's gradient cancels.
+// dL/dx_c = p_c (h_c - sum of p_k h_k), where h_k is the derivative with respect to p_k. That of the likeliest class is
+// subtracted from each h, so that nothing cancels in the gradient of a confident pixel.
 template <class Terms, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     softmax_region_gradient(const RegionLaunch<T> l, const Gradient grad) {
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     if (!l.a.class_index && !l.plain_targets)
       each_in_turn(pixels.count, T(0), integers,
                    [&](int k) { return load_integer<T>(l.a.targets, pixels.at(l, softmax.top(k)) + k); });
-    // Of a logit: its probability, and its derivative h less that of the likeliest class.
+    // Calls f(k, probability, h less that of the likeliest class) for each pixel, in class c.
     const auto each = [&](int c, auto f) {
       T x[per_thread], g[per_thread];
       pixels.load_row(l, l.a.logits, c, x);

@@ -1,4 +1,4 @@
-// Regions whose logits make probabilities each by itself, or are probabilities: a block takes a stretch of a cell.
+// Regions in which each logit gives a probability by itself, or is one. A block handles a stretch of a cell.
 #pragma once
 
 #include "regions.cuh"
@@ -6,8 +6,8 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// A stretch of pixels of one class of one image. Blocks that run together take the classes of the same pixels, whose
-// class indices they share.
+// A stretch of pixels of one class of one image. Consecutive blocks take the classes of the same pixels, so that they
+// share the class indices of these in the cache.
 struct Stretch {
   int64_t image, chunk;
   int of_class;
@@ -22,7 +22,7 @@ struct Stretch {
 
 template <class T>
 struct Separate {
-  T p, n, of_logit;  // the probability, its complement, and its derivative by the logit
+  T p, n, of_logit;  // the probability, its complement, and the derivative of the probability with respect to the logit
 
   __device__ __forceinline__ Separate(const RegionArguments& a, T x) {
     if (a.activation == Activation::none) {
@@ -34,7 +34,7 @@ struct Separate {
   }
 };
 
-// Calls f(pixels) for the pixels that a thread has of a stretch.
+// Calls f(pixels) for the pixels of a stretch that this thread handles.
 template <class T, class F>
 __device__ __forceinline__ void each_of_stretch(const RegionLaunch<T>& l, const Stretch& s, F f) {
   const int64_t first = s.chunk * pixels_of_block, end = first + pixels_of_block;

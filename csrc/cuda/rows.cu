@@ -1,8 +1,8 @@
-// The shape "rows of logits" on the GPU: a group of threads a row. Of rows that lie in memory one after another a few
-// threads have each, or a whole block where it is long; a thread alone takes what has its classes far apart, beside
-// neighbours that take the rows beside. A thread takes twelve classes at a time, in vectors of four where the pointers
-// allow it: their largest, then their part of the sums, from registers. So a row of any length is read once for its
-// loss, and once more for its gradient.
+// The shape "rows of logits" on the GPU: a group of threads per row. If a row is contiguous, a few threads share it, or
+// a whole block if it is long. If its classes lie far apart, one thread has the whole row, and its neighbours in the
+// warp have the neighbouring rows, so that they read consecutive addresses. A thread takes twelve classes at a time
+// into registers, in vectors of four where the pointers allow it. From there it finds their largest logit, and then
+// adds to the sums. So a row of any length is read once for its loss, and once more for its gradient.
 
 #include "../core/row_formulas.h"
 #include "divide.cuh"
@@ -16,9 +16,9 @@ inline namespace IOULOSS_ARCH {
 template <class T>
 struct RowLaunch {
   RowArguments a;
-  RowParameters<T> parameters;  // converted once: many GPUs have few units for double
-  T share;                      // of a class in the smoothing, before its weight
-  int width, width_bits;        // threads of a row: a power of 2 up to 32, or all of a block; its logarithm
+  RowParameters<T> parameters;  // converted on the host, since many GPUs have few float64 units
+  T share;                      // see share_of_smoothing()
+  int width, width_bits;        // threads per row: a power of 2 up to 32, or all of a block; and its logarithm
   IndexDivision by_inner;
   bool vectors;  // four classes can be loaded at a time, and four gradients stored
   bool halves;   // and the logits are halves
@@ -26,14 +26,14 @@ struct RowLaunch {
   __device__ __forceinline__ int thread_of_row() const { return threadIdx.x & (width - 1); }
 };
 
-// Vectors that a thread has in registers: as many as keep the loads of a row in flight.
+// Vectors of four logits that a thread holds in registers: enough to keep the loads of a row in flight.
 inline constexpr int quads = 3;
 
 template <class Formula>
 inline constexpr Kept kept_of = Formula::by_two ? Kept::more : Kept::several;
 
-// The values of a row's threads folded into one, in an order fixed by the width. Every thread of the block must call
-// it.
+// Folds the values of a row's threads into one, in an order that depends only on the width. Every thread of the block
+// must call it.
 template <class T, class Fold>
 __device__ __forceinline__ T fold_row(T x, int width, Fold fold) {
   __shared__ T of_warp[threads / 32];
@@ -53,8 +53,8 @@ template <class Formula, class T>
 struct Row {
   const RowLaunch<T>& l;
   int64_t row;
-  int64_t logits, targets;          // where its values begin
-  int64_t target = -1, other = -1;  // classes; none
+  int64_t logits, targets;          // where the row begins in these tensors
+  int64_t target = -1, other = -1;  // classes; -1 where there is none
   bool exists, counts;
   T far_share = 0;
 
@@ -62,7 +62,7 @@ struct Row {
     const RowArguments& a = l.a;
     exists = row < a.n;
     counts = exists;
-    if (!exists) row = 0;  // computed along with the others, since threads of a warp meet in their sums
+    if (!exists) row = 0;  // computed like the others, because all threads of a warp take part in the sums
     logits = place_of(a.logits);
     targets = place_of(a.targets);
     if constexpr (Formula::by_two) {
@@ -79,11 +79,11 @@ struct Row {
 
   __device__ __forceinline__ int64_t place_of(const ClassRows& of) const {
     if (l.a.inner == 1) return row * of.outer_stride;
-    const int64_t outer = l.by_inner.quotient(row);  // before the dimension of the classes; behind it is what is left
+    const int64_t outer = l.by_inner.quotient(row);  // index before the class dimension; the remainder is that after it
     return outer * of.outer_stride + (row - outer * l.a.inner) * of.inner_stride;
   }
 
-  // Calls f(first class, how many) for the quads of this thread.
+  // Calls f(first class, count) for each quad of this thread.
   template <class F>
   __device__ __forceinline__ void each_quad(F f) const {
     const int64_t classes = l.a.classes;
@@ -104,7 +104,7 @@ struct Row {
     return l.a.class_weight.data ? load<T>(l.a.class_weight, c) : T(1);
   }
 
-  // What the formula is told of four classes beside their logits.
+  // Loads the `extra` of four classes: see core/row_formulas.h.
   __device__ __forceinline__ void load_extra(int64_t c, int count, T (&extra)[per_thread]) const {
     if constexpr (Formula::dense) {
       load_quad(l.a.targets, targets, c, count, extra);
@@ -114,7 +114,7 @@ struct Row {
     }
   }
 
-  // The logits of the quads that `each` goes through.
+  // Loads the logits of the quads that `each` goes through.
   template <class Each>
   __device__ __forceinline__ void load_classes(const Each& each) const {
     const ClassRows& from = l.a.logits;
@@ -128,7 +128,7 @@ struct Row {
     }
     each([&](T(&x)[per_thread], int, int64_t c, int count) {
       if (count <= 0) return;
-      if (sizeof(T) == 4 && l.vectors) {  // so of float32
+      if (sizeof(T) == 4 && l.vectors) {  // vectors that are not halves are float32
         spread(load4<T>(from.data, Dtype::float32, logits + c), x);
       } else {
         load_values(from.data, from.dtype, logits, from.class_stride, c, count, sizeof(T) == 8 && l.vectors, x);
@@ -136,8 +136,8 @@ struct Row {
     });
   }
 
-  // Adds to the sums what this thread has of the classes from `from` on. All threads of the row know its largest logit,
-  // that of the class's own target left out.
+  // Adds this thread's part of the classes from `from` on to its sums. `largest` is the largest logit so far of the
+  // whole row, without that of the target class. It is the same in all threads of the row.
   __device__ __forceinline__ void add_classes(int64_t from, T& largest, T (&sum)[Formula::sums]) const {
     T x[quads][per_thread], most = largest;
     const auto each = [&](auto f) {
@@ -172,7 +172,8 @@ struct Row {
     });
   }
 
-  // The loss and what its gradient is made of; and the largest logit of those that are compared.
+  // Returns the loss, and what its gradient is computed from. Sets `largest` to the number from which the formula
+  // measures.
   __device__ __forceinline__ RowResult<T> evaluate(T& largest) const {
     largest = T(-Limits<T>::largest);
     T sum[Formula::sums] = {};
@@ -189,7 +190,7 @@ struct Row {
     return Formula::finish(own, largest, sum, l.parameters);
   }
 
-  // The gradient, times slope.
+  // Writes the gradient, times slope.
   __device__ __forceinline__ void write_gradient(const Output& out, T largest, const RowResult<T>& result,
                                                  T slope) const {
     const ClassRows to = gradient_rows(l.a);
@@ -215,7 +216,7 @@ struct Row {
   __device__ __forceinline__ bool is_first_thread() const { return l.thread_of_row() == 0; }
 };
 
-// Calls f with each row of this thread; all threads of a block as often.
+// Calls f with each row of this thread. All threads of a block call it equally often, since they meet in fold_row().
 template <class T, class F>
 __device__ __forceinline__ void each_row(const RowLaunch<T>& l, F f) {
   const int rows = threads >> l.width_bits;
@@ -241,7 +242,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
   if (to.reduced) deliver_sum(sum, to, scale);
 }
 
-// The gradient by the logits, and the sum of the losses if it is wanted.
+// Writes the gradient with respect to the logits and, if wanted, delivers the sum of the losses.
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
@@ -264,8 +265,9 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
 
 // ---- launches ----------------------------------------------------------------------------------------------------
 
-// So many that each goes through its registers twice at most, where a warp can; a block for rows of many times that.
-// Twice, because what is done once a row, all its threads do: docs/gpu.md.
+// The logarithm of the number of threads per row. There are enough of them, up to a warp, for each to fill its
+// registers twice at most. A row for which two warps would not be enough gets a whole block. They fill them twice, not
+// once, because all threads of a row repeat the work that is done once per row: see docs/gpu.md.
 static int width_bits_of(const RowArguments& a) {
   if (a.inner > 1 || a.logits.class_stride != 1) return 0;
   constexpr int classes_of_thread = 2 * quads * per_thread;

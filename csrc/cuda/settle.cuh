@@ -1,5 +1,5 @@
-// The gradient that a forward pass left for an upstream gradient of 1, once the upstream gradient is known: to the
-// device, while the host never waits to see it.
+// Settles the gradient that a forward pass left for an upstream gradient of 1, once the backward pass has the upstream
+// gradient. The device reads that number, so the host never waits for it.
 #pragma once
 
 #include "kernels.h"
@@ -9,9 +9,9 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Whether there is such a gradient and it will do: its `values` values are multiplied by the upstream gradient unless
-// that is 1. Not where that would round twice what was rounded to a half already, or turn what counts for nothing into
-// NaN: then it must be computed again.
+// Returns whether there is such a gradient that can be used. If so, its `values` values have been multiplied by the
+// upstream gradient, unless that is 1. Otherwise the kernel must compute the gradient again: to multiply halves would
+// round them twice, and to multiply by an infinity or NaN would turn the 0 of what does not count into NaN.
 template <class T>
 __device__ __forceinline__ bool settle(const Gradient& grad, int64_t values) {
   if (!grad.left) return false;

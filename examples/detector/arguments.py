@@ -1,4 +1,4 @@
-"""Types of command-line arguments that refuse what makes no sense, and a parser that one process speaks for."""
+"""Types of command-line arguments that reject invalid values, and a parser for several processes."""
 
 import argparse
 import os
@@ -12,7 +12,7 @@ Number = TypeVar("Number", int, float)
 
 
 class Parser(argparse.ArgumentParser):
-    """Of the processes that torchrun starts, the first says what is wrong."""
+    """Of the processes that torchrun starts, only the first reports an error."""
 
     def error(self, message: str) -> NoReturn:
         if int(os.environ.get("RANK", 0)) == 0:
@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def number(kind: type[Number], wants: str, allowed: Callable[[Number], bool]) -> Callable[[str], Number]:
-    """The numbers that are ``allowed``; ``wants`` says which these are."""
+    """A type for numbers that are ``allowed``; ``wants`` describes these in the error."""
 
     def parse(text: str) -> Number:
         try:

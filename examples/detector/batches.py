@@ -1,4 +1,4 @@
-"""Batches to train on: random crops, and what each position of the detector's grid is to predict on them."""
+"""Batches to train on: random crops, and the target of each point of the detector's grid."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from .model import STRIDE, grid_points
 from .photos import Dataset, Photo
 
 ANYWHERE = 0.1  # the share of crops that need not contain a box
-ZOOM = 1.25  # crops are enlarged or reduced up to this
-LIGHT, TINT = 1.15, 1.25  # and made lighter or darker, as a whole and each colour by itself
-RADIUS = 1.5 * STRIDE  # how far from a box's centre its positives lie, along each axis
+ZOOM = 1.25  # crops are enlarged or reduced by up to this factor
+LIGHT, TINT = 1.15, 1.25  # crops are made lighter or darker by up to this, as a whole and for each colour
+RADIUS = 1.5 * STRIDE  # how far from the centre of a box its positive points may lie, along each axis
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,10 @@ class Batch:
 
 
 class Crops:
-    """Random crops by number. Crop ``i`` is the same on every rank and machine: the ranks of a run share out one
-    sequence, so that what they train on does not depend on how many they are."""
+    """Random crops by number; crop ``i`` is the same on every rank and machine.
+
+    The ranks of a run share one sequence of crops, so that the training data does not depend on their number.
+    """
 
     def __init__(self, dataset: Dataset, size: int, seed: int):
         self.photos = dataset.photos
@@ -44,10 +46,10 @@ class Crops:
     def batch(self, numbers: range) -> Batch:
         crops = [self.crop(number) for number in numbers]
         points = grid_points(self.size, self.size)
-        # Which points are positive depends on the boxes alone, not on the predictions: it is found here, on the CPU,
-        # and training on a GPU need not wait for it.
+        # Which points are positive depends only on the boxes, not on predictions. So it is found here, on the CPU, and
+        # training on a GPU does not wait for it.
         found = [assign(points, crop.boxes) for crop in crops]
-        background = torch.tensor([self.classes])  # comes last, where the index -1 finds it
+        background = torch.tensor([self.classes])  # comes last, so that the index -1 finds it
         classes = [torch.cat([crop.labels, background])[index] for crop, index in zip(crops, found, strict=True)]
         targets = [crop.boxes[index[index >= 0]] for crop, index in zip(crops, found, strict=True)]
         positives = torch.cat(found) >= 0
@@ -64,7 +66,7 @@ class Crops:
         return flip(crop) if random.random() < 0.5 else crop
 
     def _corner(self, photo: Photo, window: int, random: np.random.Generator) -> tuple[int, int]:
-        """The top-left corner of a crop: around a box, any box, or anywhere."""
+        """The top-left corner of a crop: so that it contains a random box's centre, or anywhere."""
         spare = np.maximum([photo.width - window, photo.height - window], 0)
         if random.random() < ANYWHERE:
             corner = random.integers(0, spare + 1)
@@ -75,7 +77,7 @@ class Crops:
         return int(corner[0]), int(corner[1])
 
     def _fill_up(self, photo: Photo, window: int) -> Photo:
-        """A photograph smaller than a crop is put on a plain ground."""
+        """Put a photograph that is smaller than a crop on a plain ground."""
         if photo.width == photo.height == window:
             return photo
         pixels = self.fill[:, None, None].repeat(1, window, window)
@@ -89,19 +91,19 @@ def factor(largest: float, random: np.random.Generator, count: int = 1) -> np.nd
 
 
 def resize(photo: Photo, size: int) -> Photo:
-    """A square photograph with sides of ``size`` pixels."""
+    """Resize a square photograph to sides of ``size`` pixels."""
     pixels = functional.interpolate(photo.pixels[None].float(), size=(size, size), mode="bilinear")[0]
     return Photo(photo.name, pixels.round().to(torch.uint8), photo.boxes * (size / photo.width), photo.labels)
 
 
 def recolour(photo: Photo, factors: np.ndarray) -> Photo:
-    """Each colour times its factor."""
+    """Multiply each colour by its factor."""
     pixels = photo.pixels * torch.from_numpy(factors).float()[:, None, None]
     return Photo(photo.name, pixels.clamp(max=255).to(torch.uint8), photo.boxes, photo.labels)
 
 
 def flip(photo: Photo) -> Photo:
-    """Left becomes right."""
+    """Mirror the photograph and its boxes: left becomes right."""
     x1, y1, x2, y2 = photo.boxes.unbind(1)
     boxes = torch.stack([photo.width - x2, y1, photo.width - x1, y2], dim=1)
     return Photo(photo.name, photo.pixels.flip(2), boxes, photo.labels)
@@ -113,8 +115,11 @@ def mean_colour(dataset: Dataset) -> Tensor:
 
 
 def assign(points: Tensor, boxes: Tensor) -> Tensor:
-    """The index of the box that each point is to predict, -1 for none: the smallest box that the point is in and
-    whose centre is near. The points next to a centre count even outside the box: no box is too small to have one."""
+    """The index of the box that each point has to predict, -1 for none.
+
+    That is the smallest of the boxes that contain the point and whose centre is near. The points next to a centre count
+    even if they lie outside the box, so that no box is too small to have a point.
+    """
     if len(boxes) == 0:
         return torch.full((len(points),), -1)
     centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]

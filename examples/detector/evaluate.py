@@ -14,7 +14,7 @@ from torchvision.ops import batched_nms
 
 from .photos import Photo, clip_boxes
 
-DETECTIONS = 1000  # of a photograph; COCO's usual 100 are fewer than the trees on one
+DETECTIONS = 1000  # per photograph; COCO's usual 100 are fewer than the trees on one
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Limits:
     """What counts as a detection."""
 
     score: float = 0.02
-    candidates: int = 4000  # before suppression
-    overlap: float = 0.5  # IoU with a better one, from which on it is suppressed
+    candidates: int = 4000  # before non-maximum suppression
+    overlap: float = 0.5  # from this IoU with a better detection on, a detection is suppressed
     detections: int = DETECTIONS
 
 
 @dataclass(frozen=True)
 class Detections:
-    boxes: Tensor  # [N, 4], by falling score
+    boxes: Tensor  # [N, 4], sorted by falling score
     scores: Tensor  # [N]
     labels: Tensor  # int64 [N]
 
@@ -40,7 +40,7 @@ class Detections:
 
 @torch.no_grad()
 def detect(model: nn.Module, pixels: Tensor, device: torch.device, limits: Limits) -> Detections:
-    """What the model finds on an image (uint8 ``[3, H, W]``); the model is on the device."""
+    """Detect objects on an image (uint8 ``[3, H, W]``) with a model that is on the device."""
     model.eval()
     images = pixels[None].to(device, memory_format=torch.channels_last)
     logits, boxes = (output[0] for output in model(images))
@@ -56,15 +56,15 @@ def average_precision(photos: Sequence[Photo], detections: Sequence[Detections],
     """AP (mean over the IoU thresholds 0.5, 0.55 ... 0.95), AP50 and AP75, each the mean over the classes."""
     rows = [_coco_rows(number, found) for number, found in enumerate(detections, start=1)]
     results = np.concatenate(rows)
-    if len(results) == 0:  # COCO takes no empty results
+    if len(results) == 0:  # COCO does not accept empty results
         return {"AP": 0.0, "AP50": 0.0, "AP75": 0.0}
-    with contextlib.redirect_stdout(io.StringIO()):  # COCO talks
+    with contextlib.redirect_stdout(io.StringIO()):  # COCO prints to stdout
         truth = COCO()
         truth.dataset = _coco_dataset(photos, classes)
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
-        # Its summary, and what torchmetrics makes of it, counts 100 detections at most, whatever maxDets says: the
-        # precisions [threshold, recall, class, area, maxDets] themselves do not.
+        # Its summary, and that of torchmetrics, count at most 100 detections, whatever maxDets says. The precisions
+        # [threshold, recall, class, area, maxDets] themselves do not.
         evaluation.params.maxDets = [DETECTIONS]
         evaluation.evaluate()
         evaluation.accumulate()
@@ -75,7 +75,7 @@ def average_precision(photos: Sequence[Photo], detections: Sequence[Detections],
 
 
 def _coco_rows(number: int, found: Detections) -> np.ndarray:
-    """Image, x, y, width, height, score, class."""
+    """Rows of image, x, y, width, height, score and class."""
     image = torch.full((len(found.scores), 1), float(number))
     corner, size = found.boxes[:, :2], found.boxes[:, 2:] - found.boxes[:, :2]
     return torch.cat([image, corner, size, found.scores[:, None], found.labels[:, None].float()], dim=1).numpy()
@@ -90,7 +90,7 @@ def _coco_dataset(photos: Sequence[Photo], classes: int) -> dict[str, list[dict[
             box = [x1, y1, x2 - x1, y2 - y1]
             annotations.append(
                 {
-                    "id": len(annotations) + 1,  # COCO takes a match with number 0 for none
+                    "id": len(annotations) + 1,  # COCO takes the number 0 for "no match"
                     "image_id": number,
                     "category_id": label,
                     "bbox": box,

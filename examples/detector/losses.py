@@ -59,7 +59,7 @@ def focal_loss(backend: str) -> Loss:
 
 
 def class_targets(backend: str, classes: Tensor, count: int) -> Tensor:
-    """Class indices as the backend takes them: iouloss as they are, torchvision as ones and zeros ``[N, count]``."""
+    """Class targets as the backend takes them: indices for iouloss, ones and zeros ``[N, count]`` for torchvision."""
     if backend == "iouloss":
         return classes
     return torch.nn.functional.one_hot(classes, count + 1)[:, :count].float()
@@ -80,7 +80,7 @@ def box_loss(backend: str, kind: str) -> Loss:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One loss of iouloss against a peer's, on the same batches."""
+    """The comparison of one loss of iouloss with a peer's, on the same batches."""
 
     name: str
     peer: str
@@ -106,14 +106,14 @@ def compare(recorded: Sequence[HeadOutput], kind: str) -> list[Comparison]:
 def compare_loss(
     name: str, peer: str, loss: Loss, peer_loss: Loss, batches: list[Arguments], peer_batches: list[Arguments]
 ) -> Comparison:
-    """Run both losses in alternation, so that both meet the same machine."""
+    """Run both losses in alternation, so that the state of the machine affects both alike."""
     times: list[tuple[float, float]] = []
     differences: list[tuple[float, float]] = []
     for repetition in range(REPETITIONS + 1):
         for batch, peer_batch in zip(batches, peer_batches, strict=True):
             value, gradient, milliseconds = timed(loss, *batch)
             peer_value, peer_gradient, peer_milliseconds = timed(peer_loss, *peer_batch)
-            if repetition == 0:  # the first is to warm up
+            if repetition == 0:  # the first repetition warms up
                 differences.append((difference(value, peer_value), difference(gradient, peer_gradient)))
             else:
                 times.append((milliseconds, peer_milliseconds))

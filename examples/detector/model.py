@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 STRIDE = 8  # pixels between two points of the grid
-LARGEST = math.log(1000 / STRIDE)  # no side of a predicted box is further from its point than 1000 pixels
+LARGEST = math.log(1000 / STRIDE)  # the sides of a predicted box are at most 1000 pixels from its point
 
 
 def grid_points(height: int, width: int) -> Tensor:
@@ -18,7 +18,8 @@ def grid_points(height: int, width: int) -> Tensor:
 
 
 def convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    # GroupNorm knows nothing of the batch: two ranks with half of it each compute what one does with all of it.
+    # GroupNorm does not depend on the batch, so two ranks with half a batch each compute what one rank does with all of
+    # it.
     norm = nn.GroupNorm(max(1, outputs // 8), outputs)
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), norm, nn.ReLU(inplace=True))
 
@@ -56,7 +57,7 @@ class Detector(nn.Module):
         deviation: float = 50.0,
     ):
         super().__init__()
-        # Detector(**architecture) has the same layers.
+        # Detector(**architecture) has the same layers; model.pt holds this.
         self.architecture = {
             "classes": classes,
             "colour": list(colour),
@@ -79,7 +80,7 @@ class Detector(nn.Module):
         self.up = nn.Sequential(nn.Conv2d(at16, at8, 1), nn.Upsample(scale_factor=2))
         self.class_head = nn.Sequential(convolution(at8, at8), nn.Conv2d(at8, classes, 3, padding=1))
         self.box_head = nn.Sequential(convolution(at8, at8), nn.Conv2d(at8, 4, 3, padding=1))
-        # sigmoid(b) is the prior: without it the many background points drown the first steps of training.
+        # sigmoid(bias) is the prior. Without it, the many background points dominate the first steps of training.
         self._start(self.class_head[-1], bias=-math.log((1 - prior) / prior))
         self._start(self.box_head[-1], bias=math.log(box_size / 2 / STRIDE))
 
@@ -92,7 +93,7 @@ class Detector(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         fine = self.down8((images - self.colour) / self.deviation)
         height, width = fine.shape[-2:]
-        # Where a side is odd, the coarse map is half a point larger.
+        # If a side is odd, the coarse map reaches beyond the fine one; what is beyond is cut off.
         fine = torch.relu(fine + self.up(self.down16(fine))[..., :height, :width])
         logits = self.class_head(fine).permute(0, 2, 3, 1).flatten(1, 2)
         sides = self.box_head(fine).permute(0, 2, 3, 1).flatten(1, 2).clamp(max=LARGEST).exp() * STRIDE

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-# A box that a window cuts stays if this much of its area does: a crown of which a sliver is left is no crown.
+# A box that a window cuts is kept if this share of its area is inside: a sliver of a crown is not a crown.
 KEPT_AREA = 0.4
 SMALLEST = 16  # pixels of the side of a photograph
 
 
 class UserError(Exception):
-    """What the user can mend; its message is one line that says what and where."""
+    """An error that the user can fix. Its message is one line that says what is wrong, and where."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Photo:
         return self.pixels.shape[2]
 
     def window(self, left: int, top: int, width: int, height: int) -> "Photo":
-        """The part of the photograph under a window, and the boxes of which enough is in it."""
+        """The part of the photograph under a window, and the boxes of which enough is inside."""
         pixels = self.pixels[:, top : top + height, left : left + width]
         shifted = self.boxes - torch.tensor([left, top, left, top])
         clipped = clip_boxes(shifted, pixels.shape[2], pixels.shape[1])
@@ -48,7 +48,7 @@ class Photo:
         return Photo(self.name, pixels, clipped[kept], self.labels[kept])
 
     def split(self, fraction: float) -> tuple["Photo", "Photo"]:
-        """The photograph cut by a vertical line: what is left of it, and what is right."""
+        """The parts of the photograph left and right of a vertical line."""
         line = min(max(1, round(fraction * self.width)), self.width - 1)
         left = self.window(0, 0, line, self.height)
         return left, self.window(line, 0, self.width - line, self.height)
@@ -85,7 +85,7 @@ def clip_boxes(boxes: Tensor, width: int, height: int) -> Tensor:
 
 def read_tree_crowns() -> Dataset:
     """The two photographs of Yellowstone with every tree crown outlined that the package ``deepforest`` carries."""
-    # Only the files are wanted: importing the package would import all it depends on.
+    # The package is found, not imported: importing it would import all its dependencies.
     spec = importlib.util.find_spec("deepforest")
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
@@ -163,10 +163,10 @@ def read_coco(file: Path, folder: Path) -> Dataset:
 
 
 def read_image(file: Path) -> Tensor:
-    """Its pixels, uint8 ``[3, H, W]``, whatever colours it has."""
+    """The pixels of an image as RGB, uint8 ``[3, H, W]``."""
     try:
         with Image.open(file) as opened:
-            if opened.mode.startswith("I;16"):  # converted as it is, all but the darkest would be white
+            if opened.mode.startswith("I;16"):  # convert() would make all but the darkest white
                 array = (np.asarray(opened) // 256).astype(np.uint8)[..., None].repeat(3, axis=2)
             elif opened.mode in ("I", "F"):
                 raise ValueError(f"got 32 bits of grey (mode {opened.mode}), wants 8 or 16")

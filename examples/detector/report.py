@@ -1,4 +1,4 @@
-"""What a run shows and writes: lines, ``metrics.json``, ``curves.png`` and ``predictions.png``."""
+"""What a run prints and writes: lines, ``metrics.json``, ``curves.png`` and ``predictions.png``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ SHOWN_PIXELS = 700
 
 
 def describe(comparisons: Sequence[Comparison], training: Training) -> list[str]:
-    """What the losses of the run cost and how far they are from the peer's, a line each."""
+    """One line for each loss of the run: its cost, and its difference from the peer's."""
     lines = ["the losses, forward and backward, on batches of this run:"]
     for c in comparisons:
         note = "" if c.peer == "torchvision" else " (pure PyTorch: torchvision has none)"
@@ -46,7 +46,7 @@ def describe(comparisons: Sequence[Comparison], training: Training) -> list[str]
 
 
 def training_metrics(training: Training, comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """What ``metrics.json`` says of a training and its losses; all that varies from run to run is in ``timings``."""
+    """The content of ``metrics.json``. Only ``timings`` differs from run to run."""
     ours = sum(c.milliseconds for c in comparisons)
     peers = sum(c.peer_milliseconds for c in comparisons)
     return {
@@ -115,7 +115,7 @@ def draw_predictions(path: Path, photos: Sequence[Photo], detections: Sequence[D
 
 
 def crowded_window(photo: Photo, found: Detections) -> tuple[Photo, Detections]:
-    """The part of a photograph around most of its boxes, small enough to be seen pixel by pixel."""
+    """The part of a photograph with most of its boxes, small enough for single pixels to be visible."""
     width, height = min(photo.width, SHOWN_PIXELS), min(photo.height, SHOWN_PIXELS)
     middle = ((photo.boxes[:, :2] + photo.boxes[:, 2:]) / 2).median(0).values if len(photo.boxes) else torch.zeros(2)
     left = min(max(0, int(middle[0]) - width // 2), photo.width - width)

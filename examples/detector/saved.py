@@ -22,8 +22,10 @@ Content = dict[str, Any]
 
 
 def write(folder: Path, trainer: Trainer, run: Content) -> None:
-    """``model.pt`` of the training so far, by the first of the ranks. Whole or not at all: who is killed while writing
-    leaves the file that was there."""
+    """Write ``model.pt`` of the training so far, on the first rank only.
+
+    The file is replaced as a whole: if the process is killed while writing, the previous file remains.
+    """
     if trainer.ranks.rank != 0:
         return
     content = {
@@ -42,17 +44,17 @@ def write(folder: Path, trainer: Trainer, run: Content) -> None:
 
 
 def read(path: Path) -> Content:
-    """What ``write`` wrote to this file, or to ``model.pt`` in this folder; on the CPU."""
+    """Read what ``write`` wrote to this file, or to ``model.pt`` in this folder, onto the CPU."""
     file = path / FILE if path.is_dir() else path
     if not file.is_file():
         raise UserError(f"{file}: no such file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of how odd the file is; below it is told
+            warnings.simplefilter("ignore")  # about an odd file, which is reported below
             content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{file}: {error.strerror or error}") from error
-    except Exception as error:  # torch.load has no one error for what is no file of torch's
+    except Exception as error:  # torch.load raises many kinds of errors for a file that is not torch's
         raise UserError(f"{file}: not a model of train_detector.py ({type(error).__name__})") from error
     found = content.get("format") if isinstance(content, dict) else None
     if found != FORMAT:
@@ -67,7 +69,7 @@ def detector(content: Content) -> Detector:
 
 
 def digest(dataset: Dataset) -> str:
-    """The same for the same classes, pixels and boxes, wherever they lie."""
+    """A digest of classes, pixels and boxes, independent of where the photographs are stored."""
     seen = hashlib.sha256("\0".join(dataset.classes).encode())
     for photo in dataset.photos:
         for tensor in (photo.pixels, photo.boxes, photo.labels):

@@ -5,15 +5,18 @@ from types import FrameType
 
 
 class Stop:
-    """Notes Ctrl-C and SIGTERM, for the program to look at when it suits it. A second one ends the process at once."""
+    """Records Ctrl-C or SIGTERM, for the program to act on when it is ready.
+
+    A second signal ends the process at once.
+    """
 
     def __init__(self) -> None:
-        self.signal: signal.Signals | None = None  # the one that came
+        self.signal: signal.Signals | None = None  # the signal received, if any
         self.before: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> "Stop":
         for number in (signal.SIGINT, signal.SIGTERM):
-            # Who started this process in the background may have it ignore Ctrl-C.
+            # A process started in the background may have been told to ignore Ctrl-C; that is respected.
             if signal.getsignal(number) != signal.SIG_IGN:
                 self.before[number] = signal.signal(number, self._note)
         return self

@@ -20,15 +20,15 @@ from .model import Detector
 from .photos import UserError
 from .stopping import Stop
 
-RECORDED = 16  # batches of head outputs that are kept, spread evenly over the run
-AVERAGED = 100  # steps that the averaged weights, which are evaluated, remember
-SHOWN_EVERY = 10  # steps; showing a loss waits for the device
+RECORDED = 16  # number of batches whose head outputs are kept, spread evenly over the run
+AVERAGED = 100  # the averaged weights, which are evaluated, cover about this many steps
+SHOWN_EVERY = 10  # steps; to show a loss is to wait for the device
 SAVED_EVERY = 30.0  # seconds
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together; alone without torchrun."""
+    """The place of this process among those that train together; without torchrun it is alone."""
 
     rank: int
     size: int
@@ -58,7 +58,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Training:
-    """What a run leaves."""
+    """The results of a training."""
 
     model: nn.Module  # with the averaged weights
     focal: list[float]  # the losses of every step
@@ -93,7 +93,10 @@ class Trainer:
         return time.perf_counter() - self.started
 
     def run(self, stop: Stop, save: Callable[[], None]) -> Training:
-        """Train to the last step or until ``stop``, but a step at least; ``save`` is called now and then, and last."""
+        """Train to the last step, or until ``stop``, but at least one step.
+
+        ``save`` is called now and then, and at the end.
+        """
         steps = self.settings.steps
         record_every = max(1, steps // RECORDED)
         saved = time.perf_counter()
@@ -115,13 +118,16 @@ class Trainer:
                 if stopping:
                     break
         focal, box = torch.stack(self.history).T.tolist()  # waits for the device
-        recorded = self.recorded or [head]  # where nothing was recorded, it stopped after some step just now
+        recorded = self.recorded or [head]  # if nothing was recorded yet, the output of the last step serves
         training = Training(self.averaged, focal, box, recorded, self.seconds)
         save()
         return training
 
     def agreed(self, stop: Stop, step: int) -> bool:
-        """Whether to stop after this step. Ranks stop together, and ask each other rarely: the answer is a wait."""
+        """Whether to stop after this step.
+
+        Ranks stop together. They ask each other rarely, because they wait for the answer.
+        """
         wanted = stop.signal is not None
         if self.ranks.size == 1:
             return wanted
@@ -139,8 +145,11 @@ class Trainer:
         return {"focal": f"{focal:.3f}", self.settings.box_loss: f"{box:.3f}"}
 
     def state(self) -> dict[str, Any]:
-        """All that ``load`` needs to go on as if nothing had happened. What is random is the start alone, and the
-        crops, which go by the number of the step; the state of torch's generator is for what may come."""
+        """All that ``load`` needs to go on as if nothing had happened.
+
+        Only the initial weights and the crops are random, and the crops depend on the number of the step. The state of
+        torch's generator is saved for future uses.
+        """
         return {
             "step": len(self.history),
             "state_dict": self.model.state_dict(),
@@ -164,7 +173,7 @@ class Trainer:
         self.started = time.perf_counter() - state["seconds"]
 
     def batch(self, step: int) -> Batch:
-        """This rank's part of the crops that all ranks share in this step."""
+        """This rank's part of the crops of this step, which all ranks share."""
         first = (step * self.ranks.size + self.ranks.rank) * self.settings.batch_size
         return self.crops.batch(range(first, first + self.settings.batch_size)).to(self.device)
 
@@ -182,14 +191,14 @@ class Trainer:
 
     @torch.no_grad()
     def average(self, step: int) -> None:
-        share = max(1 / AVERAGED, 9 / (10 + step))  # the first steps are soon forgotten
+        share = max(1 / AVERAGED, 9 / (10 + step))  # larger at first, so that the first steps are soon forgotten
         for average, parameter in zip(self.averaged.parameters(), self.model.parameters(), strict=True):
             average.lerp_(parameter, share)
 
     def head_output(self, batch: Batch) -> HeadOutput:
         logits, boxes = self.parallel(batch.images)
-        # Every rank divides by the same number, and DDP takes the mean of their gradients: the mean of the positives
-        # makes that the sum over all ranks divided by all positives, what one process gets from the whole batch.
+        # Every rank divides by the mean number of positives over the ranks, and DDP averages their gradients. Together
+        # this is the sum over all ranks divided by all positives, as in one process with the whole batch.
         positives = self.ranks.mean(torch.tensor(float(len(batch.positives)), device=self.device))
         return HeadOutput(
             logits.flatten(0, 1),

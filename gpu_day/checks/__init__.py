@@ -1,6 +1,6 @@
-"""What the tests do not ask of a GPU. Each module is a program: its last line says what it found.
+"""Checks on a GPU beyond the tests. Each module is a program whose last line says what it found.
 
-Exit status 0 is a success, ``CANNOT`` that the machine lacks what the check wants, anything else a failure.
+Exit status 0 is a success, ``CANNOT`` means that the machine lacks what the check needs, anything else is a failure.
 """
 
 import os
@@ -20,7 +20,7 @@ __all__ = ["CANNOT", "EMULATED", "require_close", "require_kernels"]
 
 
 def require_kernels() -> None:
-    """The reference would pass every check here, without a kernel being run."""
+    """Exit unless the CUDA kernels run: the reference would pass every check here without them."""
     if not torch.cuda.is_available():
         sys.exit("torch sees no GPU")
     if not _backend.has_cuda:

@@ -1,4 +1,4 @@
-"""A loss to be held against its truth."""
+"""A loss that is compared with its truth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Loss = Callable[..., Tensor]
 
 @dataclass
 class Call:
-    """A loss of host tensors: the first is differentiated, each is wrapped as ``layout`` says on the device."""
+    """A loss of host tensors. The first is differentiated; on the device, ``layout`` changes the layout of each."""
 
     name: str
     ours: Loss

@@ -1,4 +1,4 @@
-"""A training step without a wait of the host, and the same step captured into a CUDA graph and replayed."""
+"""A training step in which the host never waits, and the same step captured into a CUDA graph and replayed."""
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ def step(head: Head, optimizer: torch.optim.Optimizer, batch: list[Tensor]) -> T
 
 
 def eagerly(start: dict[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The losses and the last weights; torch raises if anything waits for the device."""
+    """The losses and the last weights. torch raises an error if anything waits for the device."""
     head = Head().cuda()
     head.load_state_dict(start)
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
@@ -59,7 +59,7 @@ def eagerly(start: dict[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
 
 
 def replayed(start: dict[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """The same by one graph, into whose inputs each batch is copied."""
+    """The same by replaying one graph, into whose inputs each batch is copied."""
     head = Head().cuda()
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
     data = batches()
@@ -67,7 +67,7 @@ def replayed(start: dict[str, Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
-        for _ in range(3):  # what allocates or chooses an algorithm at the first call does so before the capture
+        for _ in range(3):  # first calls allocate and choose algorithms: not while capturing
             step(head, optimizer, static)
     torch.cuda.current_stream().wait_stream(side)
     head.load_state_dict(start)

@@ -1,7 +1,7 @@
-"""Losses of more elements than 32 bits can count, held against the same losses of parts that they can.
+"""Losses of more elements than 32 bits can count, compared with the same losses of smaller parts.
 
-A part computes each element as the whole does, so losses and gradients must be equal to the bit; sums are folded
-otherwise.
+A part computes each element as the whole does, so losses and gradients must be equal to the bit. Sums are folded in
+another order, so they need only be close.
 """
 
 import gc
@@ -16,9 +16,9 @@ import iouloss
 from . import CANNOT, EMULATED, require_close, require_kernels
 
 CLASSES = 80
-ROWS = 500 if EMULATED else 2**31 // CLASSES + 1001  # of logits: some 80,000 elements above 2^31
-BOXES = 5_000 if EMULATED else 2**29 + 1001  # coordinates: some 4,000 above 2^31
-PART = 173 if EMULATED else 2**18 + 1  # rows at a time: their vectors begin elsewhere than in the whole
+ROWS = 500 if EMULATED else 2**31 // CLASSES + 1001  # rows of logits: some 80,000 elements beyond 2^31
+BOXES = 5_000 if EMULATED else 2**29 + 1001  # boxes: some 4,000 coordinates beyond 2^31
+PART = 173 if EMULATED else 2**18 + 1  # rows at a time; odd, so that vectors begin at other places than in the whole
 BOX_PART = 1_733 if EMULATED else 2**24 + 1
 HALF = torch.float16
 SPARE = 1.5  # GiB for the parts
@@ -29,7 +29,7 @@ def spans(n: int, part: int) -> Iterator[slice]:
 
 
 def filled(shape: tuple[int, ...], part: int, fill: Callable[[Tensor], object], dtype: torch.dtype = HALF) -> Tensor:
-    """A tensor that is filled in parts: nothing else as large is made on the way."""
+    """A tensor that is filled part by part, so that no other tensor of its size is created."""
     tensor = torch.empty(shape, dtype=dtype, device="cuda")
     for span in spans(shape[0], part):
         fill(tensor[span])
@@ -37,7 +37,7 @@ def filled(shape: tuple[int, ...], part: int, fill: Callable[[Tensor], object], 
 
 
 def require_parts(what: str, loss: Callable[..., Tensor], leaf: Tensor, target: Tensor, part: int) -> None:
-    """Sum and gradient, then every loss, of the whole and of its parts."""
+    """Compare sum and gradient, then every loss, of the whole and of its parts."""
     leaf.requires_grad_()
     total = loss(leaf, target, reduction="sum")
     (gradient,) = torch.autograd.grad(total, leaf)
@@ -80,7 +80,8 @@ def giou() -> None:
     require_parts("giou", iouloss.giou_loss, pred, target, BOX_PART)
 
 
-# With the bytes of an element: halves read, and the losses in float32 or the gradient in halves.
+# Each check, its number of elements, and bytes per element: halves that are read, and losses in float32 or a gradient
+# in halves.
 CASES = {
     "focal loss of class indices": (focal_of_classes, ROWS * CLASSES, 2 + 4 + 8 / CLASSES),
     "focal loss of dense targets": (focal_of_dense_targets, ROWS * CLASSES, 2 + 2 + 4),

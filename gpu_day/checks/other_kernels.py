@@ -14,11 +14,11 @@ from .call import Call, Loss
 DTYPES = (torch.float32, torch.float64, torch.float16)
 ROWS, CLASSES = 259, 5  # 1295 logits: a block of 1024, and a tail that is no multiple of 4
 CLASSES_OF_ROWS = (5, 80, 1601)  # several rows a warp, a warp a row, a block a row
-IMAGES, PIXELS = 2, 1033  # of a softmax a block and a tail; no multiple of 4
+IMAGES, PIXELS = 2, 1033  # with a softmax one block and a tail; not a multiple of 4
 
 
 def by_reference(loss: Loss) -> Loss:
-    """In float64, without the extension."""
+    """The same loss by the reference, in float64."""
 
     def call(*tensors: Tensor) -> Tensor:
         extension, _ops._extension = _ops._extension, None
@@ -32,7 +32,7 @@ def by_reference(loss: Loss) -> Loss:
 
 
 def calls_of(name: str, loss: Callable[..., Tensor], *tensors: Tensor, **options: Any) -> Iterator[Call]:
-    """In each type: the losses, and their mean, whose gradient the forward pass leaves."""
+    """Calls in each dtype: the losses, and their mean, whose gradient the forward pass leaves."""
     for dtype in DTYPES:
         here = [x.to(dtype) if x.is_floating_point() else x for x in tensors]
         for reduction in ("none", "mean"):

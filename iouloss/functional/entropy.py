@@ -93,7 +93,7 @@ def binary_entropy_loss(
     The common arguments, the errors and the numbers are those of :func:`iouloss.functional.sigmoid_focal_loss`.
     """
     parameters = Parameters(1.0, 1.0, 0.0, 0.0, 0.0)
-    targets = logits.detach() if isinstance(logits, Tensor) else logits  # not looked at
+    targets = logits.detach() if isinstance(logits, Tensor) else logits  # a placeholder that is not read
     return _ops.logit_loss(
         logits, targets, None, weight, avg_factor, "binary_entropy", parameters, None, reduction, class_dim
     )

@@ -20,7 +20,7 @@ _Option = Tensor | float | None
 def _balanced(
     alpha: _Option, gamma: Tensor | float, second: float = 0.0, third: float = 0.0, divisor: float = 1.0
 ) -> Parameters:
-    """With the factors ``alpha`` of target 1 and ``1 - alpha`` of target 0, over ``divisor``."""
+    """Parameters with the factors ``alpha`` of target 1 and ``1 - alpha`` of target 0, both divided by ``divisor``."""
     if alpha is None or isinstance(alpha, Tensor):
         return Parameters(1 / divisor, 1 / divisor, gamma, second, third, alpha, alpha is not None)
     check_fraction("alpha", alpha, ", a tensor [C] or None")

@@ -1,4 +1,6 @@
-"""What the modules of all losses share: how one is built from its function, the only place that names its arguments."""
+"""What the modules of all losses share: how a module is made from its function, the only place that names the
+arguments.
+"""
 
 import functools
 import inspect
@@ -9,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-# The arguments of the functions that ``forward`` takes, in its order. All others are options, which the module holds.
+# The arguments of the functions that ``forward`` takes, in this order. All others are options, which the module holds.
 TENSORS = ("pred", "target", "logits", "targets", "balance", "weight", "avg_factor", "mask", "scores", "pixel_weight")
 
 _MOST_DIMENSIONS = 64  # torch's limit
@@ -26,7 +28,7 @@ class Loss(nn.Module):
 
     def __init_subclass__(cls, function: Callable[..., Tensor] | None = None, **further: Any) -> None:
         super().__init_subclass__(**further)
-        if function is None:  # a subclass of a loss, which has all of that
+        if function is None:  # a subclass of a loss inherits all of the below
             return
         tensors, options = split_signature(function)
         members = {
@@ -54,7 +56,7 @@ class Loss(nn.Module):
 
 
 def split_signature(function: Callable[..., Tensor]) -> tuple[list[inspect.Parameter], list[inspect.Parameter]]:
-    """What of the function's arguments ``forward`` takes, in its order, and what the constructor does."""
+    """The function's arguments that ``forward`` takes, in its order; and those that the constructor takes."""
     given = inspect.signature(function, eval_str=True).parameters
     tensors = [given[name].replace(kind=inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in TENSORS if name in given]
     return tensors, [parameter for name, parameter in given.items() if name not in TENSORS]
@@ -85,9 +87,9 @@ def _constructor(cls: type[Loss], options: list[inspect.Parameter], required: li
 
 
 def _forward(cls: type[Loss], function: Callable[..., Tensor], tensors: list[inspect.Parameter]) -> Callable[..., Any]:
-    """A method with the signature of the tensors, compiled from its text.
+    """Make a method with the signature of the tensors by compiling its text.
 
-    So each class has a code object of its own: torch.compile counts recompilations, and remembers shapes, by that.
+    So each class has a code object of its own, by which torch.compile counts recompilations and remembers shapes.
     """
     called = ", ".join(f"{p.name}={p.name}" for p in tensors)
     text = (
@@ -95,11 +97,11 @@ def _forward(cls: type[Loss], function: Callable[..., Tensor], tensors: list[ins
         f"    return {function.__name__}({called}, **self._options())\n"
     )
     file = f"<{cls.__module__}.{cls.__qualname__}.forward>"
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # for tracebacks
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)  # so that tracebacks show the text
     names: dict[str, Any] = {"__name__": cls.__module__, function.__name__: function}
     exec(compile(text, file, "exec"), names)
     forward: Any = names["forward"]
-    inspect.Signature(tensors)  # raises where one without a default follows one that has it
+    inspect.Signature(tensors)  # raises if an argument without a default follows one with a default
     forward.__defaults__ = tuple(p.default for p in tensors if p.default is not p.empty)
     forward.__annotations__ = {p.name: p.annotation for p in tensors} | {"return": Tensor}
     forward.__qualname__ = f"{cls.__qualname__}.forward"
@@ -122,7 +124,7 @@ def _documentation(
 
 
 def _try_out(function: Callable[..., Tensor], required: list[str], options: dict[str, Any]) -> None:
-    """Raise what the function says of the options: call it with the smallest tensors that fit them, on the CPU."""
+    """Raise what the function raises for these options: call it on the CPU with the smallest tensors that fit them."""
     given = {
         name: torch.ones(x.shape, dtype=x.dtype, device="cpu") if isinstance(x, Tensor) else x
         for name, x in options.items()
@@ -134,7 +136,7 @@ def _try_out(function: Callable[..., Tensor], required: list[str], options: dict
                 function(**{name: tensors[name] for name in required}, **given)
                 return
             except (TypeError, ValueError) as error:
-                if not str(error).startswith("targets:"):  # else others may fit
+                if not str(error).startswith("targets:"):  # if the targets did not fit, another kind of targets may
                     raise
         function(**{name: last[name] for name in required}, **given)
 
@@ -145,7 +147,7 @@ def _examples(options: dict[str, Any]) -> list[dict[str, Tensor]]:
     classes = next((x.shape[-1] if x.ndim else 1 for x in options.values() if isinstance(x, Tensor)), 2)
     class_dim = options.get("class_dim", -1)
     if not isinstance(class_dim, int) or not -_MOST_DIMENSIONS <= class_dim < _MOST_DIMENSIONS:
-        class_dim = -1  # the function refuses it
+        class_dim = -1  # the function itself refuses it
     rows = [1] * max(1, class_dim, -class_dim - 1)
     shape = [*rows, 1]
     shape[class_dim] = classes

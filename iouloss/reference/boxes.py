@@ -20,7 +20,7 @@ from .placement import Placement, place
 
 
 class Pair(NamedTuple):
-    """The geometry of paired boxes (x1, y1, x2, y2) and (tx1, ty1, tx2, ty2), free of their position in the plane."""
+    """The geometry of paired boxes (x1, y1, x2, y2) and (tx1, ty1, tx2, ty2), independent of their position."""
 
     w: Tensor  # sides of the prediction
     h: Tensor
@@ -35,10 +35,10 @@ class Pair(NamedTuple):
     top: Tensor
     right: Tensor
     bottom: Tensor
-    unit: Tensor  # of length, in that of the boxes as they came: 1, or less where they were shrunk
+    unit: Tensor  # the factor that scaled the boxes: 1, or less where they were shrunk
     eps: Placement
-    area_eps: Tensor  # what is added to areas and squared lengths
-    length_eps: Tensor  # and to lengths
+    area_eps: Tensor  # added to areas and squared lengths
+    length_eps: Tensor  # added to lengths
 
 
 # ---------------------------------------------------------------------------------------------------------- terms
@@ -56,7 +56,7 @@ def overlap_term(pair: Pair) -> Tensor:
 
 
 def log_overlap_term(pair: Pair) -> Tensor:
-    """-ln(max(IoU, eps)), flat where IoU <= eps."""
+    """-ln(max(IoU, eps)). The gradient is 0 where IoU <= eps."""
     value, least = iou(pair), pair.eps.ratio
     inside = value > least
     ceiling = open_number(-log(least) if least > 0 else torch.finfo(value.dtype).max, value)
@@ -105,7 +105,10 @@ def corners_term(pair: Pair) -> Tensor:
 
 
 def place_term(distance: Tensor, target: Tensor, eps: Tensor) -> Tensor:
-    """1 - max((target - distance) / (target + distance + eps), 0): a side, and twice the distance of the centres."""
+    """1 - max((target - distance) / (target + distance + eps), 0).
+
+    ``target`` is a side of the target, ``distance`` twice the distance of the centres.
+    """
     distance = distance.abs()
     lack = _lack(2 * distance + eps, target + distance + eps)
     return torch.minimum(lack, torch.ones_like(lack))
@@ -117,13 +120,13 @@ def side_term(side: Tensor, target: Tensor, eps: Tensor) -> Tensor:
 
 
 def _lack(rest: Tensor, whole: Tensor) -> Tensor:
-    """1 - part / whole, given whole - part, in which nothing cancels; the ratio is 0 where the whole is 0."""
+    """1 - part / whole, given whole - part, so that nothing cancels; part / whole counts as 0 where whole is 0."""
     return torch.where(whole == 0, 1.0, divide(rest, whole))
 
 
 def _aspect_angle(w: Tensor, h: Tensor) -> Tensor:
-    """atan(w / h); its limit from h > 0 at h == 0, and 0 at w == h == 0."""
-    # Of w/h and h/w the one that is at most 1 is taken, which is finite, and 0 rather than 1/0 at h == 0.
+    """atan(w / h). At h == 0 it is the limit from h > 0; at w == h == 0 it is 0."""
+    # Takes that of w/h and h/w which is at most 1: it is finite, and 0 rather than 1/0 at h == 0.
     wide = w.abs() > h.abs()
     angle = torch.atan(divide(torch.where(wide, h, w), torch.where(wide, w, h)))
     side = torch.where((w < 0) == (h < 0), torch.ones_like(w), -1.0)
@@ -238,9 +241,9 @@ def _hull_sides(pred: tuple[Tensor, ...], target: tuple[Tensor, ...]) -> tuple[T
 
 
 def _scale(boxes: Tensor, fmt: str) -> Tensor:
-    """What to multiply a pair by: 1, or a small power of two where its areas could overflow."""
-    # A box loss does not depend on the unit of length. The extent is measured in one in which none overflows. No box is
-    # shrunk more than it must, lest what is small in it is lost.
+    """The factor that scales a pair: 1, or a small power of two where its areas could overflow."""
+    # A box loss does not depend on the unit of length. The extent is measured in a unit in which no box overflows. A
+    # box is shrunk only as far as it must be, because small lengths could be lost otherwise.
     limit, unit, exponent = (2.0**450, 2.0**-700, 500) if boxes.dtype == torch.float64 else (2.0**50, 2.0**-80, 60)
     columns = (boxes.detach() * unit).unbind(-1)
     pred, target = _corners(columns[:4], fmt), _corners(columns[4:], fmt)
@@ -251,19 +254,19 @@ def _scale(boxes: Tensor, fmt: str) -> Tensor:
 
 
 def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:
-    """The geometry of pairs [..., 8]: prediction and target, each as ``fmt``."""
+    """The geometry of pairs [..., 8], each a prediction and a target in the format ``fmt``."""
     scale = _scale(boxes, fmt)
     columns = (boxes * scale[..., None]).unbind(-1)
     pred, target = columns[:4], columns[4:]
     if fmt != "xyxy":
-        # Seen from the target's own origin, corners keep the precision of the sides wherever the boxes lie.
+        # With the target's corner as the origin, corners are as precise as the sides, wherever the boxes lie.
         origin = torch.zeros_like(target[0])
         pred = (pred[0] - target[0], pred[1] - target[1], *pred[2:])
         target = (origin, origin, *target[2:])
     sizes = *pred[2:], *target[2:]
     pred, target = _corners(pred, fmt), _corners(target, fmt)
     (x1, y1, x2, y2), (tx1, ty1, tx2, ty2) = pred, target
-    # Sizes that are given are taken as they are: through corners far away they would be rounded.
+    # Given sizes are used directly: a detour through corners far from the origin would round them.
     w, h, target_w, target_h = (x2 - x1, y2 - y1, tx2 - tx1, ty2 - ty1) if fmt == "xyxy" else sizes
     if eps.height:
         h, target_h = h + eps.height * scale, target_h + eps.height * scale
@@ -304,13 +307,13 @@ def box_loss(inputs: BoxInputs) -> Tensor:
 
 
 def kept_boxes(inputs: BoxInputs) -> tuple[Tensor | None, Tensor | float | None]:
-    """``mask`` as booleans, and what the mean is divided by: the number of boxes that it keeps."""
+    """``mask`` as booleans, and the divisor of the mean: the number of boxes that the mask keeps."""
     pred, mask, avg_factor = inputs.pred, inputs.mask, inputs.avg_factor
     if mask is None:
         return None, avg_factor
     if mask.dtype != torch.bool:
         boxes = pred.shape[:-1].numel()
-        # A place behind the last box takes the indices that are none.
+        # An additional place after the last box takes the indices that are not boxes.
         inside = (mask >= 0) & (mask < boxes)
         marks = torch.zeros(boxes + 1, dtype=torch.bool, device=mask.device)
         mask = marks.index_fill(0, torch.where(inside, mask, boxes), True)[:boxes].reshape(pred.shape[:-1])

@@ -1,7 +1,7 @@
-"""What the operators accept, and what they say otherwise.
+"""What the operators accept, and the errors for everything else.
 
-The compiled operators make the same checks in C++; these serve the pure-PyTorch path, and arguments whose type
-keeps them from reaching C++. Every message reads ``<argument>: got <x>, wants <y>``.
+The compiled operators make the same checks in C++. These serve the pure-PyTorch path, and arguments whose type keeps
+them from reaching C++. Every message reads ``<argument>: got <x>, wants <y>``.
 """
 
 import math
@@ -36,7 +36,7 @@ FORMULAS = (
 )
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INTEGRAL = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # of float32's normal numbers
+SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # the range of float32's normal numbers
 IN_RANGE = " in float32's range"
 OPTIONAL = ("weight", "scores")  # tensors that may be None
 
@@ -104,9 +104,9 @@ def check_fraction(name: str, value: Any, otherwise: str = "") -> None:
 
 
 def check_number(name: str, value: Any, wants: str) -> None:
-    """Raise unless ``value`` is a finite number, and one for float32 too, whatever the dtype of the tensors."""
+    """Raise unless ``value`` is finite and in the range of float32, whatever the dtype of the tensors."""
     number = _number(name, value, wants)
-    if not -LARGEST <= number <= LARGEST:  # not math.isfinite, which a traced number does not know
+    if not -LARGEST <= number <= LARGEST:  # not math.isfinite, which does not accept a traced number
         finite = -math.inf < number < math.inf
         raise ValueError(f"{name}: got {_shown(value)}, wants {wants}{IN_RANGE if finite else ''}")
 
@@ -128,7 +128,7 @@ def check_positive(name: str, value: Any) -> None:
 
 
 def _number(name: str, value: Any, wants: str) -> float:
-    """``value`` as a number to be compared with floats."""
+    """``value`` as a number that can be compared with floats."""
     if isinstance(value, (int, float)):
         return value
     if not isinstance(value, Real):
@@ -165,7 +165,7 @@ def check_tensors(**tensors: Any) -> None:
 
 
 def check_strided(name: str, tensor: Tensor) -> None:
-    """Raise if the tensor is not simply numbers with strides."""
+    """Raise unless the tensor is an ordinary strided one."""
     kind: str | None = None
     what: Any = tensor.layout
     if tensor.is_nested:
@@ -179,13 +179,13 @@ def check_strided(name: str, tensor: Tensor) -> None:
 
 
 def check_reduction(reduction: Any) -> None:
-    """Raise unless it is a reduction."""
+    """Raise unless ``reduction`` is one of ``REDUCTIONS``."""
     if not isinstance(reduction, str) or reduction not in REDUCTIONS:
         raise ValueError(f"reduction: got {reduction!r}, wants 'mean', 'sum' or 'none'")
 
 
 def check_eps_mode(eps_mode: Any, formula: str) -> None:
-    """Raise unless ``eps_mode`` is one that the loss has."""
+    """Raise unless ``eps_mode`` is known, and defined for this loss."""
     check_choice("eps_mode", eps_mode, EPS_MODES)
     if formula in ONE_PLACE and eps_mode != "torchvision":
         raise ValueError(f"eps_mode: got {eps_mode!r} for {formula!r}, wants 'torchvision'")
@@ -236,7 +236,7 @@ def check_ignore_index(ignore_index: Any) -> None:
 def check_class_dim(class_dim: Any, logits: Tensor) -> None:
     """Raise unless ``class_dim`` is a dimension of the logits."""
     check_int("class_dim", class_dim)
-    dims = max(logits.ndim, 1)  # the last one of a number is taken as torch takes it
+    dims = max(logits.ndim, 1)  # a tensor without dimensions has the class_dim -1 or 0, as in torch
     if not -dims <= class_dim < dims:
         raise ValueError(f"class_dim: got {class_dim}, wants a dimension of the logits, {-dims} to {dims - 1}")
 
@@ -248,9 +248,9 @@ def check_bool(name: str, value: Any) -> None:
 
 
 def are_dense(targets: Tensor, logits: Tensor, class_dim: int = -1) -> bool:
-    """Whether targets are dense, of the logits' shape; they are class indices otherwise. Raise if they are neither.
+    """Whether targets are dense, of the logits' shape; otherwise they are class indices. Raise if they are neither.
 
-    Dense targets are of any dtype, class indices of an integer one. Their shape tells them apart.
+    Dense targets have any dtype, class indices an integer one. The shape tells them apart.
     """
     if targets.dtype not in (*FLOATING, *INTEGRAL):
         raise TypeError(f"targets: got dtype {targets.dtype}, wants a floating or an integer dtype")
@@ -281,7 +281,7 @@ def check_shape(name: str, tensor: Tensor | None, shape: Iterable[int], owner: s
 
 
 def check_per_class(name: str, option: Any, logits: Any, class_dim: Any = -1) -> None:
-    """Raise unless the option, where it is a tensor, has a number for each class of the logits."""
+    """Raise unless the option, if it is a tensor, has a number for each class of the logits."""
     if not isinstance(option, Tensor) or not isinstance(logits, Tensor):
         return
     check_strided(name, option)
@@ -311,7 +311,7 @@ def check_devices(first: str, tensor: Tensor, **others: Any) -> None:
 
 
 def check_avg_factor(avg_factor: Any, reduction: str) -> None:
-    """Raise unless ``avg_factor`` is None, or a number or a tensor of one and the reduction a mean."""
+    """Raise unless ``avg_factor`` is None; or a number, or a tensor of one, and the reduction a mean."""
     if avg_factor is None:
         return
     if reduction != "mean":
@@ -332,7 +332,7 @@ def shape_of(tensor: Tensor) -> list[int]:
 
 
 def rows_of(tensor: Tensor, class_dim: int) -> list[int]:
-    """The shape without the classes."""
+    """The shape of the tensor without its class dimension."""
     rows = shape_of(tensor)
     if rows:
         del rows[class_dim]

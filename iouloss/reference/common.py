@@ -1,4 +1,4 @@
-"""What the reference losses share: the dtype they compute in, a division that knows 0/0, and the reduction."""
+"""What the reference losses share: the dtype of the computation, a division with 0/0 = 0, and the reduction."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.symbolic_shapes import has_static_value
 
-IGNORED = -100  # the class index that is ignored where none is named
+IGNORED = -100  # the class index that is ignored if the caller names none
 
 
 def compute_dtype(*tensors: Tensor) -> torch.dtype:
@@ -17,12 +17,12 @@ def compute_dtype(*tensors: Tensor) -> torch.dtype:
 
 
 def is_constant(number: Any) -> bool:
-    """Whether what an operator is given for a number is none that a compiler has seen change."""
+    """Whether a number is constant to the compiler: it is not a number, or the compiler has not seen it change."""
     return not isinstance(number, (int, float, torch.SymInt, torch.SymFloat)) or has_static_value(number)
 
 
 def as_tensor(number: Any, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """A number as a tensor. Not by torch.full, for which a compiler makes a constant of a number that changes."""
+    """A number as a tensor. Not by torch.full, which makes a changing number a constant of the compiled graph."""
     tensor: Tensor = torch.ones((), dtype=dtype, device=device) * number
     return tensor
 
@@ -33,36 +33,36 @@ def open_number(number: Tensor | float, beside: Tensor) -> Tensor | float:
 
 
 def log(number: float) -> float:
-    """The natural logarithm, by functions that a compiler knows of numbers that change."""
+    """The natural logarithm, by functions that a compiler supports for numbers that change."""
     return math.log2(number) * math.log(2)
 
 
 def expm1(number: float) -> float:
-    """exp(number) - 1, likewise."""
+    """exp(number) - 1, by functions that a compiler supports for numbers that change."""
     root: float = math.e ** (number / 2)
     return 2 * math.sinh(number / 2) * root
 
 
 def count_up(to: int, like: Tensor) -> Tensor:
-    """0, 1 and so on, as a tensor of the class of another: torch.arange makes none that goes with a DTensor."""
+    """0, 1, ..., to - 1, as a tensor of the class of ``like``: torch.arange makes none that works with a DTensor."""
     return like.new_ones(to, dtype=torch.int64).cumsum(0) - 1
 
 
 def divide(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The quotient, and 0 (with gradient 0) where the denominator is 0."""
-    # The denominator is replaced before the division, not the quotient after it: else the backward sees 0 * inf.
+    """The quotient; 0 with gradient 0 where the denominator is 0."""
+    # The denominator is replaced before the division, not the quotient after it: else the backward pass has 0 * inf.
     zero = denominator == 0
     return torch.where(zero, 0.0, numerator / torch.where(zero, 1.0, denominator))
 
 
 def bounded(x: Tensor) -> Tensor:
-    """The largest numbers in place of infinities. Not by a clamp, which has no gradient at NaN."""
+    """Replace infinities by the largest numbers. Not by a clamp, which has no gradient at NaN."""
     largest = torch.finfo(x.dtype).max
     return torch.where(x > largest, largest, torch.where(x < -largest, -largest, x))
 
 
 def times(factor: Tensor, value: Tensor) -> Tensor:
-    """The product, in which a factor of 0 outweighs an infinity."""
+    """The product; 0 if the factor is 0, even if the value is infinite."""
     return factor * torch.where(factor == 0, bounded(value), value)
 
 
@@ -90,12 +90,12 @@ def reduce_loss(loss: Tensor, weight: Tensor | None, avg_factor: Tensor | float 
 
 
 class FiniteGradient(torch.autograd.Function):
-    """The identity on rows of numbers that make one loss, such as boxes; its backward saturates what overflowed and
-    makes NaN of what came from NaN or Inf.
+    """The identity on rows of numbers that make one loss each, such as boxes, with a mended backward.
 
-    The second output is a zero to be added to the loss. Its gradient is the loss's own: where that is not finite
-    (an overflow upstream, which a gradient scaler must see) nothing is mended. In forward mode there is nothing to mend
-    yet, and the zero's tangent is NaN for rows that are not to be mended at the end, by ``FiniteTangent``.
+    The backward saturates values that overflowed. It gives NaN for rows that contain NaN or Inf. The second output is a
+    zero to be added to the loss: its gradient is that of the loss. Where that is not finite (an overflow upstream,
+    which a gradient scaler must see), nothing is mended. In forward mode there is nothing to mend at this point. The
+    tangent of the zero marks with NaN the rows that ``FiniteTangent`` must not mend at the end.
     """
 
     generate_vmap_rule = True
@@ -124,7 +124,7 @@ class FiniteGradient(torch.autograd.Function):
 
 
 class FiniteTangent(torch.autograd.Function):
-    """The sum of a loss and the zero of its numbers; its tangent saturates, and is NaN where the zero is marked."""
+    """A loss plus the zero of ``FiniteGradient``. Its tangent saturates, and is NaN where the zero is marked."""
 
     generate_vmap_rule = True
 
@@ -145,7 +145,8 @@ class FiniteTangent(torch.autograd.Function):
         return torch.nan_to_num(tangent, nan=0.0) + mark
 
 
-# The compiler traces neither class itself, since they have a jvp. It need not: what it makes of the graph does.
+# The compiler does not trace these two classes, because they have a jvp. It puts their calls into the graph as they are
+# (allow_in_graph), and a later stage traces them there.
 @torch.compiler.allow_in_graph  # type: ignore[untyped-decorator]
 def _with_finite_gradient(rows: Tensor) -> tuple[Tensor, Tensor]:
     given: tuple[Tensor, Tensor] = FiniteGradient.apply(rows)
@@ -159,9 +160,9 @@ def _with_finite_tangent(loss: Tensor, zero: Tensor) -> Tensor:
 
 
 def finite_losses(formula: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
-    """The loss of each row of numbers ``[..., k]``, of which finite ones have a finite loss, gradient and tangent.
+    """The loss of each row of numbers ``[..., k]``: finite rows have a finite loss, gradient and tangent.
 
-    What overflows saturates, 0/0 is 0, and a row with a NaN or Inf has NaN in all three.
+    Values that overflow saturate, 0/0 is 0, and a row with a NaN or Inf has NaN in all three.
     """
     given, zero = _with_finite_gradient(rows)
     loss = torch.where(torch.isfinite(given).all(-1), torch.nan_to_num(formula(given), nan=0.0), math.nan)

@@ -11,17 +11,18 @@ from .common import IGNORED, bounded, compute_dtype, count_up, open_number, redu
 
 
 class Logit:
-    """A logit x on the side of zero it lies on, with e = exp(-|x|) <= 1: no term is a difference of near equals."""
+    """A logit x, by its sign, |x| and e = exp(-|x|) <= 1: no term is a difference of nearly equal numbers."""
 
     def __init__(self, x: Tensor) -> None:
         self.positive = x >= 0
-        # Not abs(), whose gradient at 0 is 0: the side is chosen, and what is made of it is smooth across it.
+        # Not abs(), whose gradient at 0 is 0. Either side may be chosen at 0, since what is computed from it is smooth
+        # there.
         self.magnitude = torch.where(self.positive, x, -x)
-        # Beyond 1000 e is 0. So is its derivative, and stays 0 where the rest of the gradient overflows.
+        # Beyond 1000 e is 0. The clamp makes its derivative 0 as well, even where the rest of the gradient overflows.
         self.e = torch.exp(-torch.where(self.magnitude > 1000, 1000.0, self.magnitude))
 
     def wrong(self, z: Tensor | float) -> Tensor:
-        """The share of the target that contradicts the logit's sign."""
+        """The share of the target that contradicts the sign of the logit."""
         return torch.where(self.positive, 1 - z, z)
 
     def cross_entropy(self, z: Tensor | float) -> Tensor:
@@ -34,14 +35,14 @@ class Logit:
         return (wrong + (1 - wrong) * self.e) / (1 + self.e)
 
     def focus(self, z: Tensor, gamma: Tensor | float) -> Tensor:
-        """error(z)**gamma, exp(-gamma |x|) where the error is too small for a number but its power need not be."""
+        """error(z)**gamma; exp(-gamma |x|) where the error underflows, but its power may not."""
         error = self.error(z)
         tiny = (error < torch.finfo(error.dtype).tiny) & (self.wrong(z) == 0)
         return torch.where(tiny, torch.exp(-gamma * bounded(self.magnitude)), _power(error, gamma))
 
 
 def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
-    """The base stays off 0, at which the derivative of a power below 1 is infinite."""
+    """base ** exponent, with the base kept off 0, where the derivative of a power below 1 is infinite."""
     tiny = torch.finfo(base.dtype).tiny
     return torch.where(base < tiny, tiny, base) ** open_number(exponent, base)
 
@@ -50,20 +51,25 @@ def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
 
 
 def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
-    """alpha_t q^gamma BCE with q the error of the probability"""
+    """alpha_t q^gamma BCE, where q is the error of the probability."""
     logit = Logit(x)
     return times(p.alpha(z) * _power(logit.error(z), p.gamma), logit.cross_entropy(z))
 
 
 def _equalized_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
-    """The balance of the classes in the place of gamma: the exponent is third - second balance, and a factor, too."""
-    gamma = p.gamma * -p.second + p.third  # a number less a tensor would be a graph for each number
+    """The focal loss with a balance per class in the place of gamma.
+
+    The exponent is third - second balance. It also multiplies the loss.
+    """
+    # Not third - second * gamma: to subtract a tensor from a number would compile a graph for each number.
+    gamma = p.gamma * -p.second + p.third
     loss, largest = gamma * _focal(x, z, p._replace(gamma=gamma)), torch.finfo(x.dtype).max
-    return torch.where((loss > largest) & ~x.isinf(), largest, loss)  # the factor may be larger than 1
+    # As a factor gamma may be larger than 1, so the loss of a finite logit may overflow: it saturates.
+    return torch.where((loss > largest) & ~x.isinf(), largest, loss)
 
 
 def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
-    """The target is smoothed in the cross entropy, and there alone unless ``third``."""
+    """The cross entropy takes the smoothed target. The focal factor and alpha take it only if ``third`` is set."""
     logit = Logit(x)
     smooth = z * (1 - p.second) + p.second / 2
     label = smooth if p.third else z
@@ -78,7 +84,7 @@ def _focal_star(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 
 
 def _poly_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
-    """The focal loss and epsilon_t q^(gamma + 1)"""
+    """The focal loss plus epsilon_t q^(gamma + 1)"""
     logit = Logit(x)
     error, epsilon = logit.error(z), p.alpha1 * p.second * z + p.alpha0 * p.third * (1 - z)
     return _power(error, p.gamma) * (times(p.alpha(z), logit.cross_entropy(z)) + epsilon * error)
@@ -92,7 +98,7 @@ def _quality_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 
 
 def _varifocal(x: Tensor, z: Tensor, p: Parameters, positive: Tensor | None = None, attached: bool = True) -> Tensor:
-    """``positive``: where objects are, if not where z is positive. Unless attached, the focus has no gradient."""
+    """``positive`` says where objects are (default: where z > 0). Unless attached, the focal factor has no gradient."""
     logit = Logit(x)
     focus = _power(logit.error(0.0), p.second)
     here = z > 0 if positive is None else positive
@@ -119,7 +125,7 @@ def _binary_cross_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 
 
 def _asymmetric(x: Tensor, z: Tensor, p: Parameters, attached: bool = False) -> Tensor:
-    """The focusing factors are constants to the gradient, unless attached."""
+    """The gradient includes the derivatives of the focusing factors only if attached."""
     logit = Logit(x)
     shifted = logit.error(0.0) - p.third
     beyond = shifted > 0
@@ -140,7 +146,7 @@ def _asymmetric_attached(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 def _binary_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
     """softplus(x) - x p = log(1 + e) + |x| e / (1 + e)"""
     logit = Logit(x)
-    magnitude = torch.where(logit.magnitude > 1000, 0.0, logit.magnitude)  # beyond it e is 0
+    magnitude = torch.where(logit.magnitude > 1000, 0.0, logit.magnitude)  # beyond 1000 e is 0; 0 * inf is NaN
     return p.alpha0 * (torch.log1p(logit.e) + magnitude * logit.e / (1 + logit.e))
 
 
@@ -159,7 +165,7 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
     "asymmetric_attached": _asymmetric_attached,
     "binary_entropy": _binary_entropy,
 }
-UNFUSED: dict[str, Callable[..., Tensor]] = {"varifocal_detached": _varifocal_detached}  # that no kernel knows
+UNFUSED: dict[str, Callable[..., Tensor]] = {"varifocal_detached": _varifocal_detached}  # no kernel has these
 
 
 def logit_loss(inputs: LogitInputs) -> Tensor:
@@ -174,12 +180,12 @@ def logit_loss(inputs: LogitInputs) -> Tensor:
         if ignore_index is not None:
             kept = (z if targets.is_floating_point() else targets.long()) != ignore_index
     else:
-        index = targets.long()  # before it is compared: -100 is no number of a uint8
+        index = targets.long()  # before the comparison: a uint8 cannot hold -100
         kept = (index != (IGNORED if ignore_index is None else ignore_index))[..., None]
-        # An index that is no class matches no column: background.
+        # An index that is not a class matches no column, so its row is background.
         hot = index[..., None] == count_up(logits.shape[-1], logits)
         if loss_of in (_varifocal, _varifocal_detached):
-            options["positive"] = hot  # whatever its score is
+            options["positive"] = hot  # even if its score is 0
         z = hot.to(dtype) if scores is None else torch.where(hot, scores[..., None].to(dtype), 0.0)
     if weight is not None and weight.shape != logits.shape:
         weight = weight[..., None]

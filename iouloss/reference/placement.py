@@ -1,8 +1,9 @@
-"""Where eps stands in the box losses of the libraries that people come from."""
+"""Where the box losses of other libraries add eps."""
 
 from typing import NamedTuple
 
-# The losses that a library has; None for all: torchvision's way of placing eps is defined for every loss of areas.
+# The losses that each library has. None means all of them: torchvision's placement of eps is defined for every loss of
+# areas.
 EPS_MODES: dict[str, tuple[str, ...] | None] = {
     "torchvision": None,
     "torchvision_exact": None,
@@ -11,25 +12,25 @@ EPS_MODES: dict[str, tuple[str, ...] | None] = {
     "ultralytics": ("iou", "giou", "diou", "ciou"),
 }
 
-# The losses that know no areas, and one place of eps, which is the default.
+# The losses without areas. They have a single place for eps, which is the default.
 ONE_PLACE = ("bounded_iou", "bounded_iou_swapped")
 
-_TORCHVISION_EPS = 1e-7  # of its diou_loss, to which its ciou_loss does not pass its own
-_MMDET_UNION_EPS = 1e-6  # of its bbox_overlaps, to which its iou_loss does not pass its own
+_TORCHVISION_EPS = 1e-7  # the default of its diou_loss: its ciou_loss does not pass on its own eps
+_MMDET_UNION_EPS = 1e-6  # the default of its bbox_overlaps: its iou_loss does not pass on its own eps
 
 
 class Placement(NamedTuple):
-    """The numbers that stand where one library or another has an eps."""
+    """The numbers that a library adds, or compares with, in the places where it has an eps."""
 
-    area: float  # beside areas and squared lengths
-    ratio: float  # beside alpha; the least argument of a logarithm
-    length: float  # beside lengths
-    raised: bool = False  # areas are raised to it, instead of it being added to them
+    area: float  # added to areas and squared lengths
+    ratio: float  # added to the denominator of alpha; also the least argument of a logarithm
+    length: float  # added to lengths
+    raised: bool = False  # areas are raised to at least this eps, instead of it being added
     least_iou: float = 0.0
     height: float = 0.0  # added to the heights of the boxes
-    angle_height: float = 0.0  # added to the heights, but in the aspect angles only
-    least_alpha_iou: float | None = None  # up to this IoU alpha is 0
-    bounded: bool = False  # losses end at 0 and at 2
+    angle_height: float = 0.0  # added to the heights, but only for the aspect angles
+    least_alpha_iou: float | None = None  # alpha is 0 up to this IoU
+    bounded: bool = False  # losses are clamped to [0, 2]
 
 
 def place(eps_mode: str, formula: str, fmt: str, eps: float) -> Placement:

@@ -1,4 +1,4 @@
-"""What the losses of regions accept, and what they say otherwise; as in ``checks``."""
+"""What the losses of regions accept, and the errors for everything else; see ``checks``."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ from .checks import (
 
 KINDS = ("dice", "generalized_dice", "tversky")
 PER = ("image_class", "class", "image", "batch")
-MOST_CLASSES = 2**24  # a kernel numbers them in float32
+MOST_CLASSES = 2**24  # the kernels store class numbers in float32, which is exact up to here
 
 
 def check_region_loss(inputs: RegionInputs) -> None:
@@ -83,7 +83,7 @@ def _check_shapes(logits: Tensor, targets: Tensor, class_weight: Tensor | None) 
 
 
 def check_number_of_classes(classes: int) -> None:
-    """Raise where there are more than the kernels can number."""
+    """Raise if there are more classes than the kernels can number."""
     if classes > MOST_CLASSES:
         raise ValueError(f"logits: got {classes} classes, wants at most {MOST_CLASSES}")
 

@@ -11,7 +11,7 @@ from .region_checks import check_region_loss
 
 
 class Sums(NamedTuple):
-    """Of each class of each image ``[N, C]``: what probability and target share, the two excesses, the target."""
+    """Sums for each class of each image ``[N, C]``: what probability and target share, both excesses, the target."""
 
     overlap: Tensor
     extra: Tensor
@@ -22,7 +22,7 @@ class Sums(NamedTuple):
 def probabilities(logits: Tensor, activation: str) -> tuple[Tensor, Tensor]:
     """``p`` and ``1 - p``, each in a form that does not cancel."""
     if activation == "sigmoid":
-        # On the side of 0 that the logit lies on, as in focal.py: so that autograd has no 1 - p to take either.
+        # As in class Logit of logits.py, from exp(-|x|): so autograd does not meet a 1 - p either.
         positive = logits >= 0
         magnitude = torch.where(positive, logits, -logits)
         e = torch.exp(-torch.where(magnitude > 1000, 1000.0, magnitude))
@@ -31,45 +31,45 @@ def probabilities(logits: Tensor, activation: str) -> tuple[Tensor, Tensor]:
         return logits, 1 - logits
     if logits.numel() == 0:
         return logits, logits
-    # All is a matter of the differences from the likeliest class, which has 1 - p from the exponentials of the others:
-    # neither the sums nor their derivatives hold a difference of near equals.
+    # Everything is computed from the differences from the likeliest class. Its 1 - p comes from the exponentials of the
+    # others, so neither sums nor derivatives contain a difference of nearly equal numbers.
     top = logits.argmax(1, keepdim=True)
     likeliest = torch.zeros_like(logits, dtype=torch.bool).scatter(1, top, 1)
     largest = logits.gather(1, top)
     e = torch.exp(torch.where(likeliest, 0.0, logits - largest))
-    # The difference is 0, and NaN where the largest is no finite number.
+    # The last term is 0, or NaN where the largest logit is not finite.
     others = torch.where(likeliest, 0.0, e).sum(1, keepdim=True) + (largest - largest)
     p = e / (1 + others)
     return p, torch.where(likeliest, others / (1 + others), 1 - p)
 
 
 class Pixels(NamedTuple):
-    """The targets in the dtype of the computation, and which of them count, with what weight; None: all of them."""
+    """The targets in the dtype of the computation; which of them count (None: all); and with what weight (None: 1)."""
 
     targets: Tensor
-    kept: Tensor | None  # broadcasts to the logits' shape
+    kept: Tensor | None  # can be broadcast to the logits' shape
     weight: Tensor | None
 
     def only(self, terms: Tensor) -> Tensor:
-        """0 where nothing counts."""
+        """The terms, with 0 where a pixel does not count."""
         return terms if self.kept is None else torch.where(self.kept, terms, 0.0)
 
 
 def one_hot(targets: Tensor, classes: int, dims: int) -> Tensor:
-    """Class indices ``[N, ...]`` as booleans ``[N, C, ...]``; an index that is no class has none."""
+    """Class indices ``[N, ...]`` as booleans ``[N, C, ...]``, all False for an index that is not a class."""
     columns = torch.arange(classes, device=targets.device).reshape(-1, *[1] * (dims - 2))
     return targets.long()[:, None] == columns
 
 
 def equal_to(targets: Tensor, number: int) -> Tensor:
-    """Where the targets are ``number``, which in a smaller dtype than these another one would be rounded to."""
+    """Where the targets equal ``number``, compared in a wide dtype, since their own could round ``number``."""
     return (targets.double() if targets.is_floating_point() else targets.long()) == number
 
 
 def pixels_of(
     x: Tensor, targets: Tensor, activation: str, ignore_index: int | None, pixel_weight: Tensor | None
 ) -> Pixels:
-    """What the logits ``x``, in the dtype of the computation, are held against."""
+    """The targets of the logits ``x``, which have the dtype of the computation, and which pixels count."""
     kept: Tensor | None
     if targets.shape != x.shape:
         kept = ~equal_to(targets, -100 if ignore_index is None else ignore_index)[:, None]
@@ -83,7 +83,7 @@ def pixels_of(
             counts = weight
         else:
             weight = weight.to(x.dtype)
-            # Not all that weighs 0 is left out: its terms are the derivatives by its weight.
+            # Not every pixel of weight 0 is left out: its terms are the derivatives with respect to its weight.
             counts = (weight != 0) | _is_finite(x, pixels.targets, activation)
             pixels = pixels._replace(weight=weight)
         pixels = pixels._replace(kept=counts if pixels.kept is None else counts & pixels.kept)
@@ -91,7 +91,7 @@ def pixels_of(
 
 
 def _is_finite(x: Tensor, targets: Tensor, activation: str) -> Tensor:
-    """Where logits and targets make finite terms."""
+    """Where logits and targets give finite terms."""
     bound = 2.0**60
     if activation == "softmax" and x.numel():
         sound = x.amax(1, keepdim=True).isfinite()
@@ -101,13 +101,13 @@ def _is_finite(x: Tensor, targets: Tensor, activation: str) -> Tensor:
 
 
 def cell_sums(inputs: RegionInputs) -> Sums:
-    """The sums over the pixels; with ``power`` 2 the squared difference of ``p`` and ``g`` is all of the excess."""
+    """The sums over the pixels. With ``power`` 2 the excess is the squared difference of ``p`` and ``g``."""
     logits, targets, activation = inputs.logits, inputs.targets, inputs.activation
     x = logits.to(compute_dtype(logits, targets))
     pixels = pixels_of(x, targets, activation, inputs.ignore_index, inputs.pixel_weight)
     g, kept = pixels.targets, pixels.kept
     if kept is not None:
-        # The classes of a softmax share a pixel, which is out where all of them are.
+        # The classes of a softmax share a pixel, so a logit is left out only where all classes of its pixel are.
         x = torch.where(kept.any(1, keepdim=True) if activation == "softmax" else kept, x, 0.0)
     p, n = (pixels.only(each) for each in probabilities(x, activation))
     overlap, extra, missed = p * g, p * (1 - g), n * g
@@ -132,9 +132,9 @@ def _smaller_and_excess(p: Tensor, g: Tensor, beyond: Tensor) -> tuple[Tensor, T
 
 
 def generalized_weights(target: Tensor, per: str, of_class: Tensor) -> Tensor:
-    """The inverse squares of the classes' targets; an absent class has the largest weight of those present.
+    """The inverse squares of the sums of the classes' targets; absent classes get the largest weight of the others.
 
-    Those that ``of_class`` leaves out, with 0, are not among them.
+    Classes that ``of_class`` leaves out, with a factor of 0, do not count among the others.
     """
     target = target.detach()
     if per == "batch":
@@ -154,7 +154,7 @@ def region_losses(sums: Sums, alpha: float, beta: float, a: float, b: float, exp
     loss = divide(error, torch.where(everything.abs() < tiny, 0.0, everything))
     if exponent == 1:
         return loss
-    # The derivative of a power below 1 is infinite at 0; here it is 0.
+    # The derivative of a power with an exponent below 1 is infinite at 0. Here it is 0 instead.
     nothing = loss <= 0
     return torch.where(nothing, 0.0, torch.where(nothing, 1.0, loss) ** open_number(exponent, loss))
 

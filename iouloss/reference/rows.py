@@ -12,7 +12,7 @@ from .row_checks import check_row_loss
 
 
 def kept_weight(logits: Tensor, targets: Tensor, kept: Tensor, class_weight: Tensor | None) -> Tensor:
-    """The weights of the classes of the rows that are kept, added up; their number without weights."""
+    """The sum of the class weights of the rows that are kept; without weights, their number."""
     if class_weight is None:
         return kept.sum()
     weights = class_weight.detach().to(compute_dtype(logits, class_weight))
@@ -20,14 +20,14 @@ def kept_weight(logits: Tensor, targets: Tensor, kept: Tensor, class_weight: Ten
 
 
 def log_odds(x: Tensor, chosen: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """logsumexp(others) - own, for the one chosen class of each row; and its parts: the largest and the log-sum."""
+    """logsumexp(others) - own, for the chosen class of each row; and its parts, the largest logit and the log-sum."""
     largest = torch.where(chosen, torch.finfo(x.dtype).min, x.detach()).amax(-1, keepdim=True)
     absent = chosen | (x == -math.inf)
     powers = torch.where(absent, 0.0, torch.exp(torch.where(absent, largest, x) - largest))
     total = powers.sum(-1)
     lowest = torch.finfo(x.dtype).min / 4
     log_total = torch.where(total > 0, torch.log(torch.where(total > 0, total, 1.0)), lowest)
-    # A NaN is neither greater than 0 nor a reason for the lowest number.
+    # For a NaN, `total > 0` is False, but the result must stay NaN.
     log_total = torch.where(total.isnan(), total, log_total)
     largest = largest.squeeze(-1)
     y = (largest - own) + log_total
@@ -37,7 +37,8 @@ def log_odds(x: Tensor, chosen: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Te
 def each_log_odds(x: Tensor) -> Tensor:
     """logsumexp(others) - own, for every class of each row.
 
-    The others of all classes but the largest have at least half of the sum, which each may be taken from.
+    For every class but the largest, the others have at least half of the sum. So a class can be subtracted from the
+    sum.
     """
     place = x.detach().argmax(-1, keepdim=True)
     first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, place, 1)
@@ -51,7 +52,7 @@ def each_log_odds(x: Tensor) -> Tensor:
 
 
 def settled(loss: Tensor, x: Tensor) -> Tensor:
-    """The loss of each row, whose logits are ``x``: infinite only where one of them is -inf."""
+    """The loss of each row of logits ``x``, bounded unless one of the logits is -inf: only then it may be infinite."""
     return torch.where((x == -math.inf).any(-1), loss, bounded(loss))
 
 
@@ -59,9 +60,10 @@ def focused(each: Tensor, y: Tensor, gamma: float, may_be_infinite: Tensor) -> T
     """``each`` times u**gamma, u = sigmoid(y)."""
     if gamma == 0:
         return each
-    most = torch.finfo(y.dtype).max / (1 + gamma)  # else the gradient overflows before it is multiplied by next to 0
+    most = torch.finfo(y.dtype).max / (1 + gamma)  # beyond, a gradient overflows before the factor makes it small
     each = torch.where((each > most) & ~may_be_infinite, open_number(most, each), each)
-    # Beyond 1000 the factor is 1, without a derivative. Beside an infinity it has none either, which would be infinite.
+    # Beyond 1000 the factor is 1 and has no derivative. Where the loss is infinite, it gets none either: the derivative
+    # would be infinite.
     y = torch.where((y > 1000) | (each == math.inf), y.detach().clamp(max=1000.0), y)
     return times(torch.exp(gamma * logsigmoid(y)), each)
 
@@ -119,7 +121,11 @@ def multi_hot_terms(x: Tensor, z: Tensor, weights: Tensor, gamma: float, smoothi
 
 
 def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
-    """The cross entropy of the two bins about each place, as that of the nearer and the other's difference from it."""
+    """The blend of the cross entropies of the two bins around each place.
+
+    It is computed as the cross entropy of the nearer bin, plus the farther bin's share of the difference between the
+    two.
+    """
     bins = x.shape[-1]
     place = place.clamp(0, bins - 1)
     low = torch.where(place.isnan(), 0.0, place).floor().clamp(max=max(bins - 2, 0))
@@ -127,7 +133,7 @@ def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
     near = (low + (beyond > 0.5)).long()
     far = (low + (beyond <= 0.5)).long().clamp(max=bins - 1)
     share = torch.where(beyond > 0.5, 1 - beyond, beyond)
-    # The further one, where the nearer has no probability, so that one logarithm alone is infinite.
+    # If the nearer bin has no probability, the farther one takes its place, so that only one logarithm is infinite.
     swapped = x.detach().gather(-1, near[..., None]).squeeze(-1) == -math.inf
     near, far, share = (
         torch.where(swapped, far, near),
@@ -142,13 +148,13 @@ def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
 
 
 def log_softmax_parts(x: Tensor, cold: float) -> tuple[Tensor, Tensor, Tensor]:
-    """How far each logit is below the largest, the softmax, and the log-sum-exp over the largest."""
+    """The distance of each logit below the largest, the softmax, and the log-sum-exp relative to the largest."""
     largest = x.detach().amax(-1, keepdim=True)
     below = torch.where(x == -math.inf, (largest - x) * cold, bounded(bounded(largest - x) * cold))
     powers = torch.exp(-below)
     first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, x.detach().argmax(-1, keepdim=True), 1)
     others = torch.where(first, 0.0, powers).sum(-1)
-    # Its own exponential is 1, but has a derivative.
+    # The exponential of the largest logit is 1, but it has a derivative.
     of_first = torch.where(first, -below, 0.0).sum(-1)
     total = torch.exp(of_first) + others
     return below, powers / total[..., None], torch.log1p(others * torch.exp(-of_first)) + of_first
@@ -157,7 +163,7 @@ def log_softmax_parts(x: Tensor, cold: float) -> tuple[Tensor, Tensor, Tensor]:
 def kl_terms(x: Tensor, targets: Tensor, temperature: float) -> Tensor:
     """temperature**2 * KL(targets || softmax(x / temperature))."""
     below, _, log_total = log_softmax_parts(x, 1 / temperature)
-    # As good as 0 where its logarithm would be that of a number below the normal ones.
+    # Smaller targets count as 0, as in the kernels (Limits::tiny in csrc/core/number.h).
     nothing = targets.abs() < (2.0**-120 if x.dtype == torch.float32 else 2.0**-1000)
     log_q = torch.log(torch.where(nothing, 1.0, targets))
     divergence = temperature**2 * (times(targets, log_q + below).sum(-1) + targets.sum(-1) * log_total)
@@ -195,7 +201,7 @@ def row_loss(inputs: RowInputs) -> Tensor:
         else:
             loss = multi_hot_terms(x, q, weights, gamma, label_smoothing)
         return reduce_loss(loss, weight, avg_factor, reduction)
-    targets = targets.long()  # before they are compared: -100 is no number of a uint8
+    targets = targets.long()  # before the comparison: a uint8 cannot hold -100
     kept = (targets >= 0) & (targets < x.shape[-1]) & (targets != (IGNORED if ignore_index is None else ignore_index))
     if avg_factor is None and reduction == "mean":
         counted = class_weight if formula == "cross_entropy" else None
