@@ -120,7 +120,7 @@ emulate-counts: $(BUILT)
 libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
 	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q tests/test_libraries_parity.py
 
-# Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.
+# Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes long.
 mutate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) tests/mutate_cuda.py $(ARGS)
 

@@ -1,4 +1,4 @@
-"""The pages: complete, their links and pictures there, formulas as GitHub renders them, numbers as they were measured."""
+"""The pages: complete, their links and pictures there, formulas as GitHub renders them, numbers as measured."""
 
 import inspect
 import json
@@ -257,3 +257,33 @@ def test_times_of_a_copy_are_those_of_the_results() -> None:
     ]
     assert f"{float32['softmax_dice']:.1f}" == "2.2"
     assert f"{min(halves):.2f} to {max(halves):.1f}" == "1.05 to 2.6"
+
+
+def test_the_page_of_planted_faults_is_their_results() -> None:
+    """All that are known, in the words that the list of faults has now."""
+    known = json.loads((DOCS / "mutations.json").read_text())
+    (planted,) = (file.read_text() for file in ROOT.glob("*/cuda_mutants.txt"))
+    page = (DOCS / "mutations.md").read_text()
+    rows = page.split("|---|---|---|---|\n")[1].splitlines()
+    assert len(rows) == len(known["mutants"])
+    shown = {name: (file, by) for name, _, file, by in (re.split(r" (?<!\\)\| ", row.strip("| ")) for row in rows)}
+    noticed = 0
+    for name, result in known["mutants"].items():
+        file, by = shown[name]
+        assert f"@ csrc/{file.strip('`')}\n" in planted  # where it stands now
+        if result["noticed_by"]:
+            noticed += 1
+            assert by.replace("\\|", "|") == f"`{result['noticed_by']}`"
+        else:
+            assert by.startswith("none: ")
+        fault = "".join(f"{sign} {line}\n" for sign in "-+" for line in lines_of(result, sign))
+        assert f": {name}\n{fault}" in planted, f"mutate_cuda --report forgets what became of {name!r}, as it was"
+    missed = page.count("| none: **missed** |")
+    counts = f"{len(rows)} faults, {noticed} noticed, {len(rows) - noticed - missed} without any effect there"
+    assert f"\n{known['date']}: {counts}, {missed} missed.\n" in page
+
+
+def lines_of(result: dict[str, Any], sign: str) -> list[str]:
+    """Of what stands in the source, or of what stands there instead."""
+    text = result["old" if sign == "-" else "new"]
+    return text.split("\n") if text else []
