@@ -5,7 +5,7 @@
 #   make bench      measure, beside the peers        make bench-quick   a few, against the committed results
 #   make gpu        everything that wants a GPU, in one run with the Python that is here: docs/gpu_day.md
 #   make accuracy   the errors of every backend, for docs/accuracy.md
-#   make counts     what the CUDA kernels execute and move, and a model of their time, for docs/gpu.md
+#   make counts     what the CUDA kernels execute and move, and a model of their time, for docs/gpu_tables.md
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
 #   make wheel      build a wheel                    make format        let the formatters have their way
 #   make libraries  the losses beside kornia's, MONAI's and segmentation-models-pytorch's
@@ -120,7 +120,7 @@ emulate-counts: $(BUILT)
 libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
 	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q tests/test_libraries_parity.py
 
-# Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.
+# Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes long.
 mutate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) tests/mutate_cuda.py $(ARGS)
 
@@ -142,7 +142,7 @@ accuracy: $(BUILT) $(VENV)/.test
 docs: $(BUILT) $(VENV)/.train
 	$(IN_VENV) docs/plot_losses.py $(ARGS)
 
-# The tables of docs/gpu.md: what is counted on the emulated GPU, and a model that is made of the counts.
+# The tables of docs/gpu_tables.md: what is counted on the emulated GPU, and a model that is made of the counts.
 counts: $(BUILT) $(VENV)/.test
 	$(EMULATED) $(IN_VENV) -m benchmarks.gpu_counts --json benchmarks/results/gpu_counts.json --page
 	$(IN_VENV) -m benchmarks.roofline --json benchmarks/results/roofline.json --page

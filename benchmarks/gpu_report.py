@@ -1,4 +1,4 @@
-"""``python -m benchmarks.gpu_report``: the measurements of a GPU as the tables of docs/gpu.md.
+"""``python -m benchmarks.gpu_report``: the measurements of a GPU as the tables of docs/gpu_tables.md.
 
 What ``make gpu`` leaves, ``benchmarks.json`` and ``kernel_times.json``, is committed as results/h100.json and
 results/h100_kernels.json.
