@@ -77,13 +77,13 @@ def region_loss(
     gamma: float,
     smooth_numerator: float,
     smooth_denominator: float,
-    ignore_index: int,
+    ignore_index: int | None,
     reduction: str,
 ) -> Tensor: ...
 def kept_weight(
     logits: Tensor, targets: Tensor, class_weight: Tensor | None, ignore_index: int | None, class_dim: int, unit: str
 ) -> Tensor:
-    """What a mean over what is kept is divided by: csrc/torch/kept_weight.h."""
+    """The divisor of a mean in which something may be ignored: csrc/torch/losses.h."""
 
 def formulas() -> list[str]:
     """The names that ``formula`` of ``box_loss`` takes."""
