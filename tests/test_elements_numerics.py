@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import pytest
 import torch
 import torch.nn.functional as F
@@ -150,3 +151,35 @@ def test_torch_has_the_same(backend: Backend, dtype: torch.dtype) -> None:
             want = evaluate(lambda x, f=theirs, r=reduction: f(x, z, reduction=r), x)
             for g, w in zip(got, want, strict=True):
                 torch.testing.assert_close(g, w, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("ratio", [1e-30, 1e-12, 1e-7, 1e-4, 1e-2, 0.3, 3.0, 79.0])
+@pytest.mark.parametrize("beta", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_balanced_l1_of_any_ratio_of_its_parameters(
+    backend: Backend, dtype: torch.dtype, ratio: float, beta: float
+) -> None:
+    """Where gamma is much smaller than alpha, most of the formula cancels."""
+    alpha = float(torch.tensor(0.5, dtype=dtype))
+    gamma = float(torch.tensor(ratio * alpha, dtype=dtype))
+    distances = torch.tensor([1e-6, 1e-3, 0.1, 0.45, 0.9, 2.0, 40.0], dtype=dtype)
+
+    def exact(d: mpmath.mpf) -> mpmath.mpf:
+        b = mpmath.expm1(mpmath.mpf(gamma) / alpha)
+        if d < beta:
+            return alpha / b * (b * d + 1) * mpmath.log1p(b * d / beta) - alpha * d
+        return gamma * d + gamma / b - alpha * beta
+
+    def slope(d: mpmath.mpf) -> mpmath.mpf:
+        b = mpmath.expm1(mpmath.mpf(gamma) / alpha)
+        return alpha * (mpmath.log1p(b * d / beta) + (1 - beta) / (b * d + beta)) if d < beta else mpmath.mpf(gamma)
+
+    def loss(x: torch.Tensor) -> torch.Tensor:
+        zero = torch.zeros_like(x)
+        return iouloss.balanced_l1_loss(x, zero, alpha=alpha, gamma=gamma, beta=beta, reduction="none")
+
+    with mpmath.workdps(80):
+        wanted = [[float(f(mpmath.mpf(d))) for d in distances.tolist()] for f in (exact, slope)]
+    last = 1e-13 if dtype == torch.float64 else 2e-6
+    for got, want in zip(evaluate(loss, distances.to(backend.device)), wanted, strict=True):
+        torch.testing.assert_close(got.cpu().double(), torch.tensor(want, dtype=torch.float64), rtol=last, atol=1e-37)

@@ -50,17 +50,20 @@ struct SmoothDifference : OfDifference {
   }
 };
 
-// For t >= 0: log is log(1 + t), and growth is (1 + t) log(1 + t) - t. Both are series for small t, where the direct
-// formulas cancel.
+// For t >= 0: log(1 + t), that divided by t, and ((1 + t) log(1 + t) - t) / t. Where t is small, the direct formulas
+// cancel and series take their place.
 template <class V>
 struct LogarithmicGrowth {
-  V log, growth;
+  V log, log_by_t, growth_by_t;
   explicit IOULOSS_INLINE LogarithmicGrowth(V t) {
     const V one_more = V(1) + t;
+    const auto is_small = t < V(0.25);
     // Corrected by the rounding error of 1 + t.
     log = logarithm(one_more) + (t - (one_more - V(1))) * reciprocal(one_more);
-    log = select(t < V(0.25), t * series(t, 1), log);
-    growth = select(t < V(0.25), t * t * series(t, 2), mul_add(one_more, log, -t));
+    const V by_t = reciprocal(maximum(t, V(0.25)));
+    log_by_t = select(is_small, series(t, 1), log * by_t);
+    growth_by_t = select(is_small, t * series(t, 2), mul_add(one_more, log, -t) * by_t);
+    log = select(is_small, t * log_by_t, log);
   }
   // which = 1: log(1 + t) / t, the sum of (-t)^k / (k + 1).
   // which = 2: ((1 + t) log(1 + t) - t) / t^2, the sum of (-t)^k / ((k + 1) (k + 2)).
@@ -72,21 +75,17 @@ struct LogarithmicGrowth {
   }
 };
 
-// Balanced L1 of Libra R-CNN, with alpha = gamma, gamma = second, beta = third and b = exp(second / gamma) - 1:
-// |d| < beta: alpha / b (b |d| + 1) log(b |d| / beta + 1) - alpha |d|, else second |d| + second / b - alpha beta
+// Balanced L1 of Libra R-CNN, with alpha = gamma, b = second, and beta = third:
+// |d| < beta: alpha / b (b |d| + 1) log(b |d| / beta + 1) - alpha |d|; from there on a line.
 struct BalancedDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
-    const V distance = absolute(x - z), alpha = f.gamma, slope(f.second), beta(f.third);
-    const V b = exponential(slope / alpha) - V(1), per_b = reciprocal(b), per_beta = reciprocal(beta);
-    const LogarithmicGrowth<V> near(minimum(distance, beta) * b * per_beta);
-    const V inside = alpha * per_b * mul_add(beta, near.growth, (V(1) - beta) * near.log);
-    const V inside_slope =
-        alpha * mul_add((V(1) - beta) * per_beta, reciprocal(V(1) + minimum(distance, beta) * b * per_beta), near.log);
-    const auto is_near = distance < beta;
-    return of_difference(x, z, f.alpha1,
-                         select(is_near, inside, mul_add(slope, distance, slope * per_b - alpha * beta)),
-                         select(is_near, inside_slope, slope));
+    const V distance = absolute(x - z), alpha = f.gamma, beta(f.third), per_beta = reciprocal(beta);
+    const V near = minimum(distance, beta), share = near * per_beta, t = share * V(f.second);
+    const LogarithmicGrowth<V> of(t);
+    const V inside = alpha * share * mul_add(beta, of.growth_by_t, (V(1) - beta) * of.log_by_t);
+    const V step = select(distance < beta, (V(1) - beta) * per_beta * reciprocal(V(1) + t), V(0));  // of the slope
+    return of_difference(x, z, f.alpha1, mul_add(alpha * of.log, distance - near, inside), alpha * (of.log + step));
   }
 };
 

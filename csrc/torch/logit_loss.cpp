@@ -1,4 +1,6 @@
 // The operators iouloss::logit_loss* and iouloss::regression_loss*: losses of single numbers and their targets.
+#include <cmath>
+
 #include "loss_operator.h"
 #include "losses.h"
 
@@ -20,6 +22,8 @@ struct ElementCall : LossCall<LogitArguments, 16384> {
     a.gamma = in.gamma;
     a.second = in.second;
     a.third = in.third;
+    // The kernel takes the b of balanced L1, which cancels in float32 where gamma is much smaller than alpha.
+    if (a.formula == LogitFormula::balanced_l1) a.second = std::expm1(in.second / in.gamma);
     if (!in.weight) return;
     if (in.weight) check_floating("weight", *in.weight);
     check_device("weight", in.weight, name, logits);

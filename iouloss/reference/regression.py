@@ -24,13 +24,29 @@ def _smooth_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
 
 
 def _balanced_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
+    """Beyond beta it is a line. No term is a difference of near equals, however small the logarithm's argument is."""
     distance, alpha, slope, beta = d.abs(), gamma, second, third
-    b = expm1(slope / alpha)
-    near = distance < beta
-    t = torch.where(near, distance, 0.0) * (b / beta)
-    log = torch.log1p(t)
-    inside = alpha / b * ((beta * t + 1) * log - beta * t)
-    return torch.where(near, inside, slope * distance + (slope / b - alpha * beta))
+    is_near = distance < beta
+    share = torch.where(is_near, distance / beta, 1.0)
+    t = share * expm1(slope / alpha)
+    log_by_t, growth_by_t = _by_t(t)
+    beyond = torch.where(is_near, 0.0, distance - beta)
+    return alpha * share * (beta * growth_by_t + (1 - beta) * log_by_t) + slope * beyond
+
+
+def _by_t(t: Tensor) -> tuple[Tensor, Tensor]:
+    """``log(1 + t) / t`` and ``((1 + t) * log(1 + t) - t) / t``, by their series where t is small."""
+    is_small = t < 0.25
+    small, large = torch.where(is_small, t, 0.0), torch.where(is_small, 1.0, t)
+    log_by_t = growth_by_t2 = torch.zeros_like(t)
+    for k in range(24, -1, -1):
+        log_by_t = 1 / (k + 1) - small * log_by_t
+        growth_by_t2 = 1 / ((k + 1) * (k + 2)) - small * growth_by_t2
+    log = torch.log1p(large)
+    return (
+        torch.where(is_small, log_by_t, log / large),
+        torch.where(is_small, small * growth_by_t2, ((1 + large) * log - large) / large),
+    )
 
 
 def _focal_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
