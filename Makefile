@@ -32,7 +32,7 @@ BUILD_OPTIONS_emulated := TORCH_CUDA_ARCH_LIST=9.0+PTX
 BUILD_OPTIONS_gpu := FORCE_CUDA=1
 
 # What runs a command with a CUDA device, if there is any.
-EMULATED := PYTHONPATH=tests/emulated_cuda $(IN_VENV) -m emulated_cuda
+EMULATED := $(IN_VENV) -m tools.emulated_cuda
 ON_DEVICE = $(if $(filter emulated,$(BUILD)),$(EMULATED))
 
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*)
@@ -104,9 +104,9 @@ endif
 # The whole table of tests on a CUDA device that executes the compiled kernels without a GPU, docs/emulated_cuda.md, and
 # at the end whether it tried every kernel out.
 emulate: $(BUILT) $(VENV)/.test
-	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
+	$(IN_VENV) -m pytest -q tests/tools/emulated_cuda
 	$(MAKE) --jobs=2 --output-sync BUILD=$(BUILD) emulate-others emulate-regression emulate-counts
-	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)-regression.json $(COVERAGE)-others.json
+	$(IN_VENV) -m tools.cuda_coverage $(COVERAGE)-regression.json $(COVERAGE)-others.json
 
 emulate-regression: $(BUILT)
 	$(EMULATED) --coverage $(COVERAGE)-regression.json $(IN_VENV) -m pytest -q $(REGRESSION_TESTS)
@@ -122,11 +122,11 @@ libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.
 mutate: $(BUILT) $(VENV)/.test
-	$(IN_VENV) tests/mutate_cuda.py $(ARGS)
+	$(IN_VENV) -m tools.mutate_cuda $(ARGS)
 
 # No environment of its own, and nothing to download: what a CUDA image has is enough.
 gpu:
-	$(PYTHON) -m gpu_day $(ARGS)
+	$(PYTHON) -m tools.gpu_day $(ARGS)
 
 bench: $(BUILT) $(VENV)/.train
 	$(IN_VENV) -m benchmarks $(ARGS)

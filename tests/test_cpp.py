@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from cuda_static import ROOT, SETUP
+
+from tools.cuda_static import ROOT, SETUP
 
 MISSING = [tool for tool in ("cmake", "ninja", os.environ.get("CXX", "c++")) if shutil.which(tool) is None]
 

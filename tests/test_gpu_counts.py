@@ -2,14 +2,11 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import iouloss
 from benchmarks import gpu_counts, roofline

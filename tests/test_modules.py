@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import module_stub
 import pytest
 import torch
 from cases import random_boxes
@@ -23,6 +22,7 @@ from torch._subclasses import FakeTensorMode
 
 import iouloss
 from iouloss.modules.base import TENSORS, Loss
+from tools import module_stub
 
 ROOT = Path(__file__).parent.parent
 MODULES: list[Any] = [getattr(iouloss, name) for name in iouloss.modules.__all__]
@@ -146,7 +146,7 @@ def test_an_argument_without_a_default_comes_first() -> None:
 
 
 def test_the_stub_is_up_to_date() -> None:
-    advice = f"{module_stub.STUB.name} does not say what the functions take: run `python tests/module_stub.py`"
+    advice = f"{module_stub.STUB.name} does not say what the functions take: run `python -m tools.module_stub`"
     assert module_stub.STUB.read_text() == module_stub.stub(), advice
 
 

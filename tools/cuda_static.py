@@ -1,7 +1,7 @@
 """What nvcc makes of the CUDA kernels for every architecture, without a GPU.
 
-    python tests/cuda_static.py             all that setup.py builds for
-    python tests/cuda_static.py 9.0 12.0    some of them
+    python -m tools.cuda_static             all that setup.py builds for
+    python -m tools.cuda_static 9.0 12.0    some of them
 
 Prints the registers of a thread and the shared memory of a block of every kernel, and fails if one
 - spills a register, or keeps anything in local memory;

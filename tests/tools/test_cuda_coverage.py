@@ -1,14 +1,14 @@
 """The check that a run on the emulated device tried every CUDA kernel out: that it sees what a run leaves out."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-import cuda_coverage
 import pytest
 
 from iouloss import _backend
+from tools import cuda_coverage
+from tools.cuda_static import ROOT
 
 ONE_CALL = """
 import torch, iouloss
@@ -54,9 +54,8 @@ def test_a_run_of_one_kernel_leaves_out_the_others(tmp_path: Path, capsys: pytes
     if not cuda_coverage.kernels_in(_backend.extension.__file__):
         pytest.skip("the extension carries no PTX")
     report = tmp_path / "coverage.json"
-    command = [sys.executable, "-m", "emulated_cuda", "--coverage", str(report), sys.executable, "-c", ONE_CALL]
-    paths = [str(Path(__file__).parent / "emulated_cuda"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)})
+    command = [sys.executable, "-m", "tools.emulated_cuda", "--coverage", str(report), sys.executable, "-c", ONE_CALL]
+    subprocess.run(command, check=True, cwd=ROOT)
     assert cuda_coverage.main(str(report)) == 1
     *lines, count = capsys.readouterr().out.splitlines()
     found = dict(line.split(": ", 1) for line in lines)

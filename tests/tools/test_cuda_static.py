@@ -3,15 +3,16 @@
 import re
 from pathlib import Path
 
-import cuda_static
 import pytest
+
+from tools import cuda_static
 
 nvcc = cuda_static.find_nvcc()
 pytestmark = pytest.mark.skipif(nvcc is None, reason="no nvcc, in CUDA_HOME or on the PATH")
 
 
 def test_no_kernel_breaks_a_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    # One of each policy (csrc/cuda/policy.cuh): sm_89 has that of sm_86. `python tests/cuda_static.py` takes them all.
+    # One of each policy (csrc/cuda/policy.cuh): sm_89 has that of sm_86. `python -m tools.cuda_static` takes them all.
     result = cuda_static.main([arch for arch in cuda_static.ARCHS if arch != "8.9"])
     text = capsys.readouterr().out
     with capsys.disabled():  # the table is for whoever reads the log

@@ -1,4 +1,4 @@
-"""``python -m gpu_day.environment``: the machine, as JSON. In a process of its own, lest the kit hold a GPU."""
+"""``python -m tools.gpu_day.environment``: the machine, as JSON. In a process of its own, lest the kit hold a GPU."""
 
 import importlib.util
 import json
@@ -41,7 +41,7 @@ def describe() -> dict[str, Any]:
                 "free_gib": round(free / 2**30, 1),
             }
         )
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     changes = output("git", "-C", root, "status", "--porcelain", "-uno")
     nvcc, query = tool("nvcc"), "--query-gpu=driver_version"
     driver = output("nvidia-smi", query, "--format=csv,noheader")
@@ -65,9 +65,9 @@ def describe() -> dict[str, Any]:
 
 def probe() -> dict[str, Any]:
     """``describe()`` of another process; what went wrong under "error"."""
-    command = [sys.executable, "-m", "gpu_day.environment"]
+    command = [sys.executable, "-m", "tools.gpu_day.environment"]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[1])
+        run = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])
     except subprocess.TimeoutExpired:
         return {"error": "the GPU does not answer"}
     if run.returncode:

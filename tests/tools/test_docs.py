@@ -9,7 +9,7 @@ import pytest
 
 import iouloss
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("losses/*.md"))
 LINKED = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *PAGES]

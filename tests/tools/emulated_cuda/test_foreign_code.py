@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from emulated_cuda.executor import Program
+
+from tools.emulated_cuda.executor import Program
 
 from .support import DeviceArray, compiled, run, zeros
 

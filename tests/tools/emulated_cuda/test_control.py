@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from emulated_cuda.executor import Program
-from emulated_cuda.faults import Fault
-from emulated_cuda.ptx import Module
+
+from tools.emulated_cuda.executor import Program
+from tools.emulated_cuda.faults import Fault
+from tools.emulated_cuda.ptx import Module
 
 from .single_instructions import evaluate, pairs
 from .support import run, zeros

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +24,9 @@ def launchers(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_on_the_device(launchers: str, tmp_path: pathlib.Path) -> None:
     report = tmp_path / "report.json"
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(HERE / "on_the_device.py")]
-    env = os.environ | {"PYTHONPATH": str(HERE.parent), "LAUNCHERS": launchers}
-    command = [sys.executable, "-m", "emulated_cuda", "--report", str(report), *tests]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    env = os.environ | {"LAUNCHERS": launchers}
+    command = [sys.executable, "-m", "tools.emulated_cuda", "--report", str(report), *tests]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     row = json.loads(report.read_text())[0]
     assert row["kernel"] == "scale_kernel(float const*, float*, int)"

@@ -1,7 +1,8 @@
 """The faults that mutate_cuda.py plants still fit the sources."""
 
 import pytest
-from mutate_cuda import ROOT, Mutant, read_mutants
+
+from tools.mutate_cuda import ROOT, Mutant, read_mutants
 
 MUTANTS = read_mutants()
 

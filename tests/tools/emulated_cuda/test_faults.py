@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from emulated_cuda.executor import Program
-from emulated_cuda.faults import Fault
+
+from tools.emulated_cuda.executor import Program
+from tools.emulated_cuda.faults import Fault
 
 from .support import DeviceArray, compiled, fresh, run, zeros
 

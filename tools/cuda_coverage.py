@@ -1,8 +1,8 @@
 """Whether a run on the emulated device has tried the CUDA kernels of the extension out: every one of them, and all of
 its ways to memory.
 
-    python -m emulated_cuda --coverage coverage.json python -m pytest ...
-    python tests/cuda_coverage.py coverage.json [of another run, ...]
+    python -m tools.emulated_cuda --coverage coverage.json python -m pytest ...
+    python -m tools.cuda_coverage coverage.json [of another run, ...]
 
 A kernel is compiled for a formula and a number type; dtypes, strides, weights and what else comes in as an argument are
 branches in it. Each branch ends in loads or stores of its own, so this fails, naming what it misses, for a kernel that
@@ -18,9 +18,8 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from cuda_static import run, short_name
-
-sys.path.append(str(Path(__file__).parent / "emulated_cuda"))
+from .cuda_static import run, short_name
+from .emulated_cuda import fatbin
 
 EXCUSED = Path(__file__).parent / "cuda_untried.txt"
 NEVER = "never launched"
@@ -29,8 +28,6 @@ ACCESS = re.compile(r"(?:@!?%\w+ )?((?:ld|st|atom|red)\.\S*global\S*)")
 
 
 def kernels_in(binary: str) -> list[str]:
-    from emulated_cuda import fatbin
-
     return fatbin.entries(binary)
 
 

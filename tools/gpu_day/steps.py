@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-CANNOT = 77  # the exit status of a program that lacks what it needs: gpu_day.checks
+CANNOT = 77  # the exit status of a program that lacks what it needs: tools.gpu_day.checks
 GRACE = 5.0  # seconds between asking a program to stop and ending it
 
 PASSED, FAILED, TIMED_OUT = "passed", "FAILED", "TIMED OUT"

@@ -2,13 +2,10 @@
 
 import copy
 import json
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks import __main__ as program
 from benchmarks import accuracy, accuracy_report, cases, compare, device_time, gpu_report, harness, peers, report

@@ -9,9 +9,10 @@ import tempfile
 from typing import Any
 
 import numpy as np
-from emulated_cuda.executor import INSTRUCTION_BUDGET, Allocation, Program, Shape
-from emulated_cuda.ptx import Module
-from emulated_cuda.statistics import Stats
+
+from tools.emulated_cuda.executor import INSTRUCTION_BUDGET, Allocation, Program, Shape
+from tools.emulated_cuda.ptx import Module
+from tools.emulated_cuda.statistics import Stats
 
 HERE = pathlib.Path(__file__).parent
 

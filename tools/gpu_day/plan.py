@@ -7,7 +7,8 @@ from typing import Any
 from .steps import Step
 
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
-TESTS = ("tests", "-k", "cuda", "--ignore=tests/test_cuda_static.py")  # the backend; that file asks the compiler alone
+# Of the backend; the file that is left out asks the compiler alone.
+TESTS = ("tests", "-k", "cuda", "--ignore=tests/tools/test_cuda_static.py")
 NO_TIME = "the emulated device measures no time"
 FEW_TESTS = ("tests/test_boxes.py", "-k", "cuda and every_size")
 
@@ -43,7 +44,7 @@ def build(facts: dict[str, Any], may_build: bool) -> Step:
 
 
 def check(name: str, limit: float) -> Step:
-    return python(name, limit, "-m", f"gpu_day.checks.{name}")
+    return python(name, limit, "-m", f"tools.gpu_day.checks.{name}")
 
 
 def tests(facts: dict[str, Any], folder: Path) -> Step:
@@ -82,6 +83,6 @@ def sanitizer(name: str, facts: dict[str, Any]) -> Step:
         options += ["--kernel-name", "kernel_substring=iouloss"]
     if name == "memcheck":
         options += ["--padding", "64", "--report-api-errors", "no"]
-    program = [sys.executable, "-m", "gpu_day.checks.kernels"]
+    program = [sys.executable, "-m", "tools.gpu_day.checks.kernels"]
     command = [facts["sanitizer"] or "compute-sanitizer", "--tool", name, *options, *program]
     return Step(name, command, 60, {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}, skip, after="build", least=15)

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from emulated_cuda.executor import Program, Shape
-from emulated_cuda.faults import Fault
+
+from tools.emulated_cuda.executor import Program, Shape
+from tools.emulated_cuda.faults import Fault
 
 from .support import DeviceArray, compiled, fresh, run, zeros
 

@@ -1,9 +1,9 @@
 """Plants faults in the CUDA sources, one at a time, and sees which of them the tests on the emulated device notice.
 
-    python tests/mutate_cuda.py                  all of cuda_mutants.txt whose result is not known yet
-    python tests/mutate_cuda.py --only NAME ...  these, again
-    python tests/mutate_cuda.py --minutes 5      starts no further one after five minutes
-    python tests/mutate_cuda.py --report         only draws docs/mutations.md anew
+    python -m tools.mutate_cuda                  all of cuda_mutants.txt whose result is not known yet
+    python -m tools.mutate_cuda --only NAME ...  these, again
+    python -m tools.mutate_cuda --minutes 5      starts no further one after five minutes
+    python -m tools.mutate_cuda --report         only draws docs/mutations.md anew
 
 Works on a copy of the tree, in build/mutants. The extension is built there as always; a mutant compiles anew the CUDA
 objects that include the file with the fault, to PTX alone, and is linked with all the other objects. The tests of two
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build/mutants"
 TREE = WORK / "tree"
 PLACES = [WORK / name for name in ("first", "second")]
-MUTANTS = ROOT / "tests/cuda_mutants.txt"
+MUTANTS = ROOT / "tools/cuda_mutants.txt"
 RESULTS, REPORT = ROOT / "docs/mutations.json", ROOT / "docs/mutations.md"
 NINJA = str(Path(ninja.BIN_DIR, "ninja"))
 TIMEOUT = 900  # seconds for the tests of a mutant
@@ -178,10 +178,9 @@ def tests_for(mutant: Mutant) -> list[str]:
 
 def run_tests(tests: list[str], place: Path) -> dict[str, Any]:
     """Which test noticed the fault that is built in, if one did."""
-    paths = os.pathsep.join([str(place), str(place / "tests/emulated_cuda")])
-    environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(place / "tmp")}
+    environment = os.environ | {"PYTHONPATH": str(place), "TMPDIR": str(place / "tmp")}
     pytest = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=line", "-p", "no:cacheprovider", *tests]
-    command = [sys.executable, "-m", "emulated_cuda", *pytest]
+    command = [sys.executable, "-m", "tools.emulated_cuda", *pytest]
     start = time.monotonic()
     try:
         done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
@@ -216,8 +215,9 @@ def tried(mutants: list[Mutant], minutes: float) -> Iterator[tuple[str, dict[str
     build = Build.of_the_tree()
     places: queue.Queue[Path] = queue.Queue()
     for place in PLACES:
-        for folder in ("iouloss", "tests"):
+        for folder in ("iouloss", "tests", "tools"):
             shutil.copytree(TREE / folder, place / folder, dirs_exist_ok=True)
+        shutil.copyfile(TREE / "pyproject.toml", place / "pyproject.toml")  # says where tests import from
         (place / "tmp").mkdir(exist_ok=True)
         places.put(place)
     if not RESULTS.exists() and (noticed := run_tests(TESTS, PLACES[0])["noticed_by"]):
@@ -266,8 +266,8 @@ def drawn(mutants: list[Mutant], results: dict[str, Any], date: str) -> str:
     lines = [
         "# Faults planted in the CUDA sources",
         "",
-        "Drawn from [mutations.json](mutations.json) by `make mutate` (`tests/mutate_cuda.py`), which plants the",
-        "faults of `tests/cuda_mutants.txt` one at a time, builds the extension and runs the tests on the",
+        "Drawn from [mutations.json](mutations.json) by `make mutate` (`tools/mutate_cuda.py`), which plants the",
+        "faults of `tools/cuda_mutants.txt` one at a time, builds the extension and runs the tests on the",
         "[emulated device](emulated_cuda.md).",
         "",
         f"{date}: {len(mutants)} faults, {len(mutants) - len(survivors)} noticed, "

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from gpu_day import __main__ as program
-from gpu_day import environment, plan, report, steps
-from gpu_day.steps import Step
+from tools.gpu_day import __main__ as program
+from tools.gpu_day import environment, plan, report, steps
+from tools.gpu_day.steps import Step
 
 FACTS = {
     "devices": [{"name": "A GPU", "capability": "9.0", "memory_gib": 80.0, "free_gib": 79.0}],

@@ -1,6 +1,6 @@
 """Writes iouloss/modules/__init__.pyi: what type checkers and editors know of the modules, from the functions.
 
-Run it when a function's signature changes, or a module is added: ``python tests/module_stub.py``.
+Run it when a function's signature changes, or a module is added: ``python -m tools.module_stub``.
 """
 
 import inspect

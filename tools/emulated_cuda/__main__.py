@@ -1,5 +1,5 @@
-"""python -m emulated_cuda [--report FILE] [--coverage FILE] COMMAND ...: runs COMMAND with torch seeing the emulated
-devices."""
+"""python -m tools.emulated_cuda [--report FILE] [--coverage FILE] COMMAND ...: runs COMMAND with torch seeing the
+emulated devices."""
 
 from __future__ import annotations
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from emulated_cuda.executor import Program
-from emulated_cuda.ptx import Module
+
+from tools.emulated_cuda.executor import Program
+from tools.emulated_cuda.ptx import Module
 
 from .support import DeviceArray, run, zeros
 

@@ -1,4 +1,4 @@
-"""``python -m gpu_day``: build for the GPU that is here, test, check and time everything on it, and report.
+"""``python -m tools.gpu_day``: build for the GPU that is here, test, check and time everything on it, and report.
 
 Needs torch, numpy, pytest, setuptools and nvcc; downloads nothing. docs/gpu_day.md says what is run.
 """
@@ -16,11 +16,12 @@ from . import environment, report
 from .plan import plan
 from .steps import Result, run_all
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m gpu_day", description="Everything that wants a GPU, in one run.")
+    about = "Everything that wants a GPU, in one run."
+    parser = argparse.ArgumentParser(prog="python -m tools.gpu_day", description=about)
     parser.add_argument("--budget", metavar="SECONDS", type=float, default=600, help="for all of it (default: 600)")
     parser.add_argument("--output", metavar="FOLDER", type=Path, default=ROOT / "gpu-report", help="of the reports")
     parser.add_argument("--no-build", action="store_true", help="take the extension as it is")
