@@ -42,15 +42,9 @@ BUILT := $(VENV)/.built-$(BUILD)
 # Where libraries with the same losses are, beside the ordinary environment and unseen from it.
 LIBRARIES := $(VENV)/libraries
 
-# The tests of every backend.
-LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py region*.py targets*.py)) \
-	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py kept_weight.py bounded_iou.py) \
-	$(addprefix tests/test_, checking.py operators.py strides.py what_shows.py)
-REGRESSION_TESTS := $(filter \
-	$(addprefix tests/test_, boxes% bounded% elements% mask% autograd% compile%),$(LOSS_TESTS))
-OTHER_TESTS := $(filter-out $(REGRESSION_TESTS),$(LOSS_TESTS))
-# Those that the package without its extension is tried by; the others test the same reference beside the kernels.
-FALLBACK_TESTS := $(filter-out %_numerics.py %_kernels.py, $(LOSS_TESTS)) tests/test_torchvision_parity.py tests/test_package.py
+# The tests of every backend: all that is in these folders, on the emulated device and without the extension too. What a
+# file has to be left out of, or in which half it runs, is its marker: pyproject.toml.
+LOSSES := $(addprefix tests/,boxes logits rows regions calls)
 # Some tests take minutes, most milliseconds.
 IN_PARALLEL := --numprocesses=auto --dist=worksteal
 # What the tests leave out of the CUDA kernels.
@@ -95,7 +89,8 @@ train: $(BUILT) $(VENV)/.train
 test: export OMP_WAIT_POLICY := passive
 test: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest $(IN_PARALLEL)
-	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(IN_PARALLEL) $(FALLBACK_TESTS)
+	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(IN_PARALLEL) -m "not extension and not libraries" \
+		$(LOSSES) tests/package tests/peers
 	$(MAKE) BUILD=$(BUILD) libraries
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate
@@ -109,16 +104,16 @@ emulate: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m tools.cuda_coverage $(COVERAGE)-regression.json $(COVERAGE)-others.json
 
 emulate-regression: $(BUILT)
-	$(EMULATED) --coverage $(COVERAGE)-regression.json $(IN_VENV) -m pytest -q $(REGRESSION_TESTS)
+	$(EMULATED) --coverage $(COVERAGE)-regression.json $(IN_VENV) -m pytest -q -m regression $(LOSSES)
 
 emulate-others: $(BUILT)
-	$(EMULATED) --coverage $(COVERAGE)-others.json $(IN_VENV) -m pytest -q $(OTHER_TESTS)
+	$(EMULATED) --coverage $(COVERAGE)-others.json $(IN_VENV) -m pytest -q -m "not regression" $(LOSSES)
 
 emulate-counts: $(BUILT)
-	$(EMULATED) $(IN_VENV) -m pytest -q tests/test_gpu_counts.py
+	$(EMULATED) $(IN_VENV) -m pytest -q tests/counts
 
 libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
-	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q tests/test_libraries_parity.py
+	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q -m libraries tests/peers
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes half an hour.
 mutate: $(BUILT) $(VENV)/.test

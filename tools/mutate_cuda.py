@@ -43,10 +43,10 @@ TIMEOUT = 900  # seconds for the tests of a mutant
 TESTS = [
     f"tests/{name}.py"
     for name in (
-        "test_determinism test_boxes_numerics test_boxes test_logits_numerics test_logits test_elements_numerics "
-        "test_elements test_mask test_autograd test_errors test_bounded_iou test_rows_numerics test_rows "
-        "test_rows_kernels test_regions_numerics test_regions test_regions_kernels test_regions_transforms "
-        "test_kept_weight"
+        "calls/test_determinism boxes/test_numerics boxes/test_losses logits/test_focal_numerics logits/test_focal "
+        "logits/test_elements_numerics logits/test_elements boxes/test_mask calls/test_autograd calls/test_errors "
+        "boxes/test_bounded_iou rows/test_numerics rows/test_losses rows/test_kernels regions/test_numerics "
+        "regions/test_losses regions/test_kernels regions/test_transforms logits/test_kept_weight"
     ).split()
 ]
 

@@ -10,7 +10,7 @@ SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # Of the backend; the file that is left out asks the compiler alone.
 TESTS = ("tests", "-k", "cuda", "--ignore=tests/tools/test_cuda_static.py")
 NO_TIME = "the emulated device measures no time"
-FEW_TESTS = ("tests/test_boxes.py", "-k", "cuda and every_size")
+FEW_TESTS = ("tests/boxes", "-k", "cuda and every_size")
 
 
 def plan(facts: dict[str, Any], folder: Path, may_build: bool = True) -> list[Step]:
