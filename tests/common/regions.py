@@ -165,3 +165,9 @@ def naive_values(
         "batch": [columns],
     }[per]
     return [naive_value(case, groups, *smooth) for groups in regions]
+
+
+def close(got: list[Tensor], wanted: list[Tensor], tolerance: float = 1e-11) -> None:
+    for g, w in zip(got, wanted, strict=True):
+        largest = w.abs().max().item() if w.numel() else 0.0
+        torch.testing.assert_close(g.double(), w.double(), rtol=0, atol=tolerance * max(largest, 1e-6))

@@ -12,6 +12,7 @@ from regions import (
     CASES,
     PER,
     Case,
+    close,
     dense,
     every_activation,
     every_case,
@@ -27,13 +28,6 @@ from regions import naive_values as by_hand
 from torch import Tensor
 
 import iouloss
-
-
-def close(got: list[Tensor], wanted: list[Tensor], tolerance: float = 1e-11) -> None:
-    for g, w in zip(got, wanted, strict=True):
-        largest = w.abs().max().item() if w.numel() else 0.0
-        torch.testing.assert_close(g.double(), w.double(), rtol=0, atol=tolerance * max(largest, 1e-6))
-
 
 # --------------------------------------------------------------------------------------------------- formulas, regions
 
