@@ -32,7 +32,7 @@ BUILD_OPTIONS_emulated := TORCH_CUDA_ARCH_LIST=9.0+PTX
 BUILD_OPTIONS_gpu := FORCE_CUDA=1
 
 # What runs a command with a CUDA device, if there is any.
-EMULATED := PYTHONPATH=tests/emulated_cuda $(IN_VENV) -m emulated_cuda
+EMULATED := $(IN_VENV) -m tools.emulated_cuda
 ON_DEVICE = $(if $(filter emulated,$(BUILD)),$(EMULATED))
 
 SOURCES := setup.py pyproject.toml $(wildcard csrc/*/*)
@@ -42,15 +42,9 @@ BUILT := $(VENV)/.built-$(BUILD)
 # Where libraries with the same losses are, beside the ordinary environment and unseen from it.
 LIBRARIES := $(VENV)/libraries
 
-# The tests of every backend.
-LOSS_TESTS := $(wildcard $(addprefix tests/test_, boxes*.py logits*.py elements*.py rows*.py region*.py targets*.py)) \
-	$(addprefix tests/test_, mask.py autograd.py determinism.py errors.py compile.py kept_weight.py bounded_iou.py) \
-	$(addprefix tests/test_, checking.py operators.py strides.py what_shows.py)
-REGRESSION_TESTS := $(filter \
-	$(addprefix tests/test_, boxes% bounded% elements% mask% autograd% compile%),$(LOSS_TESTS))
-OTHER_TESTS := $(filter-out $(REGRESSION_TESTS),$(LOSS_TESTS))
-# Those that the package without its extension is tried by; the others test the same reference beside the kernels.
-FALLBACK_TESTS := $(filter-out %_numerics.py %_kernels.py, $(LOSS_TESTS)) tests/test_torchvision_parity.py tests/test_package.py
+# The tests of every backend: all that is in these folders, on the emulated device and without the extension too. What a
+# file has to be left out of, or in which half it runs, is its marker: pyproject.toml.
+LOSSES := $(addprefix tests/,boxes logits rows regions calls)
 # Some tests take minutes, most milliseconds.
 IN_PARALLEL := --numprocesses=auto --dist=worksteal
 # What the tests leave out of the CUDA kernels.
@@ -95,7 +89,8 @@ train: $(BUILT) $(VENV)/.train
 test: export OMP_WAIT_POLICY := passive
 test: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest $(IN_PARALLEL)
-	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(IN_PARALLEL) $(FALLBACK_TESTS)
+	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(IN_PARALLEL) -m "not extension and not libraries" \
+		$(LOSSES) tests/package tests/peers
 	$(MAKE) BUILD=$(BUILD) libraries
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate
@@ -104,29 +99,29 @@ endif
 # The whole table of tests on a CUDA device that executes the compiled kernels without a GPU, docs/emulated_cuda.md, and
 # at the end whether it tried every kernel out.
 emulate: $(BUILT) $(VENV)/.test
-	$(IN_VENV) -m pytest -q tests/emulated_cuda/tests
+	$(IN_VENV) -m pytest -q tests/tools/emulated_cuda
 	$(MAKE) --jobs=2 --output-sync BUILD=$(BUILD) emulate-others emulate-regression emulate-counts
-	$(IN_VENV) tests/cuda_coverage.py $(COVERAGE)-regression.json $(COVERAGE)-others.json
+	$(IN_VENV) -m tools.cuda_coverage $(COVERAGE)-regression.json $(COVERAGE)-others.json
 
 emulate-regression: $(BUILT)
-	$(EMULATED) --coverage $(COVERAGE)-regression.json $(IN_VENV) -m pytest -q $(REGRESSION_TESTS)
+	$(EMULATED) --coverage $(COVERAGE)-regression.json $(IN_VENV) -m pytest -q -m regression $(LOSSES)
 
 emulate-others: $(BUILT)
-	$(EMULATED) --coverage $(COVERAGE)-others.json $(IN_VENV) -m pytest -q $(OTHER_TESTS)
+	$(EMULATED) --coverage $(COVERAGE)-others.json $(IN_VENV) -m pytest -q -m "not regression" $(LOSSES)
 
 emulate-counts: $(BUILT)
-	$(EMULATED) $(IN_VENV) -m pytest -q tests/test_gpu_counts.py
+	$(EMULATED) $(IN_VENV) -m pytest -q tests/counts
 
 libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
-	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q tests/test_libraries_parity.py
+	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q -m libraries tests/peers
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes long.
 mutate: $(BUILT) $(VENV)/.test
-	$(IN_VENV) tests/mutate_cuda.py $(ARGS)
+	$(IN_VENV) -m tools.mutate_cuda $(ARGS)
 
 # No environment of its own, and nothing to download: what a CUDA image has is enough.
 gpu:
-	$(PYTHON) -m gpu_day $(ARGS)
+	$(PYTHON) -m tools.gpu_day $(ARGS)
 
 bench: $(BUILT) $(VENV)/.train
 	$(IN_VENV) -m benchmarks $(ARGS)

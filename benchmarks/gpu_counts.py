@@ -1,11 +1,11 @@
 """``python -m benchmarks.gpu_counts``: what the CUDA kernels execute and move, counted and held to budgets.
 
-    PYTHONPATH=tests/emulated_cuda python -m emulated_cuda python -m benchmarks.gpu_counts [--json FILE]
+    python -m tools.emulated_cuda python -m benchmarks.gpu_counts [--json FILE]
 
 The counts are of the PTX, as the emulated device (docs/emulated_cuda.md) executes it, forward and backward together,
 for one box or logit, and for each way that a gradient can take (docs/gpu.md). They say what the kernels ask of a GPU,
 not how long one takes: benchmarks.roofline makes a model of that. What ptxas alone knows, such as local memory in the
-machine code, is for tests/cuda_static.py. The budgets are in gpu_budgets.py.
+machine code, is for tools/cuda_static.py. The budgets are in gpu_budgets.py.
 """
 
 import argparse

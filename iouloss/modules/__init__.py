@@ -1,7 +1,7 @@
 """A module per loss: it holds the options of its function, ``forward`` takes the tensors.
 
 ``iouloss.functional`` documents both. What type checkers and editors read is ``__init__.pyi``, which
-``python tests/module_stub.py`` writes.
+``python -m tools.module_stub`` writes.
 """
 
 from .. import functional

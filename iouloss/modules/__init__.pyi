@@ -1,4 +1,4 @@
-"""Written by tests/module_stub.py."""
+"""Written by tools/module_stub.py."""
 
 from torch import Tensor
 

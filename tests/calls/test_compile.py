@@ -1,0 +1,248 @@
+"""torch.compile and torch.export of the losses: what is compiled computes what is not, and how often it is compiled."""
+
+from typing import Any
+
+import pytest
+import torch
+import torch._dynamo.testing
+from backends import EMULATED, KINDS, Backend
+from cases import BOX_CASES, BoxCase, evaluate
+from every_loss import ARGUMENTS, CALLED, Loss, numbers_of
+from few import boxes, close, focal
+from torch import Tensor
+from torch.func import grad, jvp, vmap
+
+import iouloss
+
+pytestmark = pytest.mark.regression
+
+COMPILED = [name for name in KINDS if name != "reference"]
+every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
+one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)
+# What the compiler sees of a fused loss is one operator, of the reference each formula; a few stand for all.
+some_cases = pytest.mark.parametrize("case", BOX_CASES[5::4], ids=lambda case: case.formula)
+SOME = CALLED[::9]
+# Whose formulas do with numbers what a compiler would make a constant of.
+OF_NUMBERS = ("asymmetric_loss", "softmax_focal_loss", "focal_l1_loss")
+not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler does not generate code for the emulated device")
+
+
+# ------------------------------------------------------------------------------------------------------- torch.compile
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+@every_kind
+@some_cases
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_compiled_box_losses_are_the_eager_ones(backend: Backend, case: BoxCase, reduction: str) -> None:
+    weight = torch.rand(6, dtype=torch.float64, device=backend.device)
+
+    def loss(pred: Tensor, target: Tensor) -> Tensor:
+        return case(pred, target, weight, reduction=reduction, fmt="cxcywh")
+
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
+    close(evaluate(compiled, *boxes(backend)), evaluate(loss, *boxes(backend)))
+
+
+@every_kind
+@pytest.mark.parametrize("target", ["index", "dense"])
+@pytest.mark.parametrize("alpha", [0.25, None, "tensor"])
+def test_compiled_focal_losses_are_the_eager_ones(backend: Backend, target: str, alpha: Any) -> None:
+    logits, classes = focal(9, backend)
+    targets = classes if target == "index" else (logits > 0).double()
+    given = torch.linspace(0, 1, 5, device=backend.device) if alpha == "tensor" else alpha
+
+    def loss(x: Tensor) -> Tensor:
+        return iouloss.sigmoid_focal_loss(x, targets, given, 1.5, ignore_index=2)
+
+    close(evaluate(torch.compile(loss, fullgraph=True, backend="aot_eager"), logits), evaluate(loss, logits))
+
+
+@every_kind
+def test_dynamic_shapes_compile_once(backend: Backend) -> None:
+    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+
+    def loss(pred: Tensor, target: Tensor, x: Tensor, classes: Tensor) -> Tensor:
+        boxes = iouloss.ciou_loss(pred, target, avg_factor=pred.shape[0])
+        return boxes + iouloss.sigmoid_focal_loss(x, classes, avg_factor=(classes >= 0).sum())
+
+    compiled = torch.compile(loss, fullgraph=True, backend=counter, dynamic=True)
+    compilations = []
+    for n in (6, 8, 13):
+        inputs = [*boxes(backend, n), *focal(n, backend)]
+        inputs[0].requires_grad_()
+        close(compiled(*inputs), loss(*inputs))
+        compilations.append(counter.frame_count)
+    assert compilations[0] == compilations[-1]
+
+
+@every_kind
+@pytest.mark.parametrize("module", [iouloss.CIoULoss(), iouloss.BoxLoss(kind="cdiou", base="log_iou")])
+def test_compiled_modules(backend: Backend, module: torch.nn.Module) -> None:
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    close(evaluate(compiled, *boxes(backend)), evaluate(module, *boxes(backend)))
+
+
+@not_emulated
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+def test_inductor(backend: Backend) -> None:
+    logits, classes = focal(6, backend, torch.float32)
+
+    def loss(pred: Tensor, target: Tensor, x: Tensor) -> Tensor:
+        pred, target = torch.exp(pred / 10), torch.exp(target / 10)
+        return iouloss.ciou_loss(pred, target) + iouloss.sigmoid_focal_loss(x, classes)
+
+    inputs = [*boxes(backend, dtype=torch.float32), logits]
+    compiled = torch.compile(loss, fullgraph=True)
+    torch.testing.assert_close(evaluate(compiled, *inputs), evaluate(loss, *inputs), rtol=1e-5, atol=1e-6)
+
+
+def numbers(name: str, step: int) -> dict[str, float]:
+    """A value for each number of a loss, none of which is another's or comes again."""
+    return {option: 0.41 + 0.04 * step + 0.003 * i for i, option in enumerate(numbers_of(name))}
+
+
+@pytest.mark.parametrize(
+    "backend, name",
+    [(KINDS[-1], name) for name in ARGUMENTS]
+    + [("reference", name) for name in OF_NUMBERS if "reference" in KINDS[:-1]],
+    indirect=["backend"],
+)
+def test_numbers_that_change_do_not_compile_anew(backend: Backend, name: str) -> None:
+    first, *others = (x if x is None else x.to(backend.device) for x in ARGUMENTS[name])
+    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
+
+    def loss(x: Tensor, options: dict[str, float]) -> Tensor:
+        return getattr(iouloss, name)(x, *others, **options)
+
+    compiled = torch.compile(loss, fullgraph=True, backend=counter)
+    for step in range(12):
+        options = numbers(name, step)
+        close(*(evaluate(lambda x, f=f, o=options: f(x, o), first) for f in (compiled, loss)))
+    assert counter.frame_count <= 3
+
+
+@not_emulated
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+@pytest.mark.parametrize("name", ["cdiou_loss", "softmax_focal_loss", "poly1_focal_loss"])
+@pytest.mark.parametrize("alone", [True, False])
+def test_inductor_of_numbers_that_change(backend: Backend, name: str, alone: bool) -> None:
+    first, *others = (x.to(backend.device) for x in ARGUMENTS[name])
+    counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
+
+    def loss(x: Tensor, options: dict[str, float]) -> Tensor:
+        return getattr(iouloss, name)(x, *others, **options)
+
+    compiled = torch.compile(loss, fullgraph=True, backend=counter)
+    for step in range(4):
+        options = numbers(name, step)
+        if alone:
+            options = dict([options.popitem()])
+        close(*(evaluate(lambda x, f=f, o=options: f(x, o), first) for f in (compiled, loss)))
+    assert counter.frame_count == 2
+
+
+@one_kind
+@pytest.mark.parametrize("loss", CALLED[::4], ids=lambda loss: loss.id)
+def test_compiled_of_the_detached_prediction(backend: Backend, loss: Loss) -> None:
+    """Beside a prediction that requires a gradient, and as the target: the compiler may drop the detachment."""
+    first, *rest = loss.on(backend.device).inputs
+    leaf = first.requires_grad_()
+
+    def compute(x: Tensor) -> Tensor:
+        return loss(x, *(x.detach() if x.shape == r.shape else r for r in rest)) + loss(x.detach(), *rest)
+
+    compiled = torch.compile(compute, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        close(*(f(leaf) for f in (compiled, compute)))
+    close(*(evaluate(f, leaf) for f in (compiled, compute)))
+
+
+@not_emulated
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
+@pytest.mark.parametrize("grad", [False, True])
+def test_inductor_drops_the_detachment(backend: Backend, grad: bool) -> None:
+    pred, _ = boxes(backend)
+    logits, _ = focal(6, backend)
+    inputs = [pred.requires_grad_(), logits.requires_grad_()]
+
+    def loss(p: Tensor, x: Tensor) -> Tensor:
+        entropy = iouloss.binary_entropy_loss(x) + iouloss.quality_focal_loss(x, x.detach())
+        return entropy + iouloss.kl_div_loss(x, x.detach().exp()) + iouloss.l2_loss(p, 2 * p.detach())
+
+    compiled = torch.compile(loss, fullgraph=True)
+    with torch.set_grad_enabled(grad):
+        torch.testing.assert_close(compiled(*inputs), loss(*inputs))
+    if grad:
+        torch.testing.assert_close(evaluate(compiled, *inputs), evaluate(loss, *inputs))
+
+
+@pytest.mark.parametrize(
+    "backend, loss",
+    [(KINDS[0], loss) for loss in CALLED[::14]] + [(kind, loss) for kind in KINDS[1:] for loss in SOME[::3]],
+    indirect=["backend"],
+    ids=lambda x: getattr(x, "id", x),
+)
+def test_dynamic_compilation(backend: Backend, loss: Loss) -> None:
+    first = loss.on(backend.device).inputs[0]
+    compiled = torch.compile(loss.by, fullgraph=True, backend="aot_eager", dynamic=True)
+    close(*(evaluate(f, first) for f in (compiled, loss.by)))
+
+
+@one_kind
+@pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
+def test_compiled_transforms(backend: Backend, loss: Loss) -> None:
+    first, *_ = loss.on(backend.device).inputs
+    many = torch.stack((first, first.flip(0), first / 2))
+    for transformed, given in ((grad(loss.by), first), (vmap(loss.by), many), (vmap(grad(loss.by)), many)):
+        compiled = torch.compile(transformed, fullgraph=True, backend="aot_eager")
+        close(compiled(given), transformed(given))
+
+
+@one_kind
+@pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
+def test_compiled_losses_under_transforms(backend: Backend, loss: Loss) -> None:
+    """A graph compiled for one of them is not taken for another."""
+    first, *_ = loss.on(backend.device).inputs
+    compiled = torch.compile(loss.by, backend="aot_eager")
+    tangent = torch.ones_like(first)
+    for _ in range(2):
+        close(compiled(first), loss.by(first))
+        close(grad(compiled)(first), grad(loss.by)(first))
+        close(jvp(compiled, (first,), (tangent,)), jvp(loss.by, (first,), (tangent,)))
+        close(evaluate(compiled, first), evaluate(loss.by, first))
+
+
+@every_kind
+@pytest.mark.parametrize("loss", SOME[::3], ids=lambda loss: loss.id)
+def test_compiled_autograd(backend: Backend, loss: Loss) -> None:
+    first = loss.on(backend.device).inputs[0]
+    compiled = torch.compile(loss.by, fullgraph=True, backend="aot_eager")
+    # An eager kernel's backward is no graph, which fullgraph=True would want.
+    for function, whole in ((compiled, True), (loss.by, not backend.compiled)):
+        leaf = first.detach().requires_grad_()
+        with torch._dynamo.compiled_autograd._enable(torch.compile(fullgraph=whole, backend="aot_eager")):
+            (3 * function(leaf)).backward()
+        close(leaf.grad.cpu(), 3 * evaluate(loss.by, first)[1])
+
+
+@every_kind
+def test_export(backend: Backend) -> None:
+    logits, classes = focal(6, backend)
+
+    class Loss(torch.nn.Module):
+        def forward(self, pred: Tensor, target: Tensor, x: Tensor, index: Tensor) -> Tensor:
+            return iouloss.giou_loss(pred, target) + iouloss.sigmoid_focal_loss(x, index)
+
+    inputs = (*boxes(backend), logits, classes)
+    rows = torch.export.Dim("rows", min=2)
+    program = torch.export.export(Loss(), inputs, dynamic_shapes=({0: rows},) * 4)
+    close(program.module()(*inputs), Loss()(*inputs))
+    more = (*boxes(backend, 9), *focal(9, backend))
+    close(program.module()(*more), Loss()(*more))

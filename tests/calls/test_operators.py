@@ -1,0 +1,203 @@
+"""What the operators refuse when they are called by themselves, through torch.ops: every one, every tensor it takes."""
+
+from typing import Any
+
+import pytest
+import torch
+from backends import Backend
+from torch import Tensor
+
+N, C = 3, 5
+
+
+def tensors(device: str) -> dict[str, dict[str, Any]]:
+    """The arguments of a call of each operator."""
+
+    def numbers(*shape: int) -> Tensor:
+        return torch.linspace(0.1, 0.9, max(torch.Size(shape).numel(), 1), device=device).reshape(shape)
+
+    index = torch.arange(N, device=device)
+    boxes = torch.tensor([[0.0, 0, 2, 2], [1, 1, 3, 4], [0, 2, 2, 3]], device=device)
+    reduced = {"avg_factor": None, "divisor": None, "reduction": "none"}
+    logit = {"logits": numbers(N, C), "weight": numbers(N), "gamma": 2.0, "second": 0.0, "third": 0.0}
+    return {
+        "box_loss": {
+            **{"pred": boxes, "target": boxes + 0.5, "weight": numbers(N), "mask": index > 0},
+            **{"formula": "ciou", "parameter": 0.0, "fmt": "xyxy", "eps": 1e-7, **reduced},
+        },
+        "logit_loss": {
+            **{**logit, "targets": index, "scores": numbers(N), "formula": "quality_focal", "alpha1": 1.0},
+            **{"alpha_per_class": numbers(C), "gamma_per_class": numbers(C), "alpha0": 1.0, "complement": True},
+            **{"second": 2.0, "ignore_index": None, **reduced},
+        },
+        "regression_loss": {
+            **{"pred": numbers(N, C), "target": numbers(N, C) + 1, "weight": numbers(N), "formula": "smooth_l1"},
+            **{"gamma": 0.0, "second": 1.0, "third": 1.0, **reduced},
+        },
+        "row_loss": {
+            **{"logits": numbers(N, C), "targets": index, "weight": numbers(N), "class_weight": numbers(C)},
+            **{"formula": "cross_entropy", "alpha": 1.0, "gamma": 0.0, "label_smoothing": 0.1, "poly_epsilon": 0.0},
+            **{"temperature": 1.0, "ignore_index": None, "class_dim": -1, **reduced},
+        },
+        "region_loss": {
+            **{"logits": numbers(N, C, 4), "targets": numbers(N, C, 4), "weight": numbers(N, C)},
+            **{"class_weight": numbers(C), "kind": "dice", "activation": "sigmoid", "per": "image_class", "power": 1},
+            **{"alpha": 0.5, "beta": 0.5, "gamma": 1.0, "smooth_numerator": 1.0, "smooth_denominator": 1.0},
+            **{"ignore_index": None, **reduced},
+        },
+        "kept_weight": {
+            **{"logits": numbers(N, C), "targets": index, "class_weight": numbers(C), "ignore_index": None},
+            **{"class_dim": -1, "unit": "row"},
+        },
+    }
+
+
+NAMES = list(tensors("cpu"))
+LOSSES = [name for name in NAMES if name != "kept_weight"]
+every_operator = pytest.mark.parametrize("name", NAMES)
+every_loss = pytest.mark.parametrize("name", LOSSES)
+
+
+def call(name: str, arguments: dict[str, Any], **changed: Any) -> Tensor:
+    return getattr(torch.ops.iouloss, name)(**{**arguments, **changed})
+
+
+@pytest.fixture
+def arguments(backend: Backend, name: str) -> dict[str, Any]:
+    if not backend.compiled:
+        pytest.skip("the reference has no operators")
+    return tensors(backend.device)[name]
+
+
+def tensors_of(arguments: dict[str, Any]) -> dict[str, Tensor]:
+    return {key: value for key, value in arguments.items() if isinstance(value, Tensor)}
+
+
+def named(key: str) -> str:
+    """What the users of the functions call an argument."""
+    return key.removesuffix("_per_class")
+
+
+def refused(name: str, arguments: dict[str, Any], key: str, value: Any) -> None:
+    with pytest.raises((ValueError, TypeError), match=f"^({named(key)}|{key}): got .*wants"):
+        call(name, arguments, **{key: value})
+
+
+@every_operator
+def test_the_call_is_one(arguments: dict[str, Any], name: str) -> None:
+    assert call(name, arguments).isfinite().all()
+
+
+@every_operator
+def test_another_dtype_is_refused(arguments: dict[str, Any], name: str) -> None:
+    """Also where no kernel would look, which would read it as another."""
+    for key, tensor in tensors_of(arguments).items():
+        for dtype in (torch.complex64, torch.float8_e4m3fn, torch.uint16):
+            refused(name, arguments, key, tensor.to(torch.float32).to(dtype))
+        if tensor.is_floating_point() and key != "targets":
+            for dtype in (torch.int64, torch.int8, torch.bool):
+                refused(name, arguments, key, tensor.to(dtype))
+
+
+@every_operator
+def test_another_shape_is_refused(arguments: dict[str, Any], name: str) -> None:
+    for key, tensor in tensors_of(arguments).items():
+        if key in ("logits", "pred"):
+            continue  # the others are held to its shape
+        for other in (tensor[:-1], tensor[None], torch.stack([tensor] * 2, -1), tensor.flatten()[0]):
+            refused(name, arguments, key, other)
+
+
+@every_operator
+def test_what_is_missing_is_refused(arguments: dict[str, Any], name: str) -> None:
+    for key in {"logits", "pred", "target", "targets"} & arguments.keys():
+        with pytest.raises(TypeError, match=f"^{key}: got NoneType, wants a torch.Tensor"):
+            call(name, arguments, **{key: None})
+
+
+@every_operator
+def test_another_device_is_refused(arguments: dict[str, Any], name: str) -> None:
+    for key, tensor in tensors_of(arguments).items():
+        if key not in ("logits", "pred"):
+            with pytest.raises((ValueError, TypeError, RuntimeError, NotImplementedError), match=r"device|meta"):
+                call(name, arguments, **{key: tensor.to("meta")})
+
+
+@every_operator
+def test_another_layout_is_refused(arguments: dict[str, Any], name: str) -> None:
+    for key, tensor in tensors_of(arguments).items():
+        if not tensor.is_cuda:
+            refused(name, arguments, key, tensor.to_sparse())
+
+
+@every_loss
+def test_numbers_are_those_of_float32(arguments: dict[str, Any], name: str) -> None:
+    numbers = [key for key, value in arguments.items() if isinstance(value, float)]
+    given = {**arguments, "formula": "focal_eiou"} if name == "box_loss" else arguments
+    for key in numbers:
+        for value in (1e39, -1e39, float("inf"), float("nan")):
+            shown = r"(gamma|alpha\d?|\w+)" if key == "parameter" else key
+            with pytest.raises(ValueError, match=f"^{shown}: got .*wants"):
+                call(name, given, **{key: value})
+
+
+def backward(name: str, arguments: dict[str, Any], grad_output: Tensor, slopes: Tensor | None = None) -> Tensor:
+    given = {"grad_output": grad_output, **arguments}
+    return getattr(torch.ops.iouloss, f"{name}_backward")(**given, **({} if slopes is None else {"slopes": slopes}))
+
+
+def left(name: str, arguments: dict[str, Any]) -> Tensor | None:
+    if name != "region_loss":
+        return None
+    return torch.ops.iouloss.region_loss_and_slopes(**arguments)[1]
+
+
+@every_loss
+@pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
+def test_the_backward_checks_what_is_upstream(arguments: dict[str, Any], name: str, reduction: str) -> None:
+    arguments["reduction"] = reduction
+    loss, slopes = call(name, arguments), left(name, arguments)
+    ones = torch.ones_like(loss)
+    assert backward(name, arguments, ones, slopes).isfinite().all()
+    for dtype in (torch.int64, torch.bool, torch.complex64):
+        with pytest.raises(TypeError, match=r"grad_output: got dtype torch\.\w+, wants float64, float32"):
+            backward(name, arguments, ones.to(dtype), slopes)
+    for other in (ones[None], torch.ones(7, device=ones.device), torch.ones((), device=ones.device)):
+        if other.shape != ones.shape:
+            with pytest.raises(ValueError, match=r"grad_output: got shape .*wants"):
+                backward(name, arguments, other, slopes)
+
+
+def test_the_backward_checks_the_slopes(backend: Backend) -> None:
+    if not backend.compiled:
+        pytest.skip("the reference has no operators")
+    name, arguments = "region_loss", tensors(backend.device)["region_loss"]
+    loss, slopes = torch.ops.iouloss.region_loss_and_slopes(**arguments)
+    ones = torch.ones_like(loss)
+    for other in (slopes[:1], slopes[..., :1], slopes.flatten()):
+        with pytest.raises(ValueError, match=r"slopes: got shape .*wants"):
+            backward(name, arguments, ones, other)
+    with pytest.raises(TypeError, match=r"slopes: got dtype torch\.int64, wants the loss's dtype torch\.float32"):
+        backward(name, arguments, ones, slopes.long())
+
+
+@every_loss
+def test_a_tangent_is_refused(arguments: dict[str, Any], name: str) -> None:
+    """The kernels would drop it; the functions go to the reference."""
+    with torch.autograd.forward_ad.dual_level():
+        for key, tensor in tensors_of(arguments).items():
+            if tensor.is_floating_point():
+                dual = torch.autograd.forward_ad.make_dual(tensor, torch.ones_like(tensor))
+                with pytest.raises(ValueError, match="got a tensor with a tangent"):
+                    call(name, arguments, **{key: dual})
+
+
+@every_loss
+def test_a_tangent_from_upstream_is_refused(arguments: dict[str, Any], name: str) -> None:
+    first = "pred" if "pred" in arguments else "logits"
+    arguments[first] = arguments[first].clone().requires_grad_()
+    loss = call(name, arguments, reduction="sum")
+    with torch.autograd.forward_ad.dual_level():
+        one = torch.autograd.forward_ad.make_dual(torch.ones_like(loss), torch.ones_like(loss))
+        with pytest.raises(ValueError, match="got a tensor with a tangent"):
+            torch.autograd.grad(loss, arguments[first], one)

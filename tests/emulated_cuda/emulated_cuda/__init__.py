@@ -1,6 +1,0 @@
-"""A CUDA device without a GPU, for testing a PyTorch extension's compiled kernels.
-
-`python -m emulated_cuda COMMAND ...` runs COMMAND with torch seeing CUDA devices. Their memory is host memory; the
-extension's kernels run from their compiled PTX (executor/); torch's own CUDA operators run on the CPU over the same
-memory (aten_on_host.py). Nothing here measures time.
-"""

@@ -1,0 +1,92 @@
+"""Whether a run on the emulated device has tried the CUDA kernels of the extension out: every one of them, and all of
+its ways to memory.
+
+    python -m tools.emulated_cuda --coverage coverage.json python -m pytest ...
+    python -m tools.cuda_coverage coverage.json [of another run, ...]
+
+A kernel is compiled for a formula and a number type; dtypes, strides, weights and what else comes in as an argument are
+branches in it. Each branch ends in loads or stores of its own, so this fails, naming what it misses, for a kernel that
+was never launched and for an access to global memory, in any kernel, that no thread has made. What cuda_untried.txt
+names is excused from the latter: forms of access, of the kernels that a pattern names.
+"""
+
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from .cuda_static import run, short_name
+from .emulated_cuda import fatbin
+
+EXCUSED = Path(__file__).parent / "cuda_untried.txt"
+NEVER = "never launched"
+
+ACCESS = re.compile(r"(?:@!?%\w+ )?((?:ld|st|atom|red)\.\S*global\S*)")
+
+
+def kernels_in(binary: str) -> list[str]:
+    return fatbin.entries(binary)
+
+
+def missed(kernels: Iterable[str], never_executed: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    """What was not tried out of each of the kernels, by its name in the binary; none where all was."""
+    found = {}
+    for kernel in kernels:
+        if kernel not in never_executed:
+            found[kernel] = [NEVER]
+            continue
+        accesses = Counter(match[1] for text in never_executed[kernel] if (match := ACCESS.match(text)))
+        if accesses:
+            found[kernel] = [f"never executed: {count} {access}" for access, count in accesses.items()]
+    return found
+
+
+def together(reports: Iterable[Mapping[str, Iterable[str]]]) -> dict[str, list[str]]:
+    """What none of several runs has executed."""
+    found: dict[str, Counter[str]] = {}
+    for report in reports:
+        for kernel, never in report.items():
+            found[kernel] = found[kernel] & Counter(never) if kernel in found else Counter(never)
+    return {kernel: list(never.elements()) for kernel, never in found.items()}
+
+
+def readable(kernel: str) -> str:
+    name, formula, number = short_name(run("c++filt", kernel).stdout.strip())
+    return f"{name}<{', '.join(filter(None, (formula, number)))}>"
+
+
+def excuses() -> list[tuple[str, set[str]]]:
+    """Of cuda_untried.txt: patterns of kernels' names, and the forms of access that each is excused from."""
+    lines = EXCUSED.read_text().split("\n\n", 1)[1].splitlines()
+    pairs = [line.split(": ") for line in lines if line and not line.startswith(" ")]
+    return [(pattern, set(forms.split())) for pattern, forms in pairs]
+
+
+def is_excused(kernel: str, what: Iterable[str]) -> bool:
+    """Whether all that the kernel has left out is excused: to be launched it never is."""
+    forms = {form for pattern, forms in excuses() if fnmatchcase(kernel, pattern) for form in forms}
+    return all(one != NEVER and one.split()[-1] in forms for one in what)
+
+
+def main(*reports: str) -> int:
+    from iouloss import _backend
+
+    kernels = kernels_in(_backend.extension.__file__)
+    found = missed(kernels, together(json.loads(Path(report).read_text()) for report in reports))
+    named = {readable(kernel): what for kernel, what in found.items()}
+    excused = {name for name, what in named.items() if is_excused(name, what)}
+    for name, what in named.items():
+        print(f"{name}: {'; '.join(what)}{' (excused)' if name in excused else ''}")
+    bad = len(named) - len(excused)
+    if bad or not kernels:
+        print(f"{len(kernels)} CUDA kernels, {bad} of them not tried out")
+        return 1
+    print(f"all {len(kernels)} launched, {len(excused)} of them not in every way: {EXCUSED.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
