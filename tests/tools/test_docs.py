@@ -22,7 +22,7 @@ from benchmarks.gpu_budgets import ALL_WAYS, BUDGETS, ONE, OTHER
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("losses/*.md"))
-LINKED = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *PAGES]
+LINKED = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), *PAGES]
 LARGEST_PICTURE = 60_000  # bytes
 LOSSES = [name for name in iouloss.functional.__all__ if name != "box_loss"]  # which is any of the box losses
 BOXES = ("ciou", "giou", "diou", "eiou")
