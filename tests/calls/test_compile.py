@@ -24,7 +24,7 @@ some_cases = pytest.mark.parametrize("case", BOX_CASES[5::4], ids=lambda case: c
 SOME = CALLED[::9]
 # Whose formulas do with numbers what a compiler would make a constant of.
 OF_NUMBERS = ("asymmetric_loss", "softmax_focal_loss", "focal_l1_loss")
-not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler does not generate code for the emulated device")
+not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler knows no emulated device, and would compile its code")
 
 
 # ------------------------------------------------------------------------------------------------------- torch.compile
@@ -108,6 +108,7 @@ def numbers(name: str, step: int) -> dict[str, float]:
     return {option: 0.41 + 0.04 * step + 0.003 * i for i, option in enumerate(numbers_of(name))}
 
 
+@not_emulated
 @pytest.mark.parametrize(
     "backend, name",
     [(KINDS[-1], name) for name in ARGUMENTS]
@@ -148,6 +149,7 @@ def test_inductor_of_numbers_that_change(backend: Backend, name: str, alone: boo
     assert counter.frame_count == 2
 
 
+@not_emulated
 @one_kind
 @pytest.mark.parametrize("loss", CALLED[::4], ids=lambda loss: loss.id)
 def test_compiled_of_the_detached_prediction(backend: Backend, loss: Loss) -> None:
@@ -183,6 +185,7 @@ def test_inductor_drops_the_detachment(backend: Backend, grad: bool) -> None:
         torch.testing.assert_close(evaluate(compiled, *inputs), evaluate(loss, *inputs))
 
 
+@not_emulated
 @pytest.mark.parametrize(
     "backend, loss",
     [(KINDS[0], loss) for loss in CALLED[::14]] + [(kind, loss) for kind in KINDS[1:] for loss in SOME[::3]],
@@ -195,6 +198,7 @@ def test_dynamic_compilation(backend: Backend, loss: Loss) -> None:
     close(*(evaluate(f, first) for f in (compiled, loss.by)))
 
 
+@not_emulated
 @one_kind
 @pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
 def test_compiled_transforms(backend: Backend, loss: Loss) -> None:
@@ -205,6 +209,7 @@ def test_compiled_transforms(backend: Backend, loss: Loss) -> None:
         close(compiled(given), transformed(given))
 
 
+@not_emulated
 @one_kind
 @pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
 def test_compiled_losses_under_transforms(backend: Backend, loss: Loss) -> None:
@@ -219,6 +224,7 @@ def test_compiled_losses_under_transforms(backend: Backend, loss: Loss) -> None:
         close(evaluate(compiled, first), evaluate(loss.by, first))
 
 
+@not_emulated
 @every_kind
 @pytest.mark.parametrize("loss", SOME[::3], ids=lambda loss: loss.id)
 def test_compiled_autograd(backend: Backend, loss: Loss) -> None:
