@@ -21,7 +21,7 @@ every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)
 # What the compiler sees of a fused loss is one operator, of the reference each formula; a few stand for all.
 some_cases = pytest.mark.parametrize("case", BOX_CASES[5::4], ids=lambda case: case.formula)
-SOME = CALLED[::9]
+SOME = CALLED[::15]
 # Whose formulas do with numbers what a compiler would make a constant of.
 OF_NUMBERS = ("asymmetric_loss", "softmax_focal_loss", "focal_l1_loss")
 not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler knows no emulated device, and would compile its code")
@@ -188,7 +188,7 @@ def test_inductor_drops_the_detachment(backend: Backend, grad: bool) -> None:
 @not_emulated
 @pytest.mark.parametrize(
     "backend, loss",
-    [(KINDS[0], loss) for loss in CALLED[::14]] + [(kind, loss) for kind in KINDS[1:] for loss in SOME[::3]],
+    [(KINDS[0], loss) for loss in CALLED[::14]] + [(kind, loss) for kind in KINDS[1:] for loss in SOME[::2]],
     indirect=["backend"],
     ids=lambda x: getattr(x, "id", x),
 )
@@ -226,7 +226,7 @@ def test_compiled_losses_under_transforms(backend: Backend, loss: Loss) -> None:
 
 @not_emulated
 @every_kind
-@pytest.mark.parametrize("loss", SOME[::3], ids=lambda loss: loss.id)
+@pytest.mark.parametrize("loss", SOME[::2], ids=lambda loss: loss.id)
 def test_compiled_autograd(backend: Backend, loss: Loss) -> None:
     first = loss.on(backend.device).inputs[0]
     compiled = torch.compile(loss.by, fullgraph=True, backend="aot_eager")

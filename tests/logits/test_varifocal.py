@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from backends import KINDS, Backend
+from backends import KINDS, Backend, of_the_reference
 from cases import evaluate, random_logits, uniform
 from torch import Tensor
 
@@ -118,6 +118,7 @@ def test_module(backend: Backend) -> None:
         varifocal_loss(x, x.sigmoid(), scores=scores)
 
 
+@of_the_reference
 def test_compiled(backend: Backend) -> None:
     torch._dynamo.reset()
     x, index, scores = backend.put(*objects())

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import KINDS, Backend, of_the_reference
 from cases import DTYPES, evaluate, uniform
 from properties import given, st
 from regions import (
@@ -169,6 +169,7 @@ def test_values_are_the_formulas(
     assert value.flatten().tolist() == pytest.approx(wanted, rel=1e-9)
 
 
+@of_the_reference
 @every_kind
 @every_case
 @every_activation
@@ -190,6 +191,7 @@ def test_gradcheck(backend: Backend, case: Case, activation: str | None, soft: b
     assert torch.autograd.gradcheck(loss, (logits, targets, weights))
 
 
+@of_the_reference
 @every_kind
 @some_cases
 @pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
@@ -205,6 +207,7 @@ def test_second_derivatives(backend: Backend, case: Case, activation: str) -> No
     )
 
 
+@of_the_reference
 @every_case
 @every_activation
 @pytest.mark.parametrize("target", ["dense", "index"])
@@ -336,6 +339,7 @@ def test_shapes_of_pixel_weights(backend: Backend, case: Case, shape: tuple[int,
 # -------------------------------------------------------------------------------------------- compilers and transforms
 
 
+@of_the_reference
 @every_kind
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_compiled(backend: Backend, reduction: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import KINDS, Backend, of_the_reference
 from cases import DTYPES, INTEGERS, evaluate, random_logits, same, uniform
 from row_cases import ROW_CASES, RowCase
 from torch import Tensor
@@ -111,6 +111,7 @@ def test_poly_of_probabilities(backend: Backend) -> None:
     torch.testing.assert_close(added, 2 * (weight * q * (1 - x.softmax(-1))).sum(-1))
 
 
+@of_the_reference
 @both
 @pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.2}], ids=str)
 def test_gradcheck(backend: Backend, loss: Any, options: dict[str, Any]) -> None:
@@ -202,6 +203,7 @@ def test_classes_in_another_dimension(backend: Backend, loss: Any) -> None:
     same(got, [want[0], want[1].movedim(-1, 1)])
 
 
+@of_the_reference
 @both
 def test_compiled(backend: Backend, loss: Any) -> None:
     torch._dynamo.reset()

@@ -34,7 +34,7 @@ def operators_of(graph: torch.fx.GraphModule) -> set[str]:
 
 
 @one_kind
-@pytest.mark.parametrize("loss", CALLED[::6], ids=lambda loss: loss.id)
+@pytest.mark.parametrize("loss", CALLED[::11], ids=lambda loss: loss.id)
 def test_exported_losses_are_made_of_torchs_operators(backend: Backend, loss: Loss) -> None:
     inputs = loss.on(backend.device).inputs
     other = tuple(x.flip(0) for x in inputs)
@@ -46,7 +46,7 @@ def test_exported_losses_are_made_of_torchs_operators(backend: Backend, loss: Lo
 
 
 @one_kind
-@pytest.mark.parametrize("loss", CALLED[::9], ids=lambda loss: loss.id)
+@pytest.mark.parametrize("loss", CALLED[::15], ids=lambda loss: loss.id)
 @pytest.mark.parametrize("strict", [True, False])
 def test_export_of_leaves(backend: Backend, loss: Loss, strict: bool) -> None:
     """Of inputs that require a gradient; by dynamo and without."""
@@ -59,7 +59,7 @@ def test_export_of_leaves(backend: Backend, loss: Loss, strict: bool) -> None:
 
 
 @every_kind
-@pytest.mark.parametrize("loss", CALLED[::9], ids=lambda loss: loss.id)
+@pytest.mark.parametrize("loss", CALLED[::15], ids=lambda loss: loss.id)
 @pytest.mark.filterwarnings("ignore")  # that it is deprecated, and that a tensor is made a constant
 def test_traced_by_torchscript(backend: Backend, loss: Loss) -> None:
     inputs = loss.on(backend.device).inputs
