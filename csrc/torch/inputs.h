@@ -1,6 +1,7 @@
 // The inputs of an operator, described once: as a list X(type, name) in the order of its schema. IOULOSS_INPUTS makes a
-// struct of the list. All that needs the order, the types or the names of the inputs is made of that struct: the schema,
-// the function that the dispatcher calls, what autograd saves, the check of what gets no gradient, the Python entry.
+// struct of the list. All that needs the order, the types or the names of the inputs is made of that struct: the
+// schema, the function that the dispatcher calls, what autograd saves, the check of what gets no gradient, the Python
+// entry.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -92,11 +93,11 @@ auto tuple_without_first(int, const auto&... rest) { return std::tuple(rest...);
 #define IOULOSS_INPUT_TYPE(type, name) , type
 #define IOULOSS_INPUT_VALUE(type, name) , name
 
-#define IOULOSS_INPUTS(Name, LIST)                                                               \
-  struct Name {                                                                                  \
-    LIST(IOULOSS_INPUT_MEMBER)                                                                   \
-    static constexpr const char* names[] = {LIST(IOULOSS_INPUT_NAME)};                           \
-    using Types = decltype(without_first(TypeList<void LIST(IOULOSS_INPUT_TYPE)>()));            \
+#define IOULOSS_INPUTS(Name, LIST)                                                              \
+  struct Name {                                                                                 \
+    LIST(IOULOSS_INPUT_MEMBER)                                                                  \
+    static constexpr const char* names[] = {LIST(IOULOSS_INPUT_NAME)};                          \
+    using Types = decltype(without_first(TypeList<void LIST(IOULOSS_INPUT_TYPE)>()));           \
     auto values() const { return tuple_without_first(0 LIST(IOULOSS_INPUT_VALUE)); } /* Held */ \
   }
 

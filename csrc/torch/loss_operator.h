@@ -1,8 +1,8 @@
 // The operators of a loss, from one description of it: iouloss::NAME, NAME_backward and NAME_and_gradient or
 // NAME_and_slopes on every device, and their autograd.
 //
-// The backward pass recomputes from the inputs, so that a second one gives the same answer. But most of a gradient is at
-// hand once the loss is computed. So where one number weighs all losses, the forward pass saves the gradient for an
+// The backward pass recomputes from the inputs, so that a second one gives the same answer. But most of a gradient is
+// at hand once the loss is computed. So where one number weighs all losses, the forward pass saves the gradient for an
 // upstream gradient of 1 (NAME_and_gradient). If the upstream gradient is 1, the backward pass returns what was saved.
 // If not, it scales it: on the CPU the host looks at the number, on a GPU a kernel does. This holds for plain tensors
 // only: compilers and transforms see two operators, each a function of its inputs.

@@ -5,98 +5,98 @@
 
 namespace iouloss {
 
-#define IOULOSS_BOX_LOSS(X)                                                                                \
-  X(Tensor, pred)                                                                                          \
-  X(Tensor, target)                                                                                        \
-  X(OptionalTensor, weight)                                                                                \
-  X(OptionalTensor, mask)                                                                                  \
-  X(OptionalTensor, avg_factor)                                                                            \
-  X(std::optional<double>, divisor) /* avg_factor, where it is a number */                                 \
-  X(std::string_view, formula)                                                                             \
-  X(double, parameter)                                                                                     \
-  X(std::string_view, fmt)                                                                                 \
-  X(double, eps)                                                                                           \
+#define IOULOSS_BOX_LOSS(X)                                                \
+  X(Tensor, pred)                                                          \
+  X(Tensor, target)                                                        \
+  X(OptionalTensor, weight)                                                \
+  X(OptionalTensor, mask)                                                  \
+  X(OptionalTensor, avg_factor)                                            \
+  X(std::optional<double>, divisor) /* avg_factor, where it is a number */ \
+  X(std::string_view, formula)                                             \
+  X(double, parameter)                                                     \
+  X(std::string_view, fmt)                                                 \
+  X(double, eps)                                                           \
   X(std::string_view, reduction)
 
 // A loss of logits and their targets.
-#define IOULOSS_LOGIT_LOSS(X)                                                                              \
-  X(Tensor, logits)                                                                                        \
-  X(Tensor, targets)                                                                                       \
-  X(OptionalTensor, scores)                                                                                \
-  X(OptionalTensor, weight)                                                                                \
-  X(OptionalTensor, alpha_per_class)                                                                       \
-  X(OptionalTensor, gamma_per_class)                                                                       \
-  X(OptionalTensor, avg_factor)                                                                            \
-  X(std::optional<double>, divisor)                                                                        \
-  X(std::string_view, formula)                                                                             \
-  X(double, alpha1)                                                                                        \
-  X(double, alpha0)                                                                                        \
-  X(bool, complement) /* whether 1 - alpha weighs negatives, where alpha is of each class */               \
-  X(double, gamma)                                                                                         \
-  X(double, second)                                                                                        \
-  X(double, third)                                                                                         \
-  X(std::optional<int64_t>, ignore_index)                                                                  \
+#define IOULOSS_LOGIT_LOSS(X)                                                                \
+  X(Tensor, logits)                                                                          \
+  X(Tensor, targets)                                                                         \
+  X(OptionalTensor, scores)                                                                  \
+  X(OptionalTensor, weight)                                                                  \
+  X(OptionalTensor, alpha_per_class)                                                         \
+  X(OptionalTensor, gamma_per_class)                                                         \
+  X(OptionalTensor, avg_factor)                                                              \
+  X(std::optional<double>, divisor)                                                          \
+  X(std::string_view, formula)                                                               \
+  X(double, alpha1)                                                                          \
+  X(double, alpha0)                                                                          \
+  X(bool, complement) /* whether 1 - alpha weighs negatives, where alpha is of each class */ \
+  X(double, gamma)                                                                           \
+  X(double, second)                                                                          \
+  X(double, third)                                                                           \
+  X(std::optional<int64_t>, ignore_index)                                                    \
   X(std::string_view, reduction)
 
 // A loss of the difference of two tensors.
-#define IOULOSS_REGRESSION_LOSS(X)                                                                         \
-  X(Tensor, pred)                                                                                          \
-  X(Tensor, target)                                                                                        \
-  X(OptionalTensor, weight)                                                                                \
-  X(OptionalTensor, avg_factor)                                                                            \
-  X(std::optional<double>, divisor)                                                                        \
-  X(std::string_view, formula)                                                                             \
-  X(double, gamma)                                                                                         \
-  X(double, second)                                                                                        \
-  X(double, third)                                                                                         \
+#define IOULOSS_REGRESSION_LOSS(X)  \
+  X(Tensor, pred)                   \
+  X(Tensor, target)                 \
+  X(OptionalTensor, weight)         \
+  X(OptionalTensor, avg_factor)     \
+  X(std::optional<double>, divisor) \
+  X(std::string_view, formula)      \
+  X(double, gamma)                  \
+  X(double, second)                 \
+  X(double, third)                  \
   X(std::string_view, reduction)
 
 // `formula` is the loss's name without its "_loss". Options of other formulas are not looked at.
-#define IOULOSS_ROW_LOSS(X)                                                                                \
-  X(Tensor, logits)                                                                                        \
-  X(OptionalTensor, targets)                                                                               \
-  X(OptionalTensor, weight)                                                                                \
-  X(OptionalTensor, avg_factor)                                                                            \
-  X(std::optional<double>, divisor)                                                                        \
-  X(OptionalTensor, class_weight)                                                                          \
-  X(std::string_view, formula)                                                                             \
-  X(double, alpha)                                                                                         \
-  X(double, gamma)                                                                                         \
-  X(double, label_smoothing)                                                                               \
-  X(double, poly_epsilon)                                                                                  \
-  X(double, temperature)                                                                                   \
-  X(std::optional<int64_t>, ignore_index)                                                                  \
-  X(int64_t, class_dim)                                                                                    \
+#define IOULOSS_ROW_LOSS(X)               \
+  X(Tensor, logits)                       \
+  X(OptionalTensor, targets)              \
+  X(OptionalTensor, weight)               \
+  X(OptionalTensor, avg_factor)           \
+  X(std::optional<double>, divisor)       \
+  X(OptionalTensor, class_weight)         \
+  X(std::string_view, formula)            \
+  X(double, alpha)                        \
+  X(double, gamma)                        \
+  X(double, label_smoothing)              \
+  X(double, poly_epsilon)                 \
+  X(double, temperature)                  \
+  X(std::optional<int64_t>, ignore_index) \
+  X(int64_t, class_dim)                   \
   X(std::string_view, reduction)
 
-#define IOULOSS_REGION_LOSS(X)                                                                             \
-  X(Tensor, logits)                                                                                        \
-  X(Tensor, targets)                                                                                       \
-  X(OptionalTensor, weight)                                                                                \
-  X(OptionalTensor, class_weight)                                                                          \
-  X(OptionalTensor, avg_factor)                                                                            \
-  X(std::optional<double>, divisor)                                                                        \
-  X(std::string_view, kind)                                                                                \
-  X(std::string_view, activation)                                                                          \
-  X(std::string_view, per)                                                                                 \
-  X(int64_t, power)                                                                                        \
-  X(double, alpha)                                                                                         \
-  X(double, beta)                                                                                          \
-  X(double, gamma)                                                                                         \
-  X(double, smooth_numerator)                                                                              \
-  X(double, smooth_denominator)                                                                            \
-  X(std::optional<int64_t>, ignore_index)                                                                  \
+#define IOULOSS_REGION_LOSS(X)            \
+  X(Tensor, logits)                       \
+  X(Tensor, targets)                      \
+  X(OptionalTensor, weight)               \
+  X(OptionalTensor, class_weight)         \
+  X(OptionalTensor, avg_factor)           \
+  X(std::optional<double>, divisor)       \
+  X(std::string_view, kind)               \
+  X(std::string_view, activation)         \
+  X(std::string_view, per)                \
+  X(int64_t, power)                       \
+  X(double, alpha)                        \
+  X(double, beta)                         \
+  X(double, gamma)                        \
+  X(double, smooth_numerator)             \
+  X(double, smooth_denominator)           \
+  X(std::optional<int64_t>, ignore_index) \
   X(std::string_view, reduction)
 
 // What a mean over class indices is divided by. Of the unit "row", the rows whose index is a class and not
 // ignore_index, each with the weight of its class. Of the unit "logit", the logits of all rows but those of
 // ignore_index; where the targets are dense, the logits whose target is another.
-#define IOULOSS_KEPT_WEIGHT(X)                                                                             \
-  X(Tensor, logits)                                                                                        \
-  X(Tensor, targets)                                                                                       \
-  X(OptionalTensor, class_weight)                                                                          \
-  X(std::optional<int64_t>, ignore_index)                                                                  \
-  X(int64_t, class_dim)                                                                                    \
+#define IOULOSS_KEPT_WEIGHT(X)            \
+  X(Tensor, logits)                       \
+  X(Tensor, targets)                      \
+  X(OptionalTensor, class_weight)         \
+  X(std::optional<int64_t>, ignore_index) \
+  X(int64_t, class_dim)                   \
   X(std::string_view, unit)
 
 IOULOSS_INPUTS(BoxInputs, IOULOSS_BOX_LOSS);
