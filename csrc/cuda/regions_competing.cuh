@@ -118,7 +118,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
       else if (!l.plain_targets)
         g = integers[k];
       else if (k < pixels.count)
-        g = load<T>(l.a.targets, pixels.at(l, c) + k);
+        g = load<T>(l.a.targets.data, l.a.targets.dtype, pixels.at(l, c) + k);
       of_top[k] = Terms::slope(softmax.inverse[k], softmax.n_of_top(k), g, s.of_error, s.of_target);
       mean[k] = T(0);
     }

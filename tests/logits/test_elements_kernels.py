@@ -1,6 +1,7 @@
 """Every formula of single numbers through every way that its kernels have: dtypes, layouts, class indices, weights."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -146,6 +147,49 @@ def test_every_way_through_the_kernels(backend: Backend, formula: str) -> None:
         torch.testing.assert_close(
             gradient.cpu().double(), slope, rtol=max(last, relative), atol=max(relative / 10, 1e-7)
         )
+
+
+def results(call: Call) -> list[Tensor]:
+    """The losses and the gradient, each by its kernel, and the sum with its gradient."""
+    ops, summed = torch.ops.iouloss, replace(call, reduction="sum").operator()
+    losses = ops.logit_loss(*call.operator())
+    gradient = ops.logit_loss_backward(torch.ones_like(losses), *call.operator())
+    return [losses, gradient, ops.logit_loss_and_gradient(*summed)[1]]
+
+
+def same(got: list[Tensor], wanted: list[Tensor]) -> None:
+    for g, w in zip(got, wanted, strict=True):
+        torch.testing.assert_close(g, w, rtol=0, atol=0, equal_nan=True)
+
+
+@every_formula
+def test_an_infinite_logit_changes_nothing_of_the_others(backend: Backend, formula: str) -> None:
+    """The kernels read what makes a loss once more where it is not finite."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    for call in calls(formula, backend):
+        infinite = (misaligned if call.logits.data_ptr() % 16 else torch.clone)(call.logits)
+        wanted = results(call)
+        infinite[::4, 3] = math.inf
+        infinite[1::4, 2] = -math.inf
+        got, others = results(replace(call, logits=infinite)), ~infinite.isinf()
+        same([g[others] for g in got], [w[others] for w in wanted])
+
+
+@every_formula
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_integer_targets_in_every_way(backend: Backend, formula: str, dtype: torch.dtype) -> None:
+    """Dense ones are the numbers that they are, and classes those of int64; beside infinite logits, too."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    for kind, place in itertools.product(DTYPES, (torch.clone, misaligned)):
+        x = 8 * uniform(9, 7, seed=1) - 4
+        x[::4, 3] = math.inf
+        hot = (torch.arange(63).reshape(9, 7) * 5 % 7 < 3).to(backend.device)
+        classes = (torch.arange(9) % (2 if dtype == torch.bool else 8)).to(backend.device)
+        call = Call(formula, place(x.to(backend.device, kind)), hot, None, None, None, None, False, None, "none")
+        same(results(replace(call, targets=place(hot.to(dtype)))), results(replace(call, targets=hot.float())))
+        same(results(replace(call, targets=place(classes.to(dtype)))), results(replace(call, targets=classes)))
 
 
 @every_formula
