@@ -10,6 +10,7 @@ from cases import DTYPES, misaligned, uniform
 from regions import ACTIVATIONS, CASES, Case, every_case, losses, truths
 
 from iouloss import reference
+from iouloss.reference.checks import INTEGRAL
 
 pytestmark = pytest.mark.extension
 
@@ -72,6 +73,29 @@ def test_every_way_through_the_gradient(backend: Backend, case: Case, activation
         for dtype in DTYPES:
             gradient = ops.region_loss_backward(upstream.to(backend.device, dtype), slopes, *given)
             torch.testing.assert_close(gradient.cpu().double(), slope, rtol=last, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES[:2], ids=lambda case: case.name)
+@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize("dtype", INTEGRAL)
+def test_integer_targets_in_every_way(backend: Backend, case: Case, activation: str, dtype: torch.dtype) -> None:
+    """Dense ones are the numbers that they are, and classes those of int64."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    options, ops = case.arguments(activation, reduction="none"), torch.ops.iouloss
+    hot = (torch.arange(66).reshape(2, 3, 11) * 5 % 7 < 3).to(backend.device)
+    classes = (torch.arange(22).reshape(2, 11) % (2 if dtype == torch.bool else 5)).to(backend.device)
+
+    def results(x: torch.Tensor, targets: torch.Tensor) -> list[torch.Tensor]:
+        given = (x, targets, None, None, None, None, *options)
+        loss, slopes = ops.region_loss_and_slopes(*given)
+        return [loss, slopes, ops.region_loss_backward(torch.ones_like(loss), slopes, *given)]
+
+    for kind, place in itertools.product(DTYPES, (torch.clone, misaligned)):
+        x = place((8 * uniform(2, 3, 11, seed=1) - 4).to(backend.device, kind))
+        for targets, wanted in ((hot, hot.float()), (classes, classes)):
+            for got, want in zip(results(x, place(targets.to(dtype))), results(x, wanted), strict=True):
+                assert torch.equal(got, want)
 
 
 def test_the_table_has_every_kind() -> None:
