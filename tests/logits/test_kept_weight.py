@@ -9,6 +9,7 @@ from cases import DTYPES, uniform
 from torch import Tensor
 
 import iouloss
+from iouloss.reference.checks import INTEGRAL
 
 C = 5
 
@@ -106,3 +107,17 @@ def test_opcheck(backend: Backend, kept, weighted: bool) -> None:
     checks = ("test_schema", "test_autograd_registration", "test_faketensor")
     arguments = (logits.requires_grad_(), targets, weight, 3, -1, "row")
     torch.library.opcheck(torch.ops.iouloss.kept_weight.default, arguments, test_utils=checks)
+
+
+@pytest.mark.parametrize("dtype", [*INTEGRAL, torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_targets_of_any_dtype(backend: Backend, dtype: torch.dtype) -> None:
+    if not backend.compiled:
+        pytest.skip("the reference counts in its own losses, and has no such operator")
+    ops, classes = torch.ops.iouloss, torch.tensor([0, 1, 1, 0, 1], device=backend.device)
+    for kind in (torch.float64, torch.float32):
+        x, weight = torch.zeros(5, 3, dtype=kind, device=backend.device), torch.tensor([0.5, 2.0, 1.0], dtype=kind)
+        assert ops.kept_weight(x, classes.to(dtype).repeat(3, 1).T, None, 1, -1, "logit") == 6
+        if dtype in INTEGRAL:
+            assert ops.kept_weight(x, classes.to(dtype), None, 1, -1, "logit") == 6
+            assert ops.kept_weight(x, classes.to(dtype), weight.to(backend.device), None, -1, "row") == 7
+            assert ops.kept_weight(x, classes.to(dtype), None, 0, -1, "row") == 3

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 import torch
 from backends import Backend
-from cases import DTYPES, misaligned, random_logits, uniform
+from cases import DTYPES, evaluate, misaligned, random_logits, uniform
 from row_cases import KERNEL_CASES, RowCase, every_kernel
 from torch import Tensor
 
+import iouloss
 from iouloss import reference
+from iouloss.reference.checks import INTEGRAL
 
 pytestmark = pytest.mark.extension
 
@@ -108,3 +110,20 @@ def test_sums_of_one_block_and_of_several(
 
 def test_the_table_has_every_kernel() -> None:
     assert {case.name for case in KERNEL_CASES} == {"focal", "smooth", "distribution", "kl", "entropy"}
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_class_indices_of_any_dtype(backend: Backend, smoothing: float) -> None:
+    """They are those of int64, to the bit, in every kernel that takes any."""
+    if not backend.compiled:
+        pytest.skip("the reference has no such operator")
+    classes = (torch.arange(ROWS) % 2).to(backend.device)
+    for function, kind, dtype in itertools.product(
+        (iouloss.softmax_focal_loss, iouloss.cross_entropy_loss), DTYPES, INTEGRAL
+    ):
+        x = (8 * uniform(ROWS, CLASSES) - 4).to(backend.device, kind)
+        got, wanted = (
+            evaluate(lambda x, t=t, f=function: f(x, t, label_smoothing=smoothing, reduction="none"), x)
+            for t in (classes.to(dtype), classes)
+        )
+        assert all(torch.equal(g, w) for g, w in zip(got, wanted, strict=True))
