@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 
 import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import draw_bounding_boxes
+
 from detector import saved
 from detector.arguments import default_device, share, usable_device
 from detector.evaluate import Detections, Limits, detect
 from detector.photos import UserError, read_image
-from PIL import Image
-from torch import Tensor
-from torchvision.utils import draw_bounding_boxes
 
 COLOUR = "#2ee6ff"
 

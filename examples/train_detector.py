@@ -27,6 +27,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+
 from detector import saved
 from detector.arguments import Parser, default_device, number, share, usable_device, whole
 from detector.batches import Crops, mean_colour

@@ -1,8 +1,9 @@
-"""The fixture that runs a test on each backend that this machine has."""
+"""What tests share as fixtures: each backend that this machine has, and a compiler that remembers nothing."""
 
 from collections.abc import Iterator
 
 import pytest
+import torch
 from backends import AVAILABLE, Backend
 
 from iouloss import _backend, _ops
@@ -22,3 +23,10 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
         extension.set_cpu_isa(name.removeprefix("cpu-"))
         yield Backend(name, "cpu")
         extension.set_cpu_isa(active)
+
+
+@pytest.fixture
+def fresh_compiler() -> Iterator[None]:
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()

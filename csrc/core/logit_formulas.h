@@ -225,6 +225,13 @@ inline constexpr bool has_targets = true;
 template <>
 inline constexpr bool has_targets<BinaryEntropy> = false;
 
+// Whether a score may stand beside a class index. A varifocal loss has positives whose score is 0, which its kernel
+// would take for negatives.
+template <class Formula>
+inline constexpr bool has_scores = !Formula::has_background;
+template <>
+inline constexpr bool has_scores<Varifocal> = false;
+
 }  // namespace IOULOSS_ARCH
 
 // The table of losses on one number and its target: the name by which callers choose a loss, and its formula.

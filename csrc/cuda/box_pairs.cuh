@@ -5,7 +5,7 @@
 #include "../core/box_formulas.h"
 #include "memory.cuh"
 #include "reduce.cuh"
-#include "settle.cuh"
+#include "rescale.cuh"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -122,7 +122,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
     box_gradient(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
-  if (settle<T>(grad, 4 * l.a.n)) return;
+  if (rescale<T>(grad, 4 * l.a.n)) return;
   T sum = 0;
   const T common = load_scale(scale);
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
@@ -182,7 +182,7 @@ void launch_box_gradient(const BoxArguments& a, const Delivery& to, const Device
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for<T>(a.n, Kept::item, to.reduced || grad.left);
+  const int64_t blocks = grid_for<T>(a.n, Kept::item, to.reduced || grad.saved);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }

@@ -31,7 +31,7 @@ struct Delivery {
 struct Gradient {
   Output out;
   Values upstream;
-  bool left = false;  // out already holds the gradient for an upstream gradient of 1; upstream is then one value
+  bool saved = false;  // out already holds the gradient for an upstream gradient of 1; upstream is then one value
 };
 
 int64_t scratch_bytes(const BoxArguments&);

@@ -6,7 +6,7 @@
 #include "divide.cuh"
 #include "memory.cuh"
 #include "reduce.cuh"
-#include "settle.cuh"
+#include "rescale.cuh"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -143,7 +143,7 @@ struct Quad {
         logits[k] = -logits[k];
         alpha0[k] = alpha1[k];
       } else {
-        targets[k] = l.a.scores.data ? load<T>(l.a.scores, row) : T(1);
+        targets[k] = has_scores<Formula> && l.a.scores.data ? load<T>(l.a.scores, row) : T(1);
       }
     }
     if (is_ignored) ignore(k);
@@ -255,7 +255,7 @@ __device__ __forceinline__ void multiply_by_upstream(const Values& upstream, con
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
-  if (settle<T>(grad, l.a.n)) return;
+  if (rescale<T>(grad, l.a.n)) return;
   const T common = load_scale(scale);
   const T sum = sum_of_passes<Formula, T>([&](unsigned careful) {
     T of_thread = 0;
@@ -331,7 +331,7 @@ void launch_logit_gradient(const LogitArguments& a, const Delivery& to, const De
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for<T>(quads(a.n), Kept::several, to.reduced || grad.left);
+  const int64_t blocks = grid_for<T>(quads(a.n), Kept::several, to.reduced || grad.saved);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }

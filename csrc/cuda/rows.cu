@@ -8,7 +8,7 @@
 #include "divide.cuh"
 #include "memory.cuh"
 #include "reduce.cuh"
-#include "settle.cuh"
+#include "rescale.cuh"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -246,7 +246,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
 template <class Formula, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
-  if (settle<T>(grad, l.a.n * l.a.classes)) return;
+  if (rescale<T>(grad, l.a.n * l.a.classes)) return;
   T sum = 0;
   const T common = load_scale(scale);
   each_row(l, [&](int64_t i) {
@@ -309,7 +309,7 @@ template <class Formula, class T>
 static void launch(const RowArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
                    cudaStream_t stream) {
   const auto l = launch_of<T>(a);
-  const int64_t blocks = grid_for<T>(a.n * l.width, kept_of<Formula>, to.reduced || grad.left);
+  const int64_t blocks = grid_for<T>(a.n * l.width, kept_of<Formula>, to.reduced || grad.saved);
   reset_counter(to, blocks, stream);
   row_gradient<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(l, to, scale_of<T>(scale), grad);
 }

@@ -24,8 +24,8 @@ Delivery reduced(const Arguments& a, at::Tensor& loss, at::Tensor& scratch) {
   return {loss.mutable_data_ptr(), true, bytes > 0 ? scratch.mutable_data_ptr() : nullptr};
 }
 
-Gradient gradient(const Upstream& upstream, at::Tensor& grad, bool left) {
-  return {{grad.mutable_data_ptr(), dtype_of(grad)}, upstream.values, left};
+Gradient gradient(const Upstream& upstream, at::Tensor& grad, bool saved) {
+  return {{grad.mutable_data_ptr(), dtype_of(grad)}, upstream.values, saved};
 }
 
 }  // namespace
@@ -55,10 +55,10 @@ void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor
 }
 
 template <class Arguments>
-void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& left) {
+void rescale_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& saved) {
   if (a.n == 0) return;
-  const c10::cuda::CUDAGuard guard(left.device());
-  launch_gradient(a, {}, scale_of(divisor), gradient(upstream, left, true), c10::cuda::getCurrentCUDAStream());
+  const c10::cuda::CUDAGuard guard(saved.device());
+  launch_gradient(a, {}, scale_of(divisor), gradient(upstream, saved, true), c10::cuda::getCurrentCUDAStream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
@@ -89,7 +89,7 @@ void launch_region_gradient(const RegionArguments& a, const Upstream& upstream, 
 #define IOULOSS_LAUNCHERS(Arguments)                                                                          \
   template void launch_losses(const Arguments&, Reduction, const Divisor&, at::Tensor&);                      \
   template void launch_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&, at::Tensor*); \
-  template void settle_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&);
+  template void rescale_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&);
 IOULOSS_LAUNCHERS(BoxArguments)
 IOULOSS_LAUNCHERS(LogitArguments)
 IOULOSS_LAUNCHERS(RowArguments)

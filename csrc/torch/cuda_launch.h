@@ -20,7 +20,7 @@ void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor
                      at::Tensor* loss);
 
 template <class Arguments>
-void settle_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& left);
+void rescale_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& saved);
 
 void launch_kept_weight(const KeptArguments& a, double each, at::Tensor& sum);
 

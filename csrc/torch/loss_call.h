@@ -59,7 +59,7 @@ struct LossCall {
 
 #ifdef IOULOSS_CUDA
   // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.
-  void rescale(at::Tensor& saved, const Upstream& upstream) const { settle_gradient(a, upstream, divisor, saved); }
+  void rescale(at::Tensor& saved, const Upstream& upstream) const { rescale_gradient(a, upstream, divisor, saved); }
 #endif
 };
 

@@ -109,6 +109,7 @@ def test_other_placements_of_eps_and_avg_factor(backend: Backend) -> None:
         torch.testing.assert_close(got, want)
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 def test_compiled(backend: Backend) -> None:
     boxes = backend.put(*random_boxes(6, 64.0))
     mask = torch.arange(6) % 2 == 0
@@ -117,7 +118,6 @@ def test_compiled(backend: Backend) -> None:
         def loss(pred: Tensor, target: Tensor, kept: Tensor = given_mask) -> Tensor:
             return iouloss.ciou_loss(pred, target, mask=kept)
 
-        torch._dynamo.reset()
         compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
         torch.testing.assert_close(evaluate(compiled, *boxes), evaluate(loss, *boxes))
 

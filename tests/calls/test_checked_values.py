@@ -7,12 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import Backend, every_kind
 from torch import Tensor
 
 import iouloss
-
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 
 NAN, INF = math.nan, math.inf
 BOXES = torch.tensor([[0.0, 0.0, 2.0, 1.0], [1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 2.0, 3.0]])

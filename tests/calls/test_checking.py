@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 import torch
-from backends import EMULATED, KINDS, Backend
+from backends import EMULATED, KINDS, Backend, every_kind
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 import iouloss
 from iouloss import _backend, _checking
 
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 ROOT = Path(iouloss.__file__).parent.parent
 NAN = math.nan
 

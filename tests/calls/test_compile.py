@@ -1,11 +1,12 @@
 """torch.compile and torch.export of the losses: what is compiled computes what is not, and how often it is compiled."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 import torch
 import torch._dynamo.testing
-from backends import EMULATED, KINDS, Backend
+from backends import COMPILED, EMULATED, KINDS, Backend, every_kind, one_kind
 from cases import BOX_CASES, BoxCase, evaluate
 from every_loss import ARGUMENTS, CALLED, Loss, numbers_of
 from few import boxes, close, focal
@@ -14,11 +15,8 @@ from torch.func import grad, jvp, vmap
 
 import iouloss
 
-pytestmark = pytest.mark.regression
+pytestmark = [pytest.mark.regression, pytest.mark.usefixtures("fresh_compiler")]
 
-COMPILED = [name for name in KINDS if name != "reference"]
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
-one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)
 # What the compiler sees of a fused loss is one operator, of the reference each formula; a few stand for all.
 some_cases = pytest.mark.parametrize("case", BOX_CASES[5::4], ids=lambda case: case.formula)
 SOME = CALLED[::15]
@@ -28,13 +26,6 @@ not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler knows no emulat
 
 
 # ------------------------------------------------------------------------------------------------------- torch.compile
-
-
-@pytest.fixture(autouse=True)
-def fresh_compiler():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 @every_kind
@@ -108,6 +99,20 @@ def numbers(name: str, step: int) -> dict[str, float]:
     return {option: 0.41 + 0.04 * step + 0.003 * i for i, option in enumerate(numbers_of(name))}
 
 
+def compilations(backend: Backend, name: str, compiler: str, steps: Iterable[dict[str, float]]) -> int:
+    """How often a function is compiled while its numbers change; each result is the eager one."""
+    first, *others = (x if x is None else x.to(backend.device) for x in ARGUMENTS[name])
+    counter = torch._dynamo.testing.CompileCounterWithBackend(compiler)
+
+    def loss(x: Tensor, options: dict[str, float]) -> Tensor:
+        return getattr(iouloss, name)(x, *others, **options)
+
+    compiled = torch.compile(loss, fullgraph=True, backend=counter)
+    for options in steps:
+        close(*(evaluate(lambda x, f=f, o=options: f(x, o), first) for f in (compiled, loss)))
+    return counter.frame_count
+
+
 @not_emulated
 @pytest.mark.parametrize(
     "backend, name",
@@ -116,17 +121,7 @@ def numbers(name: str, step: int) -> dict[str, float]:
     indirect=["backend"],
 )
 def test_numbers_that_change_do_not_compile_anew(backend: Backend, name: str) -> None:
-    first, *others = (x if x is None else x.to(backend.device) for x in ARGUMENTS[name])
-    counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
-
-    def loss(x: Tensor, options: dict[str, float]) -> Tensor:
-        return getattr(iouloss, name)(x, *others, **options)
-
-    compiled = torch.compile(loss, fullgraph=True, backend=counter)
-    for step in range(12):
-        options = numbers(name, step)
-        close(*(evaluate(lambda x, f=f, o=options: f(x, o), first) for f in (compiled, loss)))
-    assert counter.frame_count <= 3
+    assert compilations(backend, name, "aot_eager", (numbers(name, step) for step in range(12))) <= 3
 
 
 @not_emulated
@@ -134,19 +129,10 @@ def test_numbers_that_change_do_not_compile_anew(backend: Backend, name: str) ->
 @pytest.mark.parametrize("name", ["cdiou_loss", "softmax_focal_loss", "poly1_focal_loss"])
 @pytest.mark.parametrize("alone", [True, False])
 def test_inductor_of_numbers_that_change(backend: Backend, name: str, alone: bool) -> None:
-    first, *others = (x.to(backend.device) for x in ARGUMENTS[name])
-    counter = torch._dynamo.testing.CompileCounterWithBackend("inductor")
-
-    def loss(x: Tensor, options: dict[str, float]) -> Tensor:
-        return getattr(iouloss, name)(x, *others, **options)
-
-    compiled = torch.compile(loss, fullgraph=True, backend=counter)
-    for step in range(4):
-        options = numbers(name, step)
-        if alone:
-            options = dict([options.popitem()])
-        close(*(evaluate(lambda x, f=f, o=options: f(x, o), first) for f in (compiled, loss)))
-    assert counter.frame_count == 2
+    steps = (numbers(name, step) for step in range(4))
+    if alone:
+        steps = (dict([options.popitem()]) for options in steps)
+    assert compilations(backend, name, "inductor", steps) == 2
 
 
 @not_emulated

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import EMULATED, KINDS, Backend
+from backends import COMPILED, EMULATED, Backend, every_kind
 from cases import BOX_CASES, BoxCase, evaluate, every_case
 from few import boxes, close, focal
 from torch import Tensor
@@ -17,8 +17,6 @@ from iouloss import reference
 
 pytestmark = pytest.mark.regression
 
-COMPILED = [name for name in KINDS if name != "reference"]
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 differentiable = pytest.mark.parametrize(
     "case", [case for case in BOX_CASES if not case.has_constant], ids=lambda case: case.formula
 )

@@ -55,3 +55,6 @@ def unavailable(name: str) -> str | None:
 AVAILABLE = [name for name in BACKENDS if unavailable(name) is None]
 # Where the instruction set makes no difference: the reference, the widest, the GPU.
 KINDS = list({name.split("-")[0]: name for name in AVAILABLE}.values())
+COMPILED = [name for name in KINDS if name != "reference"]
+every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
+one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)

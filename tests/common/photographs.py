@@ -1,14 +1,24 @@
 """What the tests of the detector share: small photographs with boxes, small trainings, and what becomes fixtures."""
 
+# ruff: noqa: E402  (the last imports wait until it is known that what they need is there)
+
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+
+for package in ("torchvision", "PIL", "matplotlib", "pycocotools", "tqdm"):  # else who imports this is skipped
+    pytest.importorskip(package, reason=f"training a detector needs {package}")
+
 from PIL import Image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+sys.path.insert(0, str(EXAMPLES))
+
+import train_detector
 
 WIDTH, HEIGHT = 96, 64
 BOXES = {"a.png": [(4, 6, 20, 24), (40, 30, 58, 50), (72, 8, 90, 30)], "b.png": [(10, 30, 30, 48), (70, 20, 94, 40)]}
@@ -62,3 +72,14 @@ def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     yield
     torch.set_num_threads(threads)
+
+
+def train_in(folder: Path, *arguments: str) -> Path:
+    """A tiny training on the photographs, in a folder of its own."""
+    voc_folder(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        run = apart(folder, patch)
+        next(run)
+        assert train_detector.main([*TINY, "--data", "voc", *arguments]) == 0
+        next(run, None)
+    return folder

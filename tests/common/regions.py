@@ -54,6 +54,7 @@ CASES = (
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 some_cases = pytest.mark.parametrize("case", (CASES[1], CASES[3], CASES[5]), ids=lambda case: case.name)
 ACTIVATIONS = ("sigmoid", "softmax", None)
+SHAPE = (2, 3, 2, 3)  # of a few images: two of three classes
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 every_target = pytest.mark.parametrize("target", ["hard", "soft", "index"])
 PER = ("image_class", "class", "image", "batch")

@@ -9,15 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import Backend, every_kind
 from every_module import CLASSES, MODULES, every_module, inputs, parameters, with_tensor_options
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
 import iouloss
-
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
-
 
 # ------------------------------------------------------------------------------------------------------- wrong options
 

@@ -6,13 +6,13 @@ import inspect
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import KINDS, Backend, every_kind
 from cases import random_boxes
 from every_module import CLASSES, MODULES, every_module, inputs, option_sets, parameters
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ from iouloss.modules.base import TENSORS, Loss
 from tools import module_stub
 
 ROOT = Path(__file__).parents[2]
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 
 
 # ---------------------------------------------------------------------------------------------------------- signatures
@@ -170,13 +169,6 @@ def test_subclasses() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- compile
-
-
-@pytest.fixture
-def fresh_compiler() -> Iterator[None]:
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 def of_fixed_sizes(graph: torch.fx.GraphModule, tensors: list[Any]) -> Callable[..., Any]:

@@ -162,10 +162,10 @@ def test_equalized_focal_loss_is_a_focal_loss_for_each_class(backend: Backend, d
 # ---------------------------------------------------------------------------------------------------------- transforms
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 @every_case
 def test_compiled(backend: Backend, case: Case) -> None:
     x, z = backend.put(*numbers(6))
-    torch._dynamo.reset()
     compiled = torch.compile(lambda x: case(x, z), fullgraph=True, backend="aot_eager")
     for got, want in zip(evaluate(compiled, x), evaluate(lambda x: case(x, z), x), strict=True):
         torch.testing.assert_close(got, want)

@@ -57,12 +57,17 @@ class Call:
     complement: bool
     avg_factor: Tensor | None
     reduction: str
+    ignores: bool = True
+
+    @property
+    def ignore_index(self) -> int | None:
+        return IGNORED if self.ignores and self.formula in WITH_TARGETS else None
 
     def operator(self) -> tuple[Any, ...]:
         gamma, second, third = PARAMETERS[self.formula]
         tensors = (self.logits, self.targets, self.scores, self.weight, self.alpha, self.gamma, self.avg_factor, None)
-        ignored = IGNORED if self.formula in WITH_TARGETS else None
-        return (*tensors, self.formula, 0.25, 0.75, self.complement, gamma, second, third, ignored, self.reduction)
+        numbers = (0.25, 0.75, self.complement, gamma, second, third)
+        return (*tensors, self.formula, *numbers, self.ignore_index, self.reduction)
 
     def truth(self, x: Tensor) -> Tensor:
         """By the reference in float64, of the same rounded numbers; ``x`` are the logits."""
@@ -78,9 +83,8 @@ class Call:
         targets = self.targets.cpu() if self.targets.dtype == torch.int64 else double(self.targets)
         scores, weight = double(self.scores), double(self.weight)
         if self.formula in logits.FORMULAS:
-            ignored = IGNORED if self.formula in WITH_TARGETS else None
-            inputs = reference.LogitInputs(x, targets, scores, weight, None, self.formula, p, ignored, "none")
-            return logits.logit_loss(inputs)
+            options = (self.formula, p, self.ignore_index, "none")
+            return logits.logit_loss(reference.LogitInputs(x, targets, scores, weight, None, *options))
         # What the kernels make of a regression with class indices: nobody wants that, but it is the same way.
         kept = targets != IGNORED
         if targets.dtype == torch.int64:
@@ -106,12 +110,14 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
             (9, False, True, "none", False),
             (7, True, False, "none", False),
         ):
+            ignores = by_class or not dense  # else nothing differs from logit to logit
             # An odd number of rows, so that the last thread has three logits; each place of four has a class somewhere.
             classes = ((2 * torch.arange(9) + number) % (columns + 1)).to(backend.device)
             x = place((8 * uniform(9, columns, seed=number) - 4).to(backend.device, kind))
             targets = place(uniform(9, columns, seed=number + 1).to(backend.device, other))
             weight = uniform(*((9, columns) if weighted == "each" else (9,)), seed=3).to(backend.device, other)
-            targets[0, number % columns] = IGNORED
+            if ignores:
+                targets[0, number % columns] = IGNORED
             alpha = uniform(columns, seed=4).to(backend.device, other)
             gamma = None if formula == "square_focal" else 1 + uniform(columns, seed=6)
             kind_of_gamma = torch.float64 if number % 2 else other  # which does not decide what is computed in
@@ -123,7 +129,7 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
                 None if weighted == "none" else weight,
                 alpha if by_class else None,
                 gamma.to(backend.device, kind_of_gamma) if by_class and gamma is not None else None,
-                *(by_class and number % 3 > 0, None, "none"),
+                *(by_class and number % 3 > 0, None, "none", ignores),
             )
 
 
@@ -187,11 +193,14 @@ def test_integer_targets_in_every_way(backend: Backend, formula: str) -> None:
     hot = (torch.arange(63).reshape(9, 7) * 5 % 7 < 3).to(backend.device)
     classes = (torch.arange(9) % 8).to(backend.device)
     for kind, place in itertools.product(DTYPES, (torch.clone, misaligned)):
-        call = Call(formula, place(x.to(backend.device, kind)), hot, None, None, None, None, False, None, "none")
+        moved = place(x.to(backend.device, kind))
+        call = Call(formula, moved, hot, None, None, None, None, False, None, "none")
         dense, of_class = (results(replace(call, targets=targets)) for targets in (hot.float(), classes))
         for dtype in INTEGRAL[1:]:
             same(results(replace(call, targets=place(hot.to(dtype)))), dense)
             same(results(replace(call, targets=place(classes.to(dtype)))), of_class)
+            weighted = replace(call, targets=place(classes.to(dtype)), weight=torch.ones(9, device=backend.device))
+            same(results(weighted), of_class)
         same(results(replace(call, targets=place(hot))), dense)
 
 

@@ -213,8 +213,8 @@ def test_errors_name_the_callers_shapes(
     assert str(caught.value) == message
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 def test_compiled_losses_are_the_eager_ones(backend: Backend) -> None:
-    torch._dynamo.reset()
     x, z = numbers(6, 3)
     z[::2] = 255
     x, z = backend.put(x, z)

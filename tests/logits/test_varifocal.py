@@ -118,9 +118,9 @@ def test_module(backend: Backend) -> None:
         varifocal_loss(x, x.sigmoid(), scores=scores)
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 @of_the_reference
 def test_compiled(backend: Backend) -> None:
-    torch._dynamo.reset()
     x, index, scores = backend.put(*objects())
 
     def loss(x: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import Backend, every_kind
 from regions import (
     ACTIVATIONS,
     CASES,
+    SHAPE,
     Case,
     close,
     every_activation,
@@ -24,8 +25,6 @@ from torch import Tensor
 
 import iouloss
 
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
-SHAPE = (2, 3, 2, 3)
 GENERALIZED = CASES[5]
 MOST_CLASSES = 2**24
 

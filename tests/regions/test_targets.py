@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend, of_the_reference
+from backends import Backend, every_kind, of_the_reference
 from cases import DTYPES, evaluate, uniform
 from properties import given, st
 from regions import (
     ACTIVATIONS,
     CASES,
+    SHAPE,
     Case,
     close,
     every_activation,
@@ -27,10 +28,6 @@ from torch import Tensor
 
 import iouloss
 from iouloss.reference.checks import INTEGRAL
-
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
-SHAPE = (2, 3, 2, 3)
-
 
 # ---------------------------------------------------------------------------------------------------- on Python floats
 
@@ -339,11 +336,11 @@ def test_shapes_of_pixel_weights(backend: Backend, case: Case, shape: tuple[int,
 # -------------------------------------------------------------------------------------------- compilers and transforms
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 @of_the_reference
 @every_kind
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_compiled(backend: Backend, reduction: str) -> None:
-    torch._dynamo.reset()
     logits = logits_for("softmax", *SHAPE).to(backend.device)
     targets, options, _ = elements(True, True)
     targets, weights = backend.put(targets, options["pixel_weight"])

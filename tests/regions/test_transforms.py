@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 import torch
-from backends import EMULATED, KINDS, Backend
+from backends import COMPILED, EMULATED, Backend, every_kind
 from cases import evaluate
 from regions import CASES, Case, every_case, logits_for, some_cases, targets_for
 from torch import Tensor
 
 import iouloss
 
-COMPILED = [name for name in KINDS if name != "reference"]
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
+pytestmark = pytest.mark.usefixtures("fresh_compiler")
 every_activation = pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
 
 
@@ -137,13 +136,6 @@ def test_modules(backend: Backend, module: type) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ compile, export, func
-
-
-@pytest.fixture(autouse=True)
-def fresh_compiler():
-    torch._dynamo.reset()
-    yield
-    torch._dynamo.reset()
 
 
 @every_kind

@@ -200,9 +200,9 @@ def test_class_weights_that_require_a_gradient_get_one(backend: Backend) -> None
     )
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 @every_kernel
 def test_compiled_is_eager(backend: Backend, case: RowCase) -> None:
-    torch._dynamo.reset()
     targets = case.make_targets(9, classes=5)
     logits, targets = [None if x is None else x.to(backend.device) for x in (random_logits(9, 5), targets)]
     compiled = torch.compile(lambda x: case(x, targets), backend="aot_eager", fullgraph=True, dynamic=True)

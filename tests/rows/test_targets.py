@@ -203,10 +203,10 @@ def test_classes_in_another_dimension(backend: Backend, loss: Any) -> None:
     same(got, [want[0], want[1].movedim(-1, 1)])
 
 
+@pytest.mark.usefixtures("fresh_compiler")
 @of_the_reference
 @both
 def test_compiled(backend: Backend, loss: Any) -> None:
-    torch._dynamo.reset()
     x, z = backend.put(random_logits(6, 4), probabilities(6, 4))
     compiled = torch.compile(lambda x: loss(x, z, label_smoothing=0.1), fullgraph=True, backend="aot_eager")
     same(evaluate(compiled, x), evaluate(lambda x: loss(x, z, label_smoothing=0.1), x))

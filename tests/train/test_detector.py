@@ -1,7 +1,5 @@
 """examples/train_detector.py: its readers, split, crops and average precision, and whole small runs."""
 
-# ruff: noqa: E402  (the last imports wait until it is known that what they need is there)
-
 import importlib.util
 import json
 import math
@@ -12,15 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
-
-for package in ("torchvision", "PIL", "matplotlib", "pycocotools", "tqdm"):
-    pytest.importorskip(package, reason=f"training a detector needs {package}")
-
 from photographs import BOXES, EXAMPLES, HEIGHT, TINY, WIDTH, apart, coco_file, voc_folder, voc_xml, write_image
 from PIL import Image
-
-sys.path.insert(0, str(EXAMPLES))
+from torch import Tensor
 
 import train_detector
 from detector import batches

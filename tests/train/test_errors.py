@@ -1,22 +1,13 @@
 """What examples/train_detector.py says of data, models and arguments that are wrong."""
 
-# ruff: noqa: E402  (the last imports wait until it is known that what they need is there)
-
 import pickle
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-
-for package in ("torchvision", "PIL", "matplotlib", "pycocotools", "tqdm"):
-    pytest.importorskip(package, reason=f"training a detector needs {package}")
-
-from photographs import EXAMPLES, TINY, apart, coco_file, voc_folder, voc_xml
+from photographs import TINY, apart, coco_file, voc_folder, voc_xml
 from PIL import Image
-
-sys.path.insert(0, str(EXAMPLES))
 
 import predict
 import train_detector

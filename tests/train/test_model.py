@@ -1,7 +1,5 @@
 """model.pt of examples/train_detector.py: what is in it, resuming from it, and stopping early."""
 
-# ruff: noqa: E402  (the last imports wait until it is known that what they need is there)
-
 import json
 import shutil
 import signal
@@ -13,15 +11,10 @@ from typing import Any
 
 import pytest
 import torch
-
-for package in ("torchvision", "PIL", "matplotlib", "pycocotools", "tqdm"):
-    pytest.importorskip(package, reason=f"training a detector needs {package}")
-
-from photographs import EXAMPLES, TINY, apart, coco_file, voc_folder
+from photographs import EXAMPLES, TINY, apart, coco_file, train_in, voc_folder
 from PIL import Image
 
-sys.path.insert(0, str(EXAMPLES))
-
+import iouloss
 import train_detector
 from detector import saved, training
 from detector.evaluate import Limits, detect
@@ -29,8 +22,6 @@ from detector.model import Detector
 from detector.photos import UserError, read_image
 from detector.stopping import Stop
 from detector.training import Trainer
-
-import iouloss
 
 voc = pytest.fixture(voc_folder)
 coco = pytest.fixture(coco_file)
@@ -53,14 +44,7 @@ def handlers(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture(scope="module")
 def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    voc_folder(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        run = apart(folder, patch)
-        next(run)
-        assert train("--data", "voc") == 0
-        next(run, None)
-    return folder
+    return train_in(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture

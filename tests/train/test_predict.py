@@ -1,26 +1,16 @@
 """examples/predict.py: what it finds, draws and prints, and its errors."""
 
-# ruff: noqa: E402  (the last imports wait until it is known that what they need is there)
-
-import sys
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-for package in ("torchvision", "PIL", "matplotlib", "pycocotools", "tqdm"):
-    pytest.importorskip(package, reason=f"training a detector needs {package}")
-
-from photographs import BOXES, EXAMPLES, TINY, apart, voc_folder, write_image
+from photographs import BOXES, apart, train_in, voc_folder, write_image
 from PIL import Image
 from torchvision.ops import box_iou
 
-sys.path.insert(0, str(EXAMPLES))
-
 import predict
-import train_detector
 from detector.photos import UserError, read_image
 
 voc = pytest.fixture(voc_folder)
@@ -30,14 +20,7 @@ alone = pytest.fixture(autouse=True)(apart)
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that knows a bright rectangle."""
-    folder = tmp_path_factory.mktemp("model")
-    voc_folder(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        run = apart(folder, patch)
-        next(run)
-        arguments = ["--data", "voc", "--steps", "120", "--batch-size", "4", "--lr", "0.01"]
-        assert train_detector.main([*TINY, *arguments]) == 0
-        next(run, None)
+    folder = train_in(tmp_path_factory.mktemp("model"), "--steps", "120", "--batch-size", "4", "--lr", "0.01")
     return folder / "runs/train_detector/model.pt"
 
 

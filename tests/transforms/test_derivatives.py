@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import Backend, every_kind, one_kind
 from cases import uniform
 from every_loss import BOXES, ELEMENTS, REGIONS, ROWS, Loss, every_loss
 from torch import Tensor
@@ -14,9 +14,7 @@ from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vmap
 
 import iouloss
 
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 # Where the reference serves every backend, and a call only has to find it.
-one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)
 one_of_each = pytest.mark.parametrize(
     "loss", (BOXES[15], ELEMENTS[0], ELEMENTS[-5], ROWS[4], REGIONS[2]), ids=lambda x: x.id
 )

@@ -5,14 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import Backend, every_kind, one_kind
 from cases import evaluate
 from every_loss import CALLED, Loss
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
-
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
-one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)
 
 
 def close(got: Any, wanted: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 import sharded
 import torch
 import torch.multiprocessing
-from backends import EMULATED, KINDS, Backend
+from backends import EMULATED, Backend, every_kind
 from every_loss import REGIONS, ROWS, Loss
 from sharded import close
 from torch import Tensor
@@ -16,7 +16,6 @@ from torch._subclasses.functional_tensor import FunctionalTensor, FunctionalTens
 
 import iouloss
 
-every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 SOME = (*sharded.LOSSES, *ROWS[4:6], REGIONS[0])
 some_losses = pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
 

@@ -1,5 +1,5 @@
-// Settles the gradient that a forward pass left for an upstream gradient of 1, once the backward pass has the upstream
-// gradient. The device reads that number, so the host never waits for it.
+// Rescales the gradient that a forward pass saved for an upstream gradient of 1, once the backward pass has the
+// upstream gradient. The device reads that number, so the host never waits for it.
 #pragma once
 
 #include "kernels.h"
@@ -13,8 +13,8 @@ inline namespace IOULOSS_ARCH {
 // upstream gradient, unless that is 1. Otherwise the kernel must compute the gradient again: to multiply halves would
 // round them twice, and to multiply by an infinity or NaN would turn the 0 of what does not count into NaN.
 template <class T>
-__device__ __forceinline__ bool settle(const Gradient& grad, int64_t values) {
-  if (!grad.left) return false;
+__device__ __forceinline__ bool rescale(const Gradient& grad, int64_t values) {
+  if (!grad.saved) return false;
   const T upstream = *static_cast<const T*>(grad.upstream.data);  // autograd gives it the dtype of the loss
   if (upstream == T(1)) return true;
   if (grad.out.dtype != dtype_of<T> || !(absolute(upstream) <= T(Limits<T>::largest))) return false;
@@ -22,16 +22,16 @@ __device__ __forceinline__ bool settle(const Gradient& grad, int64_t values) {
   struct alignas(16) Vector {
     T values[width];
   };
-  T* left = static_cast<T*>(grad.out.data);  // allocated by the forward pass, so aligned
+  T* saved = static_cast<T*>(grad.out.data);  // allocated by the forward pass, so aligned
   const int64_t first = int64_t(blockIdx.x) * threads + threadIdx.x, whole = values / width;
-  Vector* const end = reinterpret_cast<Vector*>(left) + whole;
-  for (Vector* at = reinterpret_cast<Vector*>(left) + first; at < end; at += int64_t(gridDim.x) * threads) {
+  Vector* const end = reinterpret_cast<Vector*>(saved) + whole;
+  for (Vector* at = reinterpret_cast<Vector*>(saved) + first; at < end; at += int64_t(gridDim.x) * threads) {
     Vector v = *at;
 #pragma unroll
     for (T& value : v.values) value *= upstream;
     *at = v;
   }
-  if (first < values % width) left[whole * width + first] *= upstream;
+  if (first < values % width) saved[whole * width + first] *= upstream;
   return true;
 }
 
