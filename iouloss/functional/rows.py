@@ -226,7 +226,8 @@ def kl_div_loss(
         logits: ``[..., C]``, or with the classes in any other dimension; float64, float32, float16 or bfloat16. Any
             strides.
         targets: the probabilities ``q`` of each row, of ``logits``' shape and a floating dtype. They are numbers >= 0,
-            and need not add up to 1; one that is 0 adds nothing. Any strides.
+            and need not add up to 1; one that is 0 adds nothing, and a negative one makes the loss huge, but finite
+            (:func:`iouloss.checking` refuses it). Any strides.
         temperature: ``T``, a finite number > 0.
         weight: a floating factor for each row, of ``logits``' shape without the classes.
         reduction: ``"none"`` gives a loss for each row, ``"sum"`` their sum, ``"mean"`` their sum divided by

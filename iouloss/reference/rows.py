@@ -165,7 +165,10 @@ def kl_terms(x: Tensor, targets: Tensor, temperature: float) -> Tensor:
     below, _, log_total = log_softmax_parts(x, 1 / temperature)
     # Smaller targets count as 0, as in the kernels (Limits::tiny in csrc/core/number.h).
     nothing = targets.abs() < (2.0**-120 if x.dtype == torch.float32 else 2.0**-1000)
-    log_q = torch.log(torch.where(nothing, 1.0, targets))
+    # A negative number has no logarithm. It counts as 0 does, whose logarithm is the lowest number.
+    log_q = torch.where(
+        targets < 0, -torch.finfo(x.dtype).max, torch.log(torch.where(nothing | (targets < 0), 1.0, targets))
+    )
     divergence = temperature**2 * (times(targets, log_q + below).sum(-1) + targets.sum(-1) * log_total)
     return settled(divergence, x)
 

@@ -10,7 +10,7 @@ from properties import given, st
 from row_cases import KERNEL_CASES, ROW_CASES, RowCase, every_kernel, every_row_case, row_losses, row_truths
 from torch import Tensor
 
-from iouloss import cross_entropy_loss, softmax_focal_loss
+from iouloss import cross_entropy_loss, kl_div_loss, softmax_focal_loss
 
 pytestmark = pytest.mark.extension
 
@@ -121,6 +121,15 @@ def check_finite(backend: Backend, data: st.DataObject) -> None:
 
 def test_finite_logits_have_finite_losses(backend: Backend) -> None:
     check_finite(backend)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_negative_probability_is_no_nan(backend: Backend, dtype: torch.dtype) -> None:
+    """It has no logarithm, and counts as if its logarithm were the lowest number."""
+    x, q = random_logits(1, 3).to(dtype), torch.tensor([[-0.1, 0.5, 0.6]], dtype=dtype)
+    loss, gradient = evaluate(lambda x: kl_div_loss(x, q.to(x.device)), *backend.put(x))
+    torch.testing.assert_close(loss.item(), 0.1 * torch.finfo(dtype).max, rtol=1e-6, atol=0)
+    torch.testing.assert_close(gradient, q.sum() * x.softmax(-1) - q)
 
 
 @every_row_case
