@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from iouloss import _backend, _ops, reference
-from iouloss.reference import BoxInputs, LogitInputs, Parameters
-from iouloss.reference.checks import FORMULAS
+from iouloss._tables import BOXES as BOX_FORMULAS
+from iouloss.reference import BoxInputs, LogitInputs
 
 from . import accuracy_report, machine
 
@@ -29,8 +29,8 @@ ROOT = Path(__file__).parent.parent
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 SCALES = {"pixels": 640.0, "[0, 1]": 1.0}
 GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
-BOX_LOSSES = [name for name in FORMULAS if not name.endswith("_swapped")]  # without those that only serve gradients
-PARAMETERS = {"focal_eiou": 0.5, "bounded_iou": 0.2} | {name: 1.0 for name in FORMULAS if name.startswith("cdiou")}
+BOX_LOSSES = [name for name in BOX_FORMULAS if not name.endswith("_swapped")]  # without those that only serve gradients
+NUMBERS = {"gamma": 0.5, "lambda_": 1.0, "beta": 0.2}  # of the losses that take them
 EPS = {"bounded_iou": 1e-3}  # the other losses have 1e-7
 CUDA = "cuda, emulated" if os.environ.get("EMULATED_CUDA") == "1" else "cuda"
 TABLES = ("boxes", "focal")
@@ -185,19 +185,18 @@ def compare(found: dict[str, Pair], truth: Pair, difference: Difference) -> dict
 def measure_boxes(n: int) -> list[dict[str, Any]]:
     rows = []
     for formula in BOX_LOSSES:
-        parameter = PARAMETERS.get(formula, 0.0)
-        rest = (None, None, None, formula, parameter, "xyxy", EPS.get(formula, 1e-7), "none")
+        options = {"formula": formula, "eps": EPS.get(formula, 1e-7), "fmt": "xyxy", "reduction": "none", **NUMBERS}
+        ours = partial(_ops.box_loss, weight=None, mask=None, avg_factor=None, **options)
         theirs = torchvision_box(formula)
         for dtype in DTYPES:
             for scale, factor in SCALES.items():
                 for kind, make in BOXES.items():
                     pred, target = ((box * factor).to(dtype) for box in make(n))
                     truth = evaluate(
-                        lambda p, t, rest=rest: reference.box_loss(BoxInputs(p, t, *rest)),
+                        lambda p, t, options=options: reference.box_loss(BoxInputs(p, t, **options)),
                         pred.double(),
                         target.double(),
                     )
-                    ours = partial(_call_box, rest=rest)
                     found = dict(_everywhere(ours, theirs, pred, target))
                     row = {"loss": formula, "dtype": _name(dtype), "scale": scale, "inputs": kind}
                     rows.append(row | compare(found, truth, partial(box_difference, truth=truth)))
@@ -208,29 +207,21 @@ def measure_focal(n: int) -> list[dict[str, Any]]:
     rows = []
     for gamma in GAMMAS:
         formula = "square_focal" if gamma == 2 else "focal"
-        rest = (None, None, None, formula, Parameters(0.25, 0.75, gamma), -100, "none")
+        options = {"formula": formula, "alpha1": 0.25, "alpha0": 0.75, "gamma": gamma, "reduction": "none"}
+        ours = partial(_ops.logit_loss, weight=None, avg_factor=None, ignore_index=-100, class_dim=-1, **options)
         for dtype in DTYPES:
             for hard in (True, False):
                 x, z = (values.to(dtype) for values in logits(n, hard))
                 truth = evaluate(
-                    lambda x, z, rest=rest: reference.logit_loss(LogitInputs(x, z, *rest)),
+                    lambda x, z, options=options: reference.logit_loss(LogitInputs(x, z, **options)),
                     x.double(),
                     z.double(),
                 )
-                ours = partial(_call_focal, rest=rest)
                 found = dict(_everywhere(ours, torchvision_focal(gamma), x, z))
                 difference = partial(focal_difference, truth=truth, hard=hard, smallest=torch.finfo(dtype).tiny)
                 row = {"loss": "sigmoid_focal", "gamma": gamma, "dtype": _name(dtype)}
                 rows.append(row | {"inputs": "hard" if hard else "soft"} | compare(found, truth, difference))
     return rows
-
-
-def _call_box(pred: Tensor, target: Tensor, rest: tuple[Any, ...]) -> Tensor:
-    return _ops.box_loss(pred, target, *rest)
-
-
-def _call_focal(x: Tensor, z: Tensor, rest: tuple[Any, ...]) -> Tensor:
-    return _ops.logit_loss(x, z, *rest)
 
 
 def _everywhere(ours: Evaluate, theirs: Evaluate | None, leaf: Tensor, target: Tensor) -> Iterator[tuple[str, Pair]]:

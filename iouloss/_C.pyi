@@ -8,7 +8,9 @@ def box_loss(
     avg_factor: Tensor | None,
     divisor: float | None,
     formula: str,
-    parameter: float,
+    gamma: float,
+    lambda_: float,
+    beta: float,
     fmt: str,
     eps: float,
     reduction: str,
@@ -19,16 +21,25 @@ def logit_loss(
     scores: Tensor | None,
     weight: Tensor | None,
     alpha_per_class: Tensor | None,
-    gamma_per_class: Tensor | None,
+    balance: Tensor | None,
     avg_factor: Tensor | None,
     divisor: float | None,
     formula: str,
     alpha1: float,
     alpha0: float,
     complement: bool,
+    alpha: float,
+    beta: float,
     gamma: float,
-    second: float,
-    third: float,
+    gamma_neg: float,
+    gamma_pos: float,
+    margin: float,
+    label_smoothing: float,
+    smooth_all: bool,
+    epsilon1: float,
+    epsilon0: float,
+    scale: float,
+    iou_weighted: bool,
     ignore_index: int | None,
     reduction: str,
 ) -> Tensor: ...
@@ -39,9 +50,10 @@ def regression_loss(
     avg_factor: Tensor | None,
     divisor: float | None,
     formula: str,
+    alpha: float,
+    beta: float,
     gamma: float,
-    second: float,
-    third: float,
+    factor: float,
     reduction: str,
 ) -> Tensor: ...
 def row_loss(
@@ -85,11 +97,8 @@ def kept_weight(
 ) -> Tensor:
     """The divisor of a mean in which something may be ignored: csrc/torch/losses.h."""
 
-def formulas() -> list[str]:
-    """The names that ``formula`` of ``box_loss`` takes."""
-
-def logit_formulas() -> list[str]:
-    """The names that ``formula`` of ``logit_loss`` and ``regression_loss`` takes."""
+def losses() -> dict[str, dict[str, dict[str, str]]]:
+    """Of each shape, its losses; of each loss, the options that it takes, and what they may be."""
 
 def has_cuda() -> bool:
     """Whether the CUDA kernels were built."""

@@ -4,8 +4,8 @@ from . import functional, modules
 from ._backend import backend_info, extension
 from ._checking import checking
 from .functional import *  # noqa: F403
-from .init import init_prior_bias, prior_bias
 from .modules import *  # noqa: F403
+from .priors import init_prior_bias, prior_bias
 
 if extension is not None:
     from . import _double_backward  # noqa: F401

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ._backend import switch
-from ._inputs import BoxInputs, LogitInputs, Parameters, RegionInputs, RegressionInputs, RowInputs
+from ._inputs import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs
 from .reference.boxes import kept_boxes
 from .reference.checks import are_dense, check_box_loss, check_logit_loss, check_regression_loss
 from .reference.region_checks import check_region_loss
@@ -236,7 +236,8 @@ def box_loss(inputs: BoxInputs) -> None:
 @_where_asked
 def logit_loss(inputs: LogitInputs) -> None:
     check_logit_loss(inputs)
-    logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, _, class_dim = inputs
+    logits, targets, scores, weight, alpha, balance, avg_factor, formula = inputs[:8]
+    ignore_index, class_dim = inputs.ignore_index, inputs.class_dim
     kept = rows = None
     if formula == "binary_entropy":
         pass  # it has no targets
@@ -250,20 +251,13 @@ def logit_loss(inputs: LogitInputs) -> None:
             _refuse_outside("scores", scores, 1, rows & (targets >= 0) & (targets < classes))
     _refuse_nan("logits", logits, kept)
     _refuse_infinite("weight", weight, kept if weight is not None and weight.shape == logits.shape else rows)
-    _refuse_parameters(formula, parameters)
-    _refuse_divisor(avg_factor, logits)
-
-
-def _refuse_parameters(formula: str, parameters: Parameters) -> None:
-    """Check the parameters that have a value for each class."""
-    if formula == "equalized_focal" and isinstance(parameters.gamma, Tensor):
-        _refuse_outside("balance", parameters.gamma, 1)
-    others = (*parameters[:2], *parameters[3:])
-    alpha = next((option for option in others if isinstance(option, Tensor)), None)
+    if balance is not None:
+        _refuse_outside("balance", balance, 1)
     if alpha is not None and formula == "binary_cross_entropy":
         _refuse_negative("pos_weight", alpha)
     elif alpha is not None:
         _refuse_outside("alpha", alpha, 1)
+    _refuse_divisor(avg_factor, logits)
 
 
 @_where_asked

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from . import _backend, _checking, _numbers, reference
-from ._inputs import BoxInputs, LogitInputs, Parameters, RegionInputs, RegressionInputs, RowInputs
+from ._inputs import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs
+from ._tables import UNFUSED_LOGITS
 from ._tracing import check_whole, implements_operators, is_transformed
 from .reference.boxes import kept_boxes
 from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
 from .reference.common import as_tensor
-from .reference.logits import UNFUSED
 from .reference.region_checks import check_region_loss
 from .reference.row_checks import BY_CLASS, check_row_loss
 
@@ -112,14 +112,18 @@ def box_loss(
     mask: Tensor | None,
     avg_factor: Tensor | float | None,
     formula: str,
-    parameter: float,
     fmt: str,
     eps: float,
     reduction: str,
     eps_mode: str = "torchvision",
+    *,
+    gamma: float = 0.0,
+    lambda_: float = 0.0,
+    beta: float = 0.0,
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
-    given = (pred, target, weight, mask, avg_factor, formula, parameter, fmt, eps, reduction, eps_mode)
+    options = (formula, gamma, lambda_, beta, fmt, eps, reduction)
+    given = (pred, target, weight, mask, avg_factor, *options, eps_mode)
     loss: Tensor
     if _checking.wanted:
         _checking.box_loss(BoxInputs(*given))
@@ -131,12 +135,10 @@ def box_loss(
         mask, avg_factor = kept_boxes(BoxInputs(*given))
     if _is_compiling():
         by = _traced(avg_factor, pred.device)
-        return _numbers.call(
-            "box_loss", (pred, target, weight, mask, by, None, formula, parameter, fmt, eps, reduction)
-        )
+        return _numbers.call("box_loss", (pred, target, weight, mask, by, None, *options))
     by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
     try:
-        loss = _extension.box_loss(pred, target, weight, mask, by, divisor, formula, parameter, fmt, eps, reduction)
+        loss = _extension.box_loss(pred, target, weight, mask, by, divisor, *options)
     except TypeError as error:
         _explain(error, "box_loss", given)
         raise
@@ -182,45 +184,67 @@ def _classes_last(tensor: Any, class_dim: int, dims: int) -> Any:
 def logit_loss(
     logits: Tensor,
     targets: Tensor,
-    scores: Tensor | None,
     weight: Tensor | None,
     avg_factor: Tensor | float | None,
     formula: str,
-    parameters: Parameters,
     ignore_index: int | None,
     reduction: str,
-    class_dim: int = -1,
+    class_dim: int,
+    *,
+    scores: Tensor | None = None,
+    alpha_per_class: Tensor | None = None,
+    balance: Tensor | None = None,
+    alpha1: float = 1.0,
+    alpha0: float = 1.0,
+    complement: bool = False,
+    alpha: float = 0.0,
+    beta: float = 0.0,
+    gamma: float = 0.0,
+    gamma_neg: float = 0.0,
+    gamma_pos: float = 0.0,
+    margin: float = 0.0,
+    label_smoothing: float = 0.0,
+    smooth_all: bool = False,
+    epsilon1: float = 0.0,
+    epsilon0: float = 0.0,
+    scale: float = 0.0,
+    iou_weighted: bool = True,
 ) -> Tensor:
     """A loss of logits and their targets; ``iouloss.functional`` documents them.
 
     Some of the varifocal losses have no kernel: the reference serves them, on every device.
     """
-    given = (logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim)
+    options = (
+        *(formula, alpha1, alpha0, complement, alpha, beta, gamma, gamma_neg, gamma_pos, margin),
+        *(label_smoothing, smooth_all, epsilon1, epsilon0, scale, iou_weighted, ignore_index, reduction),
+    )
+    given = (logits, targets, scores, weight, alpha_per_class, balance, avg_factor, *options, class_dim)
     if _checking.wanted:
         _checking.logit_loss(LogitInputs(*given))
     if class_dim != -1:
         _check("logit_loss", given)
-        by_class = parameters.alpha_per_class is not None or isinstance(parameters.gamma, Tensor)
+        by_class = alpha_per_class is not None or balance is not None
         if by_class or any(x is not None and x.ndim < logits.ndim for x in (targets, weight)):
-            logits, targets, weight = (_classes_last(x, class_dim, logits.ndim) for x in (logits, targets, weight))
-            loss = logit_loss(logits, targets, scores, weight, *given[4:-1])
+            moved = (_classes_last(x, class_dim, logits.ndim) for x in given[:4])
+            loss = _last_classes_loss((*moved, *given[4:-1], -1))
             return loss.movedim(-1, class_dim) if reduction == "none" else loss
         given = (*given[:-1], -1)  # each logit by itself
-    if formula in UNFUSED or (formula == "varifocal" and _are_indices(targets, logits)):
+    return _last_classes_loss(given)
+
+
+def _last_classes_loss(given: tuple[Any, ...]) -> Tensor:
+    """A loss of logits whose classes come last."""
+    logits, targets, scores, weight, alpha_per_class, balance, avg_factor, formula = given[:8]
+    ignore_index, reduction = given[-3:-1]
+    if formula in UNFUSED_LOGITS or (formula == "varifocal" and _are_indices(targets, logits)):
         return _pure("logit_loss", given)
     if avg_factor is None and isinstance(reduction, str) and reduction == "mean":
         avg_factor = _kept_weight(logits, targets, None, ignore_index, -1, "logit", ("logit_loss", given))
-    alpha1, alpha0, gamma, second, third, alpha_per_class, complement = parameters
-    gamma_per_class, exponent = _split(gamma)
     return _serve(
         "logit_loss",
         given,
-        (
-            *(logits, targets, scores, weight, alpha_per_class, gamma_per_class, *divisors(avg_factor, logits)),
-            *(formula, alpha1, alpha0, complement, 0.0 if exponent is None else exponent, second, third),
-            *(ignore_index, reduction),
-        ),
-        constants=(targets, scores, weight, alpha_per_class, gamma_per_class, avg_factor),
+        (*given[:6], *divisors(avg_factor, logits), *given[7:-1]),
+        constants=(targets, scores, weight, alpha_per_class, balance, avg_factor),
     )
 
 
@@ -229,9 +253,16 @@ def regression_loss(
     target: Tensor,
     weight: Tensor | None,
     avg_factor: Tensor | float | None,
-    *options: Any,
+    formula: str,
+    reduction: str,
+    *,
+    alpha: float = 1.0,
+    beta: float = 1.0,
+    gamma: float = 1.0,
+    factor: float = 1.0,
 ) -> Tensor:
     """A loss of the difference of two tensors; ``iouloss.functional`` documents them."""
+    options = (formula, alpha, beta, gamma, factor, reduction)
     given = (pred, target, weight, avg_factor, *options)
     if _checking.wanted:
         _checking.regression_loss(RegressionInputs(*given))

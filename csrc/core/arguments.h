@@ -1,13 +1,11 @@
-// The arguments of the kernels: raw pointers, sizes and options. CPU and GPU take the same structs, and nothing in them
-// depends on torch.
+// What the arguments of every kernel are made of: pointers, dtypes and strides. CPU and GPU take the same structs, and
+// nothing in them depends on torch.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
 
-#include "box.h"
-#include "box_formulas.h"
-#include "logit_formulas.h"
+#include "number.h"
 
 namespace iouloss {
 
@@ -53,37 +51,6 @@ struct Rows {
 struct Output {
   void* data = nullptr;
   Dtype dtype = Dtype::float32;
-};
-
-struct BoxArguments {
-  BoxFormula formula;
-  bool float64;  // whether the computation and the loss are in float64; else in float32
-  int64_t n;
-  Rows pred, target;
-  Values weight;
-  const bool* mask = nullptr;  // which boxes count; without a mask, all of them
-  BoxFormat format;
-  double eps, parameter;
-};
-
-// Numbers and their targets. The numbers are logits, or the predictions of a regression.
-struct LogitArguments {
-  LogitFormula formula;
-  bool float64;
-  int64_t n;        // number of logits
-  int64_t classes;  // logits in a row
-  Values logits;
-  Values targets;       // dense targets, one per logit; or
-  Indices class_index;  // one per row; or neither, for an entropy
-  Values scores;        // with class indices, one per row: the target of its class; without, 1
-  int64_t ignore_index;
-  bool ignores_targets;  // whether dense targets that equal ignore_index are left out
-  Values weight;         // one per logit, or one per row
-  bool weight_per_row;
-  Values alpha_per_class, gamma_per_class;  // one per class; gamma_per_class replaces gamma
-  double alpha1, alpha0;                    // factors of the losses of target 1 and of target 0
-  bool complement;  // alpha_per_class multiplies alpha1; if this is set, 1 - alpha_per_class multiplies alpha0
-  double gamma, second, third;
 };
 
 // 1 / divisor. It is 0 for a divisor of 0, by the rule 0/0 := 0, and for one that is a denormal in float32, where it

@@ -1,21 +1,21 @@
 // The losses on a pair of boxes: sums of terms, each with its value and its derivatives.
-// A new loss is a new term or a new sum, and one line in the table at the end.
+// A new loss is a new term or a new sum, and one line in the table: box_table.h.
 #pragma once
 
 #include "box.h"
+#include "box_table.h"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
 template <class V>
-struct Parameters {
+struct Parameters : BoxOptions<V> {
   V eps;         // added to a ratio
   V area_eps;    // added to an area or a squared length, so it is scaled with the boxes
   V length_eps;  // added to a length, so it is scaled as well
-  V parameter;   // gamma of Focal-EIoU, lambda of CDIoU, beta of bounded IoU; the other losses have none
 
-  IOULOSS_INLINE Parameters(V eps_, V parameter_)
-      : eps(eps_), area_eps(eps_), length_eps(eps_), parameter(parameter_) {}
+  IOULOSS_INLINE Parameters(V eps_, const BoxOptions<V>& options)
+      : BoxOptions<V>(options), eps(eps_), area_eps(eps_), length_eps(eps_) {}
 
   // Adapts the eps to boxes that were multiplied by `scale`.
   IOULOSS_INLINE void rescale(V scale) {
@@ -157,7 +157,7 @@ struct CornerDistance {
     const V top_left = distance(b.a1, b.b1), top_right = distance(b.a2, b.b1);
     const V bottom_left = distance(b.a1, b.b2), bottom_right = distance(b.a2, b.b2);
     const V per_diagonal = reciprocal_or_zero(distance(b.cw, b.ch));
-    const V scale = V(0.25) * p.parameter * per_diagonal;
+    const V scale = V(0.25) * p.lambda_ * per_diagonal;
     const V ratio = ((top_left + top_right) + (bottom_left + bottom_right)) * scale;
     const V tl = scale * reciprocal_or_zero(top_left), tr = scale * reciprocal_or_zero(top_right);
     const V bl = scale * reciprocal_or_zero(bottom_left), br = scale * reciprocal_or_zero(bottom_right);
@@ -193,7 +193,7 @@ using CDIoU = Sum<Base, CornerDistance>;
 struct FocalEIoU {
   template <class V>
   static IOULOSS_INLINE V weight(const Pair<V>& b, const Parameters<V>& p) {
-    return exponential(p.parameter * logarithm(b.iou));
+    return exponential(p.gamma * logarithm(b.iou));
   }
   template <class V>
   static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
@@ -204,7 +204,7 @@ struct FocalEIoU {
   }
 };
 
-// The sum over both axes of the smooth L1 (beta = parameter) of two numbers:
+// The sum over both axes of the smooth L1 of two numbers:
 // - 1 - max((W - 2|dx|) / (W + 2|dx| + eps), 0), where dx is the distance of the centres and W the target's side;
 // - 1 - min(W / (w + eps), w / (W + eps)), where w is pred's side.
 // Each is 1 minus the IoU that the boxes would have if pred differed from the target in this one number: its place or
@@ -238,7 +238,7 @@ struct BoundedIoU {
     const Remainder<V> r(mul_add(V(2), apart, p.length_eps), (target + apart) + p.length_eps);
     const V ratio = (target - apart) * r.reciprocal;  // a negative ratio counts as 0
     V slope;
-    const V loss = smooth_l1(select(ratio > V(0), r.value, V(1)), p.parameter, slope);
+    const V loss = smooth_l1(select(ratio > V(0), r.value, V(1)), p.beta, slope);
     slope = slope * share_of_maximum(ratio) * r.reciprocal;
     const V away = slope * (V(2) - r.value);
     const V by_distance = select(distance > V(0), away, select(distance < V(0), -away, V(0)));
@@ -254,7 +254,7 @@ struct BoundedIoU {
         small(p.length_eps - longer, other + p.length_eps);
     const V share = share_of_maximum(large.value - small.value);
     V slope;
-    const V loss = smooth_l1(maximum(large.value, small.value), p.parameter, slope);
+    const V loss = smooth_l1(maximum(large.value, small.value), p.beta, slope);
     const V by_large = other * large.reciprocal * large.reciprocal;
     by_side = mul_add(slope, share * by_large - (V(1) - share) * small.reciprocal, by_side);
     return loss;
@@ -262,47 +262,4 @@ struct BoundedIoU {
 };
 
 }  // namespace IOULOSS_ARCH
-
-// The table of losses on paired boxes: the name by which callers choose a loss, and its formula. Callers do not choose
-// the last one; it serves a gradient: see swapped().
-#define IOULOSS_BOX_FORMULAS(X)     \
-  X(iou, LinearIoU)                 \
-  X(log_iou, LogIoU)                \
-  X(square_iou, SquareIoU)          \
-  X(giou, GIoU)                     \
-  X(diou, DIoU)                     \
-  X(ciou, CIoU)                     \
-  X(eiou, EIoU)                     \
-  X(focal_eiou, FocalEIoU)          \
-  X(cdiou_iou, CDIoU<LinearIoU>)    \
-  X(cdiou_log_iou, CDIoU<LogIoU>)   \
-  X(cdiou_giou, CDIoU<GIoU>)        \
-  X(cdiou_diou, CDIoU<DIoU>)        \
-  X(cdiou_ciou, CDIoU<CIoU>)        \
-  X(bounded_iou, BoundedIoU<false>) \
-  X(bounded_iou_swapped, BoundedIoU<true>)
-
-enum class BoxFormula : int {
-#define X(name, formula) name,
-  IOULOSS_BOX_FORMULAS(X)
-#undef X
-};
-
-inline constexpr const char* box_formula_names[] = {
-#define X(name, formula) #name,
-    IOULOSS_BOX_FORMULAS(X)
-#undef X
-};
-inline constexpr int box_formula_count = sizeof(box_formula_names) / sizeof(*box_formula_names);
-
-// The formula of the same loss with its two boxes swapped. Kernels compute the gradient with respect to the first box.
-// To get that with respect to the second, a caller swaps the boxes and uses this formula.
-constexpr BoxFormula swapped(BoxFormula formula) {
-  switch (formula) {
-    case BoxFormula::bounded_iou: return BoxFormula::bounded_iou_swapped;
-    case BoxFormula::bounded_iou_swapped: return BoxFormula::bounded_iou;
-    default: return formula;
-  }
-}
-
 }  // namespace iouloss

@@ -1,6 +1,6 @@
 // The losses on one logit x and its target z in [0, 1]. evaluate() returns the value and the derivative with respect to
 // x.
-// A new loss is a struct and one line in the table at the end.
+// A new loss is a struct and one line in the table: logit_table.h.
 #pragma once
 
 #include "regression_formulas.h"
@@ -9,12 +9,9 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-struct OfLogit {
-  static constexpr bool has_background = false;  // whether evaluate() also takes Background: a target known to be 0
-  static constexpr bool has_limits = true;       // whether the loss of an infinite logit is a limit: see limit_of()
-};
 struct OfClass : OfLogit {
   static constexpr bool has_background = true;
+  static constexpr bool has_scores = false;
 };
 
 // ---- focal losses ------------------------------------------------------------------------------------------------
@@ -34,88 +31,96 @@ struct SquareFocal : OfClass {  // gamma = 2
 
 // value is the factor q^gamma; gradient is (1 - 2z) p n / q. The derivative of the factor is gamma * value * gradient.
 template <class V, class Target>
-IOULOSS_INLINE Evaluated<V> focal_factor(V x, const Sigmoid<V>& s, Target z, const LogitParameters<V>& f) {
+IOULOSS_INLINE Evaluated<V> focal_factor(V x, const Sigmoid<V>& s, Target z, V gamma) {
   const V q = blend(z, s.n, s.p);
   // q may underflow although log(q) is moderate. For hard targets log(q) is a softplus, which does not need q.
   const V log_q = blend_or(z, -softplus(x, s), -softplus(-x, s), logarithm(q));
   // For hard targets p n / q is 1 - q, which is finite however small q is.
   const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(q));
-  return {exponential(f.gamma * log_q), V(between(z, -1, 1)) * ratio};
+  return {exponential(gamma * log_q), V(between(z, -1, 1)) * ratio};
+}
+
+template <class V, class Target>
+IOULOSS_INLINE Evaluated<V> power_focal(V x, Target z, V alpha1, V alpha0, V gamma) {
+  const Sigmoid<V> s(x);
+  const Evaluated<V> factor = focal_factor(x, s, z, gamma);
+  const V bce = cross_entropy(x, s, z), p_minus_z = blend(z, -s.n, s.p);
+  const V weighted = blend(z, alpha1, alpha0) * factor.value;
+  return {weighted * bce, weighted * (gamma * (factor.gradient * bce) + p_minus_z)};
 }
 
 struct PowerFocal : OfClass {
   template <class V, class Target>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const LogitParameters<V>& f) {
-    const Sigmoid<V> s(x);
-    const Evaluated<V> factor = focal_factor(x, s, z, f);
-    const V bce = cross_entropy(x, s, z), p_minus_z = blend(z, -s.n, s.p);
-    const V weighted = blend(z, f.alpha1, f.alpha0) * factor.value;
-    return {weighted * bce, weighted * (f.gamma * (factor.gradient * bce) + p_minus_z)};
+    return power_focal(x, z, f.alpha1, f.alpha0, V(f.gamma));
   }
 };
 
-// The same with an exponent per class. In the place of gamma comes the balance of the class, which is at most 1. The
-// exponent is third - second * balance, and the loss is also multiplied by it.
+// The same with an exponent for each class, gamma + scale (1 - balance). The loss is also multiplied by it. The balance
+// of a class is at most 1.
 struct EqualizedFocal : OfClass {
+  static constexpr bool has_balance = true;
+
   template <class V, class Target>
-  static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, LogitParameters<V> f) {
-    f.gamma = mul_add(V(-f.second), f.gamma, V(f.third));
-    f.alpha1 = f.alpha1 * f.gamma;
-    f.alpha0 = f.alpha0 * f.gamma;
-    Evaluated<V> e = PowerFocal::evaluate(x, z, f);
+  static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const LogitParameters<V>& f) {
+    const V exponent = mul_add(V(-f.scale), f.balance, V(f.gamma + f.scale));
+    const V alpha1 = f.alpha1 * exponent, alpha0 = f.alpha0 * exponent;
+    Evaluated<V> e = power_focal(x, z, alpha1, alpha0, exponent);
     // That factor may exceed 1, so a finite loss may overflow: it saturates. An infinite logit or weight keeps its
     // infinite loss.
-    const V largest(Limits<Element<V>>::largest), wild = maximum(absolute(x), f.alpha1 + f.alpha0);
+    const V largest(Limits<Element<V>>::largest), wild = maximum(absolute(x), alpha1 + alpha0);
     e.value = select(e.value > largest, maximum(largest, wild), e.value);
     return e;
   }
 };
 
-// The focal loss with smoothed labels: the cross entropy takes the target z (1 - second) + second / 2. alpha and the
-// focal factor take it as well, unless third is 0: then they take z.
+// The focal loss with smoothed labels: the cross entropy takes the target z (1 - e) + e / 2, e = label_smoothing. With
+// smooth_all, alpha and the focal factor take it as well; without, they take z.
 struct SmoothFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
-    const V smooth = mul_add(z, V(1 - f.second), V(f.second / 2)), label = f.third == 0 ? z : smooth;
-    const Evaluated<V> factor = focal_factor(x, s, label, f);
+    const V smooth = mul_add(z, V(1 - f.label_smoothing), V(f.label_smoothing / 2));
+    const V label = f.smooth_all == 0 ? z : smooth, gamma(f.gamma);
+    const Evaluated<V> factor = focal_factor(x, s, label, gamma);
     const V bce = cross_entropy(x, s, smooth), p_minus_z = blend(smooth, -s.n, s.p);
     const V weighted = blend(label, f.alpha1, f.alpha0) * factor.value;
-    return {weighted * bce, weighted * (f.gamma * (factor.gradient * bce) + p_minus_z)};
+    return {weighted * bce, weighted * (gamma * (factor.gradient * bce) + p_minus_z)};
   }
 };
 
-// alpha_t softplus(-(gamma x_t + second)) / gamma with x_t = (2z - 1) x: the focal loss of two parameters
+// alpha_t softplus(-(gamma x_t + beta)) / gamma with x_t = (2z - 1) x: the focal loss of two parameters
 struct FocalStar : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
-    const V toward = V(between(z, -1, 1)), largest(Limits<Element<V>>::largest);
-    const V sum = mul_add(f.gamma * toward, x, V(-f.second)), held = maximum(-largest, minimum(largest, sum));
+    const V toward = V(between(z, -1, 1)), largest(Limits<Element<V>>::largest), gamma(f.gamma);
+    const V sum = mul_add(gamma * toward, x, V(-f.beta)), held = maximum(-largest, minimum(largest, sum));
     const V u = select(absolute(x) <= largest, held, sum);  // a finite logit gives a finite sum
     const Sigmoid<V> s(u);
     const V alpha = blend(z, f.alpha1, f.alpha0);
-    return {alpha * softplus(u, s) * reciprocal(f.gamma), alpha * toward * s.p};
+    return {alpha * softplus(u, s) * reciprocal(gamma), alpha * toward * s.p};
   }
 };
 
-// Poly-1: the focal loss plus (z alpha1 second + (1 - z) alpha0 third) q^(gamma + 1)
+// Poly-1: the focal loss plus (z alpha1 epsilon1 + (1 - z) alpha0 epsilon0) q^(gamma + 1)
 struct PolyFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
-    const Evaluated<V> factor = focal_factor(x, s, z, f);
+    const V gamma(f.gamma);
+    const Evaluated<V> factor = focal_factor(x, s, z, gamma);
     const V bce = cross_entropy(x, s, z), q = blend(z, s.n, s.p), p_minus_z = blend(z, -s.n, s.p);
     const V alpha = blend(z, f.alpha1, f.alpha0), slope = V(between(z, -1, 1)) * (s.p * s.n);
-    const V epsilon = blend(z, f.alpha1 * V(f.second), f.alpha0 * V(f.third));
+    const V epsilon = blend(z, f.alpha1 * V(f.epsilon1), f.alpha0 * V(f.epsilon0));
     return {factor.value * mul_add(epsilon, q, alpha * bce),
             factor.value *
-                mul_add(epsilon * (f.gamma + V(1)), slope, alpha * mul_add(f.gamma, factor.gradient * bce, p_minus_z))};
+                mul_add(epsilon * (gamma + V(1)), slope, alpha * mul_add(gamma, factor.gradient * bce, p_minus_z))};
   }
 };
 
 // ---- losses whose target is a quality or a heat map --------------------------------------------------------------
 
-// |z - p|^second BCE
+// |z - p|^beta BCE
 struct QualityFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
@@ -123,9 +128,9 @@ struct QualityFocal : OfLogit {
     const V alpha = blend(z, f.alpha1, f.alpha0), bce = cross_entropy(x, s, z);
     const V p_minus_z = blend(z, -s.n, s.p), distance = absolute(p_minus_z);
     const auto log_distance = [&] { return logarithm(distance); };
-    const V less = select(distance == V(0), V(0), power(distance, log_distance, f.second - 1));
-    const V factor = alpha * power(distance, log_distance, f.second), sign = select(p_minus_z < V(0), V(-1), V(1));
-    return {factor * bce, mul_add(factor, p_minus_z, alpha * V(f.second) * (sign * less) * (s.p * s.n * bce))};
+    const V less = select(distance == V(0), V(0), power(distance, log_distance, f.beta - 1));
+    const V factor = alpha * power(distance, log_distance, f.beta), sign = select(p_minus_z < V(0), V(-1), V(1));
+    return {factor * bce, mul_add(factor, p_minus_z, alpha * V(f.beta) * (sign * less) * (s.p * s.n * bce))};
   }
 };
 
@@ -137,28 +142,30 @@ IOULOSS_INLINE Evaluated<V> contradiction(V u, const Sigmoid<V>& s, V r, V other
   return {factor * cost, factor * mul_add(V(exponent), other * cost, r)};
 }
 
-// z > 0: alpha1 z BCE (or alpha1 BCE, where third is 0); z = 0: alpha0 p^second softplus(x)
+// z > 0: alpha1 z BCE, or without iou_weighted alpha1 BCE; z = 0: alpha0 p^gamma softplus(x)
 struct Varifocal : OfLogit {
+  static constexpr bool has_scores = false;  // a positive whose score is 0 would be taken for a negative
+
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
-    const Evaluated<V> negative = contradiction(x, s, s.p, s.n, f.second);
-    const V weight = f.alpha1 * (f.third == 0 ? V(1) : z);
+    const Evaluated<V> negative = contradiction(x, s, s.p, s.n, f.gamma);
+    const V weight = f.alpha1 * (f.iou_weighted == 0 ? V(1) : z);
     const auto is_positive = z > V(0);
     return {select(is_positive, weight * cross_entropy(x, s, z), f.alpha0 * negative.value),
             select(is_positive, weight * blend(z, -s.n, s.p), f.alpha0 * negative.gradient)};
   }
 };
 
-// z = 1: alpha1 n^second softplus(-x); else alpha0 (1 - z)^third p^second softplus(x)
+// z = 1: alpha1 n^alpha softplus(-x); else alpha0 (1 - z)^beta p^alpha softplus(x)
 struct GaussianFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
     const auto is_peak = z == V(1);
     const Evaluated<V> e =
-        contradiction(select(is_peak, -x, x), s, select(is_peak, s.n, s.p), select(is_peak, s.p, s.n), f.second);
-    const V away = V(1) - z, fading = power(away, [&] { return logarithm(away); }, f.third);
+        contradiction(select(is_peak, -x, x), s, select(is_peak, s.n, s.p), select(is_peak, s.p, s.n), f.alpha);
+    const V away = V(1) - z, fading = power(away, [&] { return logarithm(away); }, f.beta);
     const V weight = select(is_peak, f.alpha1, f.alpha0 * fading);
     return {weight * e.value, select(is_peak, -weight, weight) * e.gradient};
   }
@@ -176,8 +183,8 @@ struct BinaryCrossEntropy : OfLogit {
   }
 };
 
-// alpha1 z n^gamma softplus(-x) - alpha0 (1 - z) p_m^second log(1 - p_m) with p_m = max(p - third, 0). The gradient
-// includes the derivatives of the two focusing factors, n^gamma and p_m^second, only if `attached`.
+// alpha1 z n^gamma_pos softplus(-x) - alpha0 (1 - z) p_m^gamma_neg log(1 - p_m) with p_m = max(p - margin, 0). The
+// gradient includes the derivatives of the two focusing factors, n^gamma_pos and p_m^gamma_neg, only if `attached`.
 template <bool attached>
 struct Asymmetric : OfLogit {
   template <class V>
@@ -185,26 +192,26 @@ struct Asymmetric : OfLogit {
     using T = Element<V>;
     const Sigmoid<V> s(x);
     const V of_one = f.alpha1 * z, of_zero = f.alpha0 * (V(1) - z), flat = softplus(-x, s);
-    const V focus = exponential(f.gamma * -softplus(x, s));
+    const V gamma_pos(f.gamma_pos), focus = exponential(gamma_pos * -softplus(x, s));
     const auto shifted = [&](T margin) {
       // Without a margin -log(1 - p_m) is softplus(x), and p n / (1 - p_m) is p. Both are precise where n is small.
       const V pm = positive_part(s.p - V(margin)), rest = s.n + V(margin);
       const V cost = margin == 0 ? softplus(x, s) : select(pm > V(0), -logarithm(rest), V(0));
       const V slope = margin == 0 ? s.p : select(pm > V(0), s.p * s.n * reciprocal(rest), V(0));
       const auto log_pm = [&] { return margin == 0 ? -flat : logarithm(pm); };
-      const V factor = power(pm, log_pm, f.second);
+      const V factor = power(pm, log_pm, f.gamma_neg);
       V gradient = factor * slope;
       if constexpr (attached) {
-        const V less = select(pm > V(0), power(pm, log_pm, f.second - 1), V(0));
+        const V less = select(pm > V(0), power(pm, log_pm, f.gamma_neg - 1), V(0));
         // Without a margin p n / p_m is n, however small p is.
         const V steep = margin == 0 ? factor * s.n : less * (s.p * s.n);
-        gradient = mul_add(V(f.second), cost * steep, gradient);
+        gradient = mul_add(V(f.gamma_neg), cost * steep, gradient);
       }
       return Evaluated<V>{factor * cost, gradient};
     };
-    const Evaluated<V> negative = shifted(f.third);
+    const Evaluated<V> negative = shifted(f.margin);
     V positive = focus * s.n;
-    if constexpr (attached) positive = focus * mul_add(f.gamma * s.p, flat, s.n);
+    if constexpr (attached) positive = focus * mul_add(gamma_pos * s.p, flat, s.n);
     return {mul_add(of_one, focus * flat, of_zero * negative.value),
             mul_add(of_zero, negative.gradient, -(of_one * positive))};
   }
@@ -212,6 +219,8 @@ struct Asymmetric : OfLogit {
 
 // The entropy of sigmoid(x), which has no target: softplus(x) - x p
 struct BinaryEntropy : OfLogit {
+  static constexpr bool has_targets = false;
+
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V, const LogitParameters<V>& f) {
     const Sigmoid<V> s(x);
@@ -219,53 +228,5 @@ struct BinaryEntropy : OfLogit {
   }
 };
 
-// Whether a loss has targets. If not, kernels load none.
-template <class Formula>
-inline constexpr bool has_targets = true;
-template <>
-inline constexpr bool has_targets<BinaryEntropy> = false;
-
-// Whether a score may stand beside a class index. A varifocal loss has positives whose score is 0, which its kernel
-// would take for negatives.
-template <class Formula>
-inline constexpr bool has_scores = !Formula::has_background;
-template <>
-inline constexpr bool has_scores<Varifocal> = false;
-
 }  // namespace IOULOSS_ARCH
-
-// The table of losses on one number and its target: the name by which callers choose a loss, and its formula.
-#define IOULOSS_LOGIT_FORMULAS(X)             \
-  X(square_focal, SquareFocal)                \
-  X(focal, PowerFocal)                        \
-  X(equalized_focal, EqualizedFocal)          \
-  X(smooth_focal, SmoothFocal)                \
-  X(focal_star, FocalStar)                    \
-  X(poly_focal, PolyFocal)                    \
-  X(quality_focal, QualityFocal)              \
-  X(varifocal, Varifocal)                     \
-  X(gaussian_focal, GaussianFocal)            \
-  X(binary_cross_entropy, BinaryCrossEntropy) \
-  X(asymmetric, Asymmetric<false>)            \
-  X(asymmetric_attached, Asymmetric<true>)    \
-  X(binary_entropy, BinaryEntropy)            \
-  X(l1, AbsoluteDifference)                   \
-  X(l2, SquaredDifference)                    \
-  X(smooth_l1, SmoothDifference)              \
-  X(balanced_l1, BalancedDifference)          \
-  X(focal_l1, FocalDifference)
-
-enum class LogitFormula : int {
-#define X(name, formula) name,
-  IOULOSS_LOGIT_FORMULAS(X)
-#undef X
-};
-
-inline constexpr const char* logit_formula_names[] = {
-#define X(name, formula) #name,
-    IOULOSS_LOGIT_FORMULAS(X)
-#undef X
-};
-inline constexpr int logit_formula_count = sizeof(logit_formula_names) / sizeof(*logit_formula_names);
-
 }  // namespace iouloss

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "arguments.h"
+#include "region_table.h"
 
 namespace iouloss {
 
@@ -22,10 +23,10 @@ struct RegionArguments {
   Activation activation;
   bool squares;  // whether the denominator is of squares: see SquareTerms
   RegionPer per;
-  bool generalized;     // whether a class is weighted by the inverse square of the sum of its targets
-  Values weight;        // one per region
-  Values class_weight;  // one per class; multiplies its loss or, where a region has several classes, its sums
-  double alpha, beta, smooth_numerator, smooth_denominator, exponent;  // see RegionRule
+  bool generalized;               // whether a class is weighted by the inverse square of the sum of its targets
+  Values weight;                  // one per region
+  Values class_weight;            // one per class; multiplies its loss or, where a region has several classes, its sums
+  RegionOptions<double> options;  // Tversky's: see RegionRule
 
   constexpr int64_t cells() const { return images * classes; }
   constexpr int64_t regions() const {

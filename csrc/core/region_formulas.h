@@ -67,11 +67,11 @@ struct RegionRule {
   double tiny, largest;
 
   explicit IOULOSS_INLINE RegionRule(const RegionArguments& a)
-      : alpha(a.alpha),
-        beta(a.beta),
-        smooth_numerator(a.smooth_numerator),
-        smooth_denominator(a.smooth_denominator),
-        exponent(a.exponent),
+      : alpha(a.options.alpha),
+        beta(a.options.beta),
+        smooth_numerator(a.options.smooth_numerator),
+        smooth_denominator(a.options.smooth_denominator),
+        exponent(1 / a.options.gamma),
         tiny(a.float64 ? Limits<double>::tiny : Limits<float>::tiny),
         largest(a.float64 ? Limits<double>::largest : Limits<float>::largest) {}
 };

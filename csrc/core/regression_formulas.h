@@ -3,7 +3,7 @@
 #pragma once
 
 #include "box.h"
-#include "sigmoid.h"
+#include "logit_parameters.h"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -17,11 +17,6 @@ IOULOSS_INLINE Evaluated<V> of_difference(V x, V z, V weight, V value, V slope) 
   const V gradient = select(d > V(0), slope, select(d < V(0), -slope, V(0)));
   return {weight * tamed(value, extent), weight * tamed(gradient, extent)};
 }
-
-struct OfDifference {
-  static constexpr bool has_background = false;  // see OfLogit
-  static constexpr bool has_limits = false;      // an infinite number gives NaN
-};
 
 // |d|
 struct AbsoluteDifference : OfDifference {
@@ -40,12 +35,12 @@ struct SquaredDifference : OfDifference {
   }
 };
 
-// third times smooth L1: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2; beta = second
+// factor times smooth L1: d^2 / (2 beta) where |d| < beta, else |d| - beta / 2
 struct SmoothDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
     V slope;
-    const V value = smooth_l1(absolute(x - z), V(f.second), slope), factor(f.third);
+    const V value = smooth_l1(absolute(x - z), V(f.beta), slope), factor(f.factor);
     return of_difference(x, z, f.alpha1, factor * value, factor * slope);
   }
 };
@@ -75,13 +70,13 @@ struct LogarithmicGrowth {
   }
 };
 
-// Balanced L1 of Libra R-CNN, with alpha = gamma, b = second, and beta = third:
+// Balanced L1 of Libra R-CNN, with b = growth = e^(gamma / alpha) - 1:
 // |d| < beta: alpha / b (b |d| + 1) log(b |d| / beta + 1) - alpha |d|; from there on a line.
 struct BalancedDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
-    const V distance = absolute(x - z), alpha = f.gamma, beta(f.third), per_beta = reciprocal(beta);
-    const V near = minimum(distance, beta), share = near * per_beta, t = share * V(f.second);
+    const V distance = absolute(x - z), alpha(f.alpha), beta(f.beta), per_beta = reciprocal(beta);
+    const V near = minimum(distance, beta), share = near * per_beta, t = share * V(f.growth);
     const LogarithmicGrowth<V> of(t);
     const V inside = alpha * share * mul_add(beta, of.growth_by_t, (V(1) - beta) * of.log_by_t);
     const V step = select(distance < beta, (V(1) - beta) * per_beta * reciprocal(V(1) + t), V(0));  // of the slope
@@ -89,12 +84,11 @@ struct BalancedDifference : OfDifference {
   }
 };
 
-// |d| <= 1: -alpha d^2 (2 log(beta |d|) - 1) / 4, else -alpha log(beta) |d| + alpha (2 log(beta) + 1) / 4, with
-// alpha = gamma and log(beta) = second
+// |d| <= 1: -alpha d^2 (2 log(beta |d|) - 1) / 4, else -alpha log(beta) |d| + alpha (2 log(beta) + 1) / 4
 struct FocalDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
-    const V distance = absolute(x - z), log_beta(f.second), alpha = f.gamma;
+    const V distance = absolute(x - z), log_beta(f.log_beta), alpha(f.alpha);
     const V near = minimum(distance, V(1)), log = select(near > V(0), logarithm(near), V(0)) + log_beta;
     const auto is_near = distance < V(1);
     const V inside = V(-0.25) * alpha * (near * near) * (log + log - V(1));

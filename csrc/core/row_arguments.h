@@ -2,10 +2,9 @@
 #pragma once
 
 #include "arguments.h"
+#include "row_table.h"
 
 namespace iouloss {
-
-enum class RowFormula : int { classes, distribution, kl_div, entropy };
 
 // A value for every class of every row, in any layout. The dimensions before that of the classes are collapsed into one
 // (outer), and so are those after it (inner). Row i begins at (i / inner) * outer_stride + (i % inner) * inner_stride.
@@ -28,7 +27,7 @@ struct RowArguments {
   int64_t ignore_index;
   Values weight;        // one per row
   Values class_weight;  // one per class, times alpha
-  double alpha, gamma, smoothing, poly, temperature;
+  RowOptions<double> options;
 };
 
 // The layout of the gradient: contiguous, in the shape of the logits.

@@ -17,8 +17,8 @@
 #pragma once
 
 #include "log_odds.h"
-#include "logit_formulas.h"
 #include "row_arguments.h"
+#include "sigmoid.h"
 
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
@@ -31,13 +31,14 @@ struct RowParameters {
 
 template <class T>
 IOULOSS_INLINE RowParameters<T> row_parameters(const RowArguments& a) {
-  return {T(a.gamma), T(a.poly), T(1 - a.smoothing), T(a.temperature), T(1 / a.temperature)};
+  const RowOptions<double>& o = a.options;
+  return {T(o.gamma), T(o.poly_epsilon), T(1 - o.label_smoothing), T(o.temperature), T(1 / o.temperature)};
 }
 
 // The share of each class in the loss that label smoothing gives it, before the classes' weights.
 template <class T>
 IOULOSS_INLINE T share_of_smoothing(const RowArguments& a) {
-  return T(a.alpha * a.smoothing / double(a.classes));
+  return T(a.options.alpha * a.options.label_smoothing / double(a.classes));
 }
 
 // The two bins around a place, which is clamped to lie between the first bin and the last: the nearer bin, and the
@@ -311,7 +312,7 @@ IOULOSS_INLINE auto with_row_formula(const RowArguments& a, F f) {
   if (a.formula == RowFormula::kl_div) return f(KLDivergence());
   if (a.formula == RowFormula::entropy) return f(Entropy());
   if (a.formula == RowFormula::distribution) return f(BinTarget());
-  if (a.smoothing > 0) return f(ClassTarget<true>());
+  if (a.options.label_smoothing > 0) return f(ClassTarget<true>());
   return f(ClassTarget<false>());
 }
 

@@ -108,13 +108,5 @@ struct Evaluated {
   V value, gradient;
 };
 
-// Every loss is linear in alpha1 and alpha0, so they carry the weights as well.
-template <class V>
-struct LogitParameters {
-  V alpha1, alpha0;  // factors of the loss of target 1 and of target 0
-  V gamma;           // the one exponent that may differ from class to class
-  Element<V> second, third;
-};
-
 }  // namespace IOULOSS_ARCH
 }  // namespace iouloss

@@ -1,6 +1,6 @@
 // The CPU kernels of one instruction set. This file is compiled once for each, with the compiler flags of that set, and
 // with IOULOSS_ARCH (baseline, avx2, avx512) and IOULOSS_VECTOR_BYTES defined.
-#include "box_pairs.h"
+#include "boxes.h"
 #include "kernels.h"
 #include "logits.h"
 #include "regions.h"
@@ -17,7 +17,7 @@ struct Functions {
 template <class T>
 const Functions<T>& functions_of(BoxFormula formula) {
   static constexpr Functions<T> table[] = {
-#define X(name, formula) {box_tile<formula, false, T>, box_tile<formula, true, T>},
+#define X(name, formula, ...) {box_tile<formula, false, T>, box_tile<formula, true, T>},
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
@@ -48,7 +48,7 @@ constexpr LogitFunctions<T> logit_functions() {
 template <bool gradient, class T>
 const LogitFunctions<T>& functions_of(LogitFormula formula) {
   static constexpr LogitFunctions<T> table[] = {
-#define X(name, formula) logit_functions<formula, gradient, T>(),
+#define X(name, formula, ...) logit_functions<formula, gradient, T>(),
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };

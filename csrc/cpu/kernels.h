@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "../core/arguments.h"
+#include "../core/box_arguments.h"
+#include "../core/logit_arguments.h"
 #include "../core/region_arguments.h"
 #include "../core/row_arguments.h"
 

@@ -1,9 +1,10 @@
-// The shape "logits" on the CPU: one logit and its target make one loss, a tile at a time (see box_pairs.h). Weights,
+// The shape "logits" on the CPU: one logit and its target make one loss, a tile at a time (see boxes.h). Weights,
 // upstream gradients and alpha are multiplied into one factor for target 1 and one for target 0, so that every variant
 // of a call runs through the same loop. With class indices most logits have target 0 and go through a shorter loop;
 // those of the rows' classes are computed after that.
 #pragma once
 
+#include "../core/logit_arguments.h"
 #include "../core/logit_formulas.h"
 #include "tile.h"
 
@@ -17,7 +18,7 @@ struct LogitTile {
   alignas(64) T targets[size];
   alignas(64) T factor1[size];  // factor of the loss of target 1
   alignas(64) T factor0[size];
-  alignas(64) T gamma[size];
+  alignas(64) T balance[size];
   alignas(64) T loss[size];
   alignas(64) T grad[size];
   Ahead ahead[3];
@@ -31,6 +32,7 @@ using LogitFunction = bool (*)(LogitTile<T>&, int n, const LogitArguments&, doub
 template <class Formula, bool background, bool gradient, class T>
 bool logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale) {
   using V = Native<T>;
+  const LogitOptions<T> options(a.options);
   V nothing(0);  // becomes NaN at the first logit that is not finite
   for (int i = 0; i < n; i += lanes<T>) {
     for (const Ahead& ahead : tile.ahead) ahead.fetch(i, lanes<T>);
@@ -42,8 +44,8 @@ bool logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale
     }();
     const V x = V::load(tile.logits + i);
     if constexpr (Formula::has_limits) nothing = nothing + (x - x);
-    const LogitParameters<V> f{V::load(tile.factor1 + i), V::load(tile.factor0 + i), V::load(tile.gamma + i),
-                               T(a.second), T(a.third)};
+    const LogitParameters<V> f(options, V::load(tile.factor1 + i), V::load(tile.factor0 + i),
+                               Formula::has_balance ? V::load(tile.balance + i) : V(0));
     const Evaluated<V> e = Formula::evaluate(x, z, f);
     e.value.store(tile.loss + i);
     if constexpr (gradient) (e.gradient * V(scale)).store(tile.grad + i);
@@ -108,7 +110,7 @@ void load_factors(const LogitArguments& a, const Values& upstream, int64_t first
       load_values(values, first + from - row * a.classes, to - from, out + from);
     });
   };
-  per_class(a.gamma_per_class, a.gamma, tile.gamma);
+  if (a.balance.data) per_class(a.balance, 1, tile.balance);
   per_class(a.alpha_per_class, 1, tile.factor1);
   for (int i = 0; i < n; ++i) {
     tile.factor0[i] = factor[i] * (T(a.alpha0) * (a.complement ? T(1) - tile.factor1[i] : T(1)));
@@ -151,7 +153,7 @@ void run_over_background(const LogitFunctions<T>& functions, const LogitArgument
   const auto take = [&](int at, int64_t) {
     classes.logits[count] = tile.logits[at];
     classes.factor1[count] = tile.factor1[at];
-    classes.gamma[count] = tile.gamma[at];
+    classes.balance[count] = tile.balance[at];
     places[count++] = at;
   };
   for_each_class(a, first, n, take, [](int, int) {});
@@ -176,7 +178,7 @@ void for_each_tile(const LogitFunctions<T>& functions, const LogitArguments& a, 
                    const Output& grad, int64_t begin, int64_t end, F each) {
   LogitTile<T> tile = {}, classes = {};
   std::fill_n(classes.targets, classes.size, T(1));
-  const bool per_class = a.alpha_per_class.data || a.gamma_per_class.data;
+  const bool per_class = a.alpha_per_class.data || a.balance.data;
   const bool factors_vary = a.weight.data || per_class || upstream.stride != 0;
   for (int64_t first = begin; first < end; first += tile.size) {
     const int n = int(std::min<int64_t>(tile.size, end - first));

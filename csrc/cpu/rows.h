@@ -82,7 +82,7 @@ struct RowKernel {
     for (int r = 0; r < rows; ++r) state.slope[r] = state.factor[r] * T(scale);
     multiply_by(upstream, first, rows, state.slope, scratch);
     std::fill_n(state.counts, lanes_, T(1));
-    std::fill_n(state.weight, lanes_, T(a.alpha));
+    std::fill_n(state.weight, lanes_, T(a.options.alpha));
     if constexpr (Formula::by_two)
       load_places(first, rows);
     else if constexpr (Formula::by_class)
@@ -108,7 +108,7 @@ struct RowKernel {
       state.counts[r] = T(counts);
       T weight = 1;
       if (counts && a.class_weight.data) load_values(a.class_weight, index, 1, &weight);
-      state.weight[r] = T(a.alpha) * weight;
+      state.weight[r] = T(a.options.alpha) * weight;
       state.extra[r] = share * weight;
     }
   }

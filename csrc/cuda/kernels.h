@@ -5,7 +5,9 @@
 #include <cuda_runtime_api.h>
 
 #include "../core/arguments.h"
+#include "../core/box_arguments.h"
 #include "../core/kept_arguments.h"
+#include "../core/logit_arguments.h"
 #include "../core/region_arguments.h"
 #include "../core/row_arguments.h"
 

@@ -2,6 +2,7 @@
 // allow it.
 #pragma once
 
+#include "../core/logit_arguments.h"
 #include "../core/logit_formulas.h"
 #include "divide.cuh"
 #include "memory.cuh"
@@ -54,13 +55,13 @@ struct Quad {
     } else {
       const int64_t row = l.by_classes.quotient(first);
       int64_t index = -1;  // this load is issued before those that are waited for
-      if (l.classes) [[likely]]
+      if (Formula::has_classes && l.classes) [[likely]]
         index = l.classes[row];
-      else if (a.class_index)
+      else if (Formula::has_classes && a.class_index)
         index = a.class_index[row];
-      const bool integers = is_integer(a.targets.dtype);
+      const bool integers = Formula::has_classes && is_integer(a.targets.dtype);
       load_logits_and_targets(l, vector, !integers);
-      if (has_targets<Formula> && integers) [[unlikely]]
+      if (Formula::has_targets && integers) [[unlikely]]
         load_integers(a.targets);
       use_what_varies(l, row, index);
     }
@@ -86,7 +87,7 @@ struct Quad {
 
   __device__ __forceinline__ void load_logits_and_targets(const LogitLaunch<T>& l, bool vector, bool floats = true) {
     const LogitArguments& a = l.a;
-    const bool dense = has_targets<Formula> && a.targets.data && floats;
+    const bool dense = Formula::has_targets && a.targets.data && floats;
     if (sizeof(T) == 4 && dense && vector && l.halves) {
       const uint2 x = load_halves(a.logits.data, first), z = load_halves(a.targets.data, first);
       widen(x, a.logits.dtype, logits);
@@ -102,8 +103,8 @@ struct Quad {
   __device__ __forceinline__ void use_what_varies(const LogitLaunch<T>& l, int64_t row, int64_t index) {
     const LogitArguments& a = l.a;
     int64_t column = first - row * a.classes;
-    const bool per_class = a.alpha_per_class.data;
-    if (!l.weighted && column + per_thread <= a.classes) [[likely]] {
+    const bool per_class = Formula::has_classes && a.alpha_per_class.data;
+    if (Formula::has_classes && !l.weighted && column + per_thread <= a.classes) [[likely]] {
       const bool ignore = index == a.ignore_index;
       if (ignore || uint64_t(index - column) < per_thread) [[unlikely]] {  // most quads have neither
 #pragma unroll
@@ -126,6 +127,7 @@ struct Quad {
       const T weight = a.weight.data ? load<T>(a.weight, a.weight_per_row ? row : first + k) : T(1);
       alpha1[k] *= weight;
       alpha0[k] *= weight;
+      if (!Formula::has_classes) continue;
       if (!a.class_index) {
         if (a.ignores_targets && targets[k] == T(a.ignore_index)) ignore(k);
         continue;
@@ -143,7 +145,7 @@ struct Quad {
         logits[k] = -logits[k];
         alpha0[k] = alpha1[k];
       } else {
-        targets[k] = has_scores<Formula> && l.a.scores.data ? load<T>(l.a.scores, row) : T(1);
+        targets[k] = Formula::has_scores && l.a.scores.data ? load<T>(l.a.scores, row) : T(1);
       }
     }
     if (is_ignored) ignore(k);
@@ -157,14 +159,13 @@ struct Quad {
   // Calls f(k, target, parameters) for each logit.
   template <class F>
   __device__ __forceinline__ void each(const LogitLaunch<T>& l, F f) const {
-    const bool per_class = l.a.gamma_per_class.data;
-    int64_t column = per_class ? first - l.by_classes.quotient(first) * l.a.classes : 0;
+    int64_t column = Formula::has_balance ? first - l.by_classes.quotient(first) * l.a.classes : 0;
     const auto parameters = [&](int k) {
       LogitParameters<T> p = l.parameters;
       p.alpha1 = alpha1[k];
       p.alpha0 = alpha0[k];
-      if (per_class) [[unlikely]] {
-        p.gamma = load<T>(l.a.gamma_per_class, column);
+      if constexpr (Formula::has_balance) {
+        p.balance = load<T>(l.a.balance, column);
         column = column + 1 < l.a.classes ? column + 1 : 0;
       }
       return p;
@@ -293,7 +294,7 @@ LogitLaunch<T> launch_of(const LogitArguments& a) {
   const auto vectors = [](const Values& v) {
     return v.data == nullptr || is_vectorizable(v.data, v.dtype, per_thread);
   };
-  const LogitParameters<T> parameters{T(a.alpha1), T(a.alpha0), T(a.gamma), T(a.second), T(a.third)};
+  const LogitParameters<T> parameters(LogitOptions<T>(a.options), T(a.alpha1), T(a.alpha0), T(0));
   const bool halves = is_half(a.logits.dtype) && is_half(a.targets.dtype);
   const bool integers = is_integer(a.targets.dtype);
   const bool weighted = a.weight.data || a.alpha_per_class.data || a.ignores_targets;
@@ -314,7 +315,7 @@ inline int64_t quads(int64_t n) { return (n + per_thread - 1) / per_thread; }
 template <class T>
 void launch_logit_losses(const LogitArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
   static constexpr void (*kernels[])(LogitLaunch<T>, Delivery, Scale<T>) = {
-#define X(name, formula) logit_losses<formula, T>,
+#define X(name, formula, ...) logit_losses<formula, T>,
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };
@@ -327,7 +328,7 @@ template <class T>
 void launch_logit_gradient(const LogitArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
                            cudaStream_t stream) {
   static constexpr void (*kernels[])(LogitLaunch<T>, Delivery, Scale<T>, Gradient) = {
-#define X(name, formula) logit_gradient<formula, T>,
+#define X(name, formula, ...) logit_gradient<formula, T>,
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };

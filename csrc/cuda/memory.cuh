@@ -6,6 +6,7 @@
 #include <cuda_fp16.h>
 
 #include "../core/arguments.h"
+#include "../core/box.h"
 #include "policy.cuh"
 
 namespace iouloss {

@@ -184,7 +184,7 @@ struct Row {
     RowTarget<T> own{};
     if constexpr (Formula::by_class) {
       const T of_class = Formula::by_two ? T(1) : weight_of(target);
-      own = {logit(target), T(l.a.alpha) * of_class, l.share * of_class, T(0), far_share};
+      own = {logit(target), T(l.a.options.alpha) * of_class, l.share * of_class, T(0), far_share};
       if constexpr (Formula::by_two) own.other_logit = logit(other);
     }
     return Formula::finish(own, largest, sum, l.parameters);

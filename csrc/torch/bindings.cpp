@@ -3,7 +3,10 @@
 // torch/extension.h, which takes longest of all to compile.
 #include <torch/extension.h>
 
-#include "../core/box_formulas.h"
+#include "../core/box_table.h"
+#include "../core/logit_table.h"
+#include "../core/region_table.h"
+#include "../core/row_table.h"
 #include "../cpu/kernels.h"
 #include "losses.h"
 
@@ -112,6 +115,18 @@ void define(py::module_& m, const char* name, at::Tensor (*f)(const Inputs&)) {
   define(m, name, f, typename Inputs::Types());
 }
 
+// The losses of a table: of each, the ranges of its options.
+py::dict rows_of(const auto& table) {
+  py::dict losses;
+  for (const auto& row : table) {
+    py::dict ranges;
+    for (const auto& rule : row.rules)
+      if (rule.name) ranges[rule.name] = iouloss::range_names[int(rule.range)];
+    losses[row.name] = ranges;
+  }
+  return losses;
+}
+
 std::vector<std::string> cpu_isas() {
   std::vector<std::string> names;
   for (const auto* kernels : iouloss::usable_cpu_kernels()) names.push_back(kernels->name);
@@ -132,11 +147,14 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   define(m, "row_loss", &iouloss::row_loss);
   define(m, "region_loss", &iouloss::region_loss);
   define(m, "kept_weight", &iouloss::kept_weight);
-  m.def("formulas", [] {
-    return std::vector<std::string>(std::begin(iouloss::box_formula_names), std::end(iouloss::box_formula_names));
-  });
-  m.def("logit_formulas", [] {
-    return std::vector<std::string>(std::begin(iouloss::logit_formula_names), std::end(iouloss::logit_formula_names));
+  m.def("losses", [] {
+    py::dict shapes;
+    shapes["boxes"] = rows_of(iouloss::BoxTable::rows);
+    shapes["logits"] = rows_of(iouloss::LogitTable::rows);
+    shapes["regression"] = rows_of(iouloss::RegressionTable::rows);
+    shapes["rows"] = rows_of(iouloss::RowTable::rows);
+    shapes["regions"] = rows_of(iouloss::RegionTable::rows);
+    return shapes;
   });
   m.def("cpu_isas", cpu_isas);
   m.def("cpu_isa", [] { return std::string(iouloss::cpu_kernels().name); });

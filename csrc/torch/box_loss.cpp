@@ -1,4 +1,5 @@
 // The operators iouloss::box_loss*: a loss of paired boxes.
+#include "../core/box_arguments.h"
 #include "loss_operator.h"
 #include "losses.h"
 
@@ -12,13 +13,12 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
   static constexpr auto saved = Saved::gradient;
 
   explicit BoxCall(const BoxInputs& in) {
-    a.formula = parse_box_formula(in.formula);
+    const auto& row = row_of<BoxTable>(in.formula);
+    a.formula = row.formula;
     reduction = parse_reduction(in.reduction);
     a.format = parse_format(in.fmt);
-    check_non_negative("eps", in.eps);
-    if (a.formula == BoxFormula::focal_eiou) check_non_negative("gamma", in.parameter);
-    if (in.formula.starts_with("cdiou")) check_finite("lambda_", in.parameter);
-    if (in.formula.starts_with("bounded_iou")) check_positive("beta", in.parameter);
+    check_not_negative("eps", in.eps);
+    a.options = checked_options(row, in);
     check_floating("pred", in.pred);
     check_floating("target", in.target);
     if (in.weight) check_floating("weight", *in.weight);
@@ -36,12 +36,11 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
     check_avg_factor(in, "pred");
     a.float64 = computes_in_float64(in.pred, in.target);
     a.eps = in.eps;
-    a.parameter = in.parameter;
   }
 
   static void swap(BoxInputs& in) {
     std::swap(in.pred, in.target);
-    in.formula = box_formula_names[int(swapped(parse_box_formula(in.formula)))];
+    in.formula = BoxTable::rows[int(swapped(row_of<BoxTable>(in.formula).formula))].name;
   }
 
   static c10::SymIntArrayRef each(const BoxInputs& in) { return in.pred->sym_sizes().slice(0, in.pred->dim() - 1); }

@@ -30,39 +30,38 @@ BoxFormat parse_format(std::string_view format) {
   return BoxFormat::cxcywh;
 }
 
-static int index_of(std::string_view formula, const char* const* names, int count) {
-  for (int i = 0; i < count; ++i)
-    if (formula == names[i]) return i;
-  std::string all;
-  for (int i = 0; i < count; ++i) all += std::string(i ? ", '" : "'") + names[i] + "'";
-  TORCH_CHECK_VALUE(false, "formula: got '", formula, "', wants one of ", all);
-}
-
-BoxFormula parse_box_formula(std::string_view formula) {
-  return BoxFormula(index_of(formula, box_formula_names, box_formula_count));
-}
-
-LogitFormula parse_logit_formula(std::string_view formula) {
-  return LogitFormula(index_of(formula, logit_formula_names, logit_formula_count));
-}
-
 static bool is_finite(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
 
-void check_finite(const char* name, double value) {
-  TORCH_CHECK_VALUE(is_finite(value), name, ": got ", repr(value), ", wants a finite number");
+// `wants` holds for float32's normal numbers; of a finite number that it holds for in float64, the error says so.
+static void check_number(const char* name, double value, bool is_allowed, bool in_float64, const char* wants) {
+  TORCH_CHECK_VALUE(is_allowed, name, ": got ", repr(value), ", wants ", wants,
+                    in_float64 && std::isfinite(value) ? " in float32's range" : "");
 }
 
-void check_non_negative(const char* name, double value) {
-  TORCH_CHECK_VALUE(is_finite(value) && value >= 0, name, ": got ", repr(value), ", wants a finite number >= 0");
+void check_finite(const char* name, double value) {
+  check_number(name, value, is_finite(value), true, "a finite number");
+}
+
+void check_not_negative(const char* name, double value) {
+  check_number(name, value, is_finite(value) && value >= 0, value >= 0, "a finite number >= 0");
 }
 
 void check_positive(const char* name, double value) {
-  TORCH_CHECK_VALUE(is_finite(value) && value >= std::numeric_limits<float>::min(), name, ": got ", repr(value),
-                    ", wants a finite number > 0");
+  const bool is_normal = is_finite(value) && value >= std::numeric_limits<float>::min();
+  check_number(name, value, is_normal, value > 0, "a finite number > 0");
 }
 
 void check_fraction(const char* name, double value) {
   TORCH_CHECK_VALUE(value >= 0 && value <= 1, name, ": got ", repr(value), ", wants a number in [0, 1]");
+}
+
+void check_range(const char* name, Range range, double value) {
+  switch (range) {
+    case Range::finite: return check_finite(name, value);
+    case Range::not_negative: return check_not_negative(name, value);
+    case Range::positive: return check_positive(name, value);
+    case Range::fraction: return check_fraction(name, value);
+  }
 }
 
 bool is_supported(const at::Tensor& tensor) {

@@ -12,6 +12,8 @@
 #include <tuple>
 
 #include "../core/arguments.h"
+#include "../core/box.h"
+#include "../core/options.h"
 
 namespace iouloss {
 
@@ -22,14 +24,34 @@ enum class Reduction { none, mean, sum };
 
 Reduction parse_reduction(std::string_view reduction);
 BoxFormat parse_format(std::string_view format);
-BoxFormula parse_box_formula(std::string_view formula);
-LogitFormula parse_logit_formula(std::string_view formula);
+
+// The row of a shape's table that has this name.
+template <class Table>
+const auto& row_of(std::string_view name) {
+  for (const auto& row : Table::rows)
+    if (name == row.name) return row;
+  std::string all;
+  for (const auto& row : Table::rows) all += (all.empty() ? "'" : ", '") + std::string(row.name) + "'";
+  TORCH_CHECK_VALUE(false, Table::argument, ": got '", name, "', wants one of ", all);
+}
 
 // Numbers must be such in float32 as well, whatever the dtype of the computation.
-void check_non_negative(const char* name, double value);
+void check_not_negative(const char* name, double value);
 void check_positive(const char* name, double value);
 void check_finite(const char* name, double value);
 void check_fraction(const char* name, double value);
+void check_range(const char* name, Range range, double value);
+
+// The options of a call, of which those that its loss takes are in their ranges.
+template <class Row>
+typename Row::Options checked_options(const Row& row, const auto& in) {
+  typename Row::Options options;
+  options.take(in);
+  for (const auto& rule : row.rules)
+    if (rule.name) check_range(rule.name, rule.range, options.*rule.value);
+  return options;
+}
+
 bool is_supported(const at::Tensor& tensor);  // one of the four floating dtypes
 bool is_integral(const at::Tensor& tensor);   // one of those of class indices, and of masks
 void check_floating(const char* name, const at::Tensor& tensor);

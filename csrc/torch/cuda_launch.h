@@ -4,7 +4,9 @@
 #include <ATen/core/Tensor.h>
 
 #include "../core/arguments.h"
+#include "../core/box_arguments.h"
 #include "../core/kept_arguments.h"
+#include "../core/logit_arguments.h"
 #include "../core/region_arguments.h"
 #include "../core/row_arguments.h"
 #include "tensors.h"

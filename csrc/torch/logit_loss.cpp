@@ -1,31 +1,41 @@
 // The operators iouloss::logit_loss* and iouloss::regression_loss*: losses of single numbers and their targets.
 #include <cmath>
 
+#include "../core/logit_arguments.h"
+#include "../core/logit_formulas.h"
 #include "loss_operator.h"
 #include "losses.h"
 
 namespace iouloss {
 namespace {
 
+struct LogitTraits {
+  bool has_targets, has_scores, has_balance;
+};
+
+const LogitTraits& traits_of(LogitFormula formula) {
+  static constexpr LogitTraits table[] = {
+#define X(name, formula, ...) {formula::has_targets, formula::has_scores, formula::has_balance},
+      IOULOSS_LOGIT_FORMULAS(X)
+#undef X
+  };
+  return table[int(formula)];
+}
+
 // What both have: a number and its target each, and weights of each or of a row.
 struct ElementCall : LossCall<LogitArguments, 16384> {
  protected:
   Tensor logits, targets, weight;
 
+  template <class Table>
   void check(const char* name, const Tensor& logits, const auto& in) {
-    a.formula = parse_logit_formula(in.formula);
+    const auto& row = row_of<Table>(in.formula);
+    a.formula = row.formula;
     reduction = parse_reduction(in.reduction);
     check_floating(name, logits);
-    check_finite("gamma", in.gamma);
-    check_finite("second", in.second);
-    check_finite("third", in.third);
-    a.gamma = in.gamma;
-    a.second = in.second;
-    a.third = in.third;
-    // The kernel takes the b of balanced L1, which cancels in float32 where gamma is much smaller than alpha.
-    if (a.formula == LogitFormula::balanced_l1) a.second = std::expm1(in.second / in.gamma);
+    a.options = checked_options(row, in);
     if (!in.weight) return;
-    if (in.weight) check_floating("weight", *in.weight);
+    check_floating("weight", *in.weight);
     check_device("weight", in.weight, name, logits);
     const auto shape = logits.sym_sizes(), rows = shape.slice(0, shape.empty() ? 0 : shape.size() - 1);
     a.weight_per_row = in.weight->sym_sizes() != shape;
@@ -53,21 +63,21 @@ struct LogitCall : ElementCall {
   static constexpr auto saved = Saved::gradient;
 
   explicit LogitCall(const LogitInputs& in) {
-    check("logits", in.logits, in);
-    check_finite("alpha1", in.alpha1);
-    check_finite("alpha0", in.alpha0);
+    check<LogitTable>("logits", in.logits, in);
+    check_not_negative("alpha1", in.alpha1);
+    check_not_negative("alpha0", in.alpha0);
     const bool dense = check_targets(in.targets, in.logits, in.logits->dim() - 1);
-    const bool has_targets = a.formula != LogitFormula::binary_entropy;
-    TORCH_CHECK_VALUE(has_targets || !in.ignore_index, "ignore_index: got one for '", in.formula,
+    const LogitTraits& has = traits_of(a.formula);
+    TORCH_CHECK_VALUE(has.has_targets || !in.ignore_index, "ignore_index: got one for '", in.formula,
                       "', which has no targets");
     const auto shape = in.logits->sym_sizes();
     TORCH_CHECK_VALUE(!in.scores || !dense, "scores: got dense targets, wants class indices");
-    // A varifocal loss has positives whose score is 0, which its kernel takes for negatives.
-    const bool scored = a.formula > LogitFormula::equalized_focal && a.formula != LogitFormula::varifocal;
-    TORCH_CHECK_VALUE(!in.scores || scored, "scores: got them for '", in.formula, "', which has none");
+    TORCH_CHECK_VALUE(!in.scores || has.has_scores, "scores: got them for '", in.formula, "', which has none");
     if (in.scores) check_beside(in, "scores", in.scores, shape.slice(0, shape.size() - 1));
     check_per_class(in, "alpha", in.alpha_per_class);
-    check_per_class(in, "gamma", in.gamma_per_class);
+    check_per_class(in, "balance", in.balance);
+    TORCH_CHECK_VALUE(has.has_balance == bool(in.balance), "balance: got ", in.balance ? "Tensor" : "NoneType",
+                      " for '", in.formula, "', wants ", has.has_balance ? "a tensor [C]" : "None");
     check_avg_factor(in, "logits");
     a.float64 = computes_in_float64(in.logits, in.targets);
     a.ignore_index = in.ignore_index.value_or(no_class);
@@ -80,7 +90,6 @@ struct LogitCall : ElementCall {
   static const char* public_name(const LogitInputs& in, std::string_view name) {
     if (name == "targets" && in.formula == "binary_entropy") return nullptr;  // it has none: it is given its logits
     if (name == "alpha_per_class") return "alpha";
-    if (name == "gamma_per_class") return "gamma";
     return name.data();
   }
 
@@ -91,16 +100,16 @@ struct LogitCall : ElementCall {
     if (in.targets->dim() < in.logits->dim()) {
       targets = in.targets->contiguous();
       a.class_index = indices_of(targets);
-    } else if (a.formula != LogitFormula::binary_entropy) {
+    } else if (traits_of(a.formula).has_targets) {
       load_targets(in.targets);
     }
     if (in.scores) a.scores = values_of(scores = in.scores->contiguous());
     if (in.alpha_per_class) a.alpha_per_class = values_of(alpha = in.alpha_per_class->contiguous());
-    if (in.gamma_per_class) a.gamma_per_class = values_of(gamma = in.gamma_per_class->contiguous());
+    if (in.balance) a.balance = values_of(balance = in.balance->contiguous());
   }
 
  private:
-  Tensor scores, alpha, gamma;
+  Tensor scores, alpha, balance;
 
   static void check_beside(const LogitInputs& in, const char* name, const OptionalTensor& tensor,
                            c10::SymIntArrayRef shape) {
@@ -124,7 +133,7 @@ struct RegressionCall : ElementCall {
   static constexpr auto saved = Saved::gradient;
 
   explicit RegressionCall(const RegressionInputs& in) {
-    check("pred", in.pred, in);
+    check<RegressionTable>("pred", in.pred, in);
     check_floating("target", in.target);
     TORCH_CHECK_VALUE(in.target->sym_sizes() == in.pred->sym_sizes(), "target: got shape ", in.target->sym_sizes(),
                       ", wants pred's shape ", in.pred->sym_sizes());
@@ -132,6 +141,11 @@ struct RegressionCall : ElementCall {
     check_avg_factor(in, "pred");
     a.float64 = computes_in_float64(in.pred, in.target);
     a.alpha1 = a.alpha0 = 1;
+    TORCH_CHECK_VALUE(a.formula != LogitFormula::balanced_l1 || in.gamma / in.alpha <= 80, "gamma: got ",
+                      repr(in.gamma), ", wants at most 80 * alpha, ", repr(80 * in.alpha));
+    // In float32 growth would cancel where gamma is much smaller than alpha.
+    a.options.growth = std::expm1(in.gamma / in.alpha);
+    a.options.log_beta = std::log(in.beta);
   }
 
   static void swap(RegressionInputs& in) { std::swap(in.pred, in.target); }

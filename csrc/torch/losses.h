@@ -1,4 +1,5 @@
-// The operators, through the dispatcher: the inputs of each, and the function that calls it.
+// The operators, through the dispatcher: the inputs of each, and the function that calls it. A loss takes the options
+// that its row of the shape's table names (core/*_table.h). Those of other losses are not looked at.
 #pragma once
 
 #include "inputs.h"
@@ -13,7 +14,9 @@ namespace iouloss {
   X(OptionalTensor, avg_factor)                                            \
   X(std::optional<double>, divisor) /* avg_factor, where it is a number */ \
   X(std::string_view, formula)                                             \
-  X(double, parameter)                                                     \
+  X(double, gamma)                                                         \
+  X(double, lambda_)                                                       \
+  X(double, beta)                                                          \
   X(std::string_view, fmt)                                                 \
   X(double, eps)                                                           \
   X(std::string_view, reduction)
@@ -25,16 +28,25 @@ namespace iouloss {
   X(OptionalTensor, scores)                                                                  \
   X(OptionalTensor, weight)                                                                  \
   X(OptionalTensor, alpha_per_class)                                                         \
-  X(OptionalTensor, gamma_per_class)                                                         \
+  X(OptionalTensor, balance)                                                                 \
   X(OptionalTensor, avg_factor)                                                              \
   X(std::optional<double>, divisor)                                                          \
   X(std::string_view, formula)                                                               \
   X(double, alpha1)                                                                          \
   X(double, alpha0)                                                                          \
   X(bool, complement) /* whether 1 - alpha weighs negatives, where alpha is of each class */ \
+  X(double, alpha)                                                                           \
+  X(double, beta)                                                                            \
   X(double, gamma)                                                                           \
-  X(double, second)                                                                          \
-  X(double, third)                                                                           \
+  X(double, gamma_neg)                                                                       \
+  X(double, gamma_pos)                                                                       \
+  X(double, margin)                                                                          \
+  X(double, label_smoothing)                                                                 \
+  X(bool, smooth_all)                                                                        \
+  X(double, epsilon1)                                                                        \
+  X(double, epsilon0)                                                                        \
+  X(double, scale)                                                                           \
+  X(bool, iou_weighted)                                                                      \
   X(std::optional<int64_t>, ignore_index)                                                    \
   X(std::string_view, reduction)
 
@@ -46,12 +58,13 @@ namespace iouloss {
   X(OptionalTensor, avg_factor)     \
   X(std::optional<double>, divisor) \
   X(std::string_view, formula)      \
+  X(double, alpha)                  \
+  X(double, beta)                   \
   X(double, gamma)                  \
-  X(double, second)                 \
-  X(double, third)                  \
+  X(double, factor)                 \
   X(std::string_view, reduction)
 
-// `formula` is the loss's name without its "_loss". Options of other formulas are not looked at.
+// `formula` is the loss's name without its "_loss".
 #define IOULOSS_ROW_LOSS(X)               \
   X(Tensor, logits)                       \
   X(OptionalTensor, targets)              \

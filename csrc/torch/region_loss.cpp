@@ -55,29 +55,23 @@ struct RegionCall {
   Reduction reduction{};
 
   explicit RegionCall(const RegionInputs& in) {
+    const auto& row = row_of<RegionTable>(in.kind);
     reduction = parse_reduction(in.reduction);
-    const bool tversky = in.kind == "tversky", dice = in.kind == "dice";
-    a.generalized = in.kind == "generalized_dice";
-    TORCH_CHECK_VALUE(tversky || a.generalized || dice, "kind: got '", in.kind,
-                      "', wants 'dice', 'generalized_dice' or 'tversky'");
+    a.generalized = row.formula == RegionKind::generalized_dice;
     a.activation = parse_activation(in.activation);
     a.per = parse_per(in.per, a.generalized);
     TORCH_CHECK_VALUE(in.power == 1 || in.power == 2, "power: got ", in.power, ", wants 1 or 2");
-    check_non_negative("alpha", in.alpha);
-    check_non_negative("beta", in.beta);
-    check_positive("gamma", in.gamma);
-    check_non_negative("smooth_numerator", in.smooth_numerator);
-    check_non_negative("smooth_denominator", in.smooth_denominator);
+    a.options = checked_options(row, in);
     check_tensors(in);
     a.float64 = computes_in_float64(in.logits, in.targets);
     a.ignore_index = in.ignore_index.value_or(no_class);
+    a.squares = row.formula == RegionKind::dice && in.power == 2;
+    if (row.formula == RegionKind::tversky) return;
     // Dice is Tversky's with one half for both errors, and with half the smoothing. Their squares are one sum.
-    a.squares = dice && in.power == 2;
-    a.alpha = tversky ? in.alpha : 0.5;
-    a.beta = tversky ? in.beta : a.squares ? 0 : 0.5;
-    a.smooth_numerator = tversky ? in.smooth_numerator : in.smooth_numerator / 2;
-    a.smooth_denominator = tversky ? in.smooth_denominator : in.smooth_denominator / 2;
-    a.exponent = 1 / in.gamma;
+    a.options.alpha = 0.5;
+    a.options.beta = a.squares ? 0 : 0.5;
+    a.options.smooth_numerator /= 2;
+    a.options.smooth_denominator /= 2;
   }
 
   static const char* public_name(const RegionInputs&, const char* name) { return name; }

@@ -1,18 +1,10 @@
 // The operators iouloss::row_loss*.
+#include "../core/row_arguments.h"
 #include "loss_operator.h"
 #include "losses.h"
 
 namespace iouloss {
 namespace {
-
-RowFormula parse_row_formula(std::string_view formula) {
-  if (formula == "softmax_focal" || formula == "cross_entropy") return RowFormula::classes;
-  if (formula == "distribution_focal") return RowFormula::distribution;
-  if (formula == "kl_div") return RowFormula::kl_div;
-  TORCH_CHECK_VALUE(formula == "entropy", "formula: got '", formula,
-                    "', wants one of 'softmax_focal', 'cross_entropy', 'distribution_focal', 'kl_div', 'entropy'");
-  return RowFormula::entropy;
-}
 
 // The one stride of some dimensions, if they have it.
 std::optional<int64_t> common_stride(c10::IntArrayRef sizes, c10::IntArrayRef strides) {
@@ -50,14 +42,11 @@ struct RowCall : LossCall<RowArguments, 0> {
   static constexpr auto saved = Saved::gradient;
 
   explicit RowCall(const RowInputs& in) {
-    a.formula = parse_row_formula(in.formula);
+    const auto& row = row_of<RowTable>(in.formula);
+    a.formula = row.formula;
     reduction = parse_reduction(in.reduction);
+    a.options = checked_options(row, in);
     const char* const weights_name = public_name(in, "class_weight");
-    check_non_negative("alpha", in.alpha);
-    check_non_negative("gamma", in.gamma);
-    check_fraction("label_smoothing", in.label_smoothing);
-    check_finite("poly_epsilon", in.poly_epsilon);
-    check_positive("temperature", in.temperature);
     check_floating("logits", in.logits);
     check_dtype_of_targets(in);
     if (in.weight) check_floating("weight", *in.weight);
@@ -69,11 +58,6 @@ struct RowCall : LossCall<RowArguments, 0> {
     check_avg_factor(in, "logits");
     a.float64 = computes_in_float64(in.logits, in.targets ? *in.targets : *in.logits);
     a.ignore_index = in.ignore_index.value_or(no_class);
-    a.alpha = in.alpha;
-    a.gamma = in.gamma;
-    a.smoothing = a.formula == RowFormula::classes ? in.label_smoothing : 0;
-    a.poly = in.poly_epsilon;
-    a.temperature = in.temperature;
   }
 
   static const char* public_name(const RowInputs& in, const char* name) {

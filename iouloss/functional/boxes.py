@@ -140,7 +140,7 @@ def iou_loss(
     """
     if not isinstance(mode, str) or mode not in _MODES:
         check_choice("mode", mode, _MODES)
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, _MODES[mode], 0.0, fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(pred, target, weight, mask, avg_factor, _MODES[mode], fmt, eps, reduction, eps_mode)
 
 
 def giou_loss(
@@ -164,7 +164,7 @@ def giou_loss(
 
     Paper: Rezatofighi et al., *Generalized Intersection over Union*, arXiv:1902.09630.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "giou", 0.0, fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(pred, target, weight, mask, avg_factor, "giou", fmt, eps, reduction, eps_mode)
 
 
 def diou_loss(
@@ -188,7 +188,7 @@ def diou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "diou", 0.0, fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(pred, target, weight, mask, avg_factor, "diou", fmt, eps, reduction, eps_mode)
 
 
 def ciou_loss(
@@ -216,7 +216,7 @@ def ciou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287, and *Enhancing Geometric Factors*, arXiv:2005.03572.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "ciou", 0.0, fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(pred, target, weight, mask, avg_factor, "ciou", fmt, eps, reduction, eps_mode)
 
 
 def eiou_loss(
@@ -240,7 +240,7 @@ def eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "eiou", 0.0, fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(pred, target, weight, mask, avg_factor, "eiou", fmt, eps, reduction, eps_mode)
 
 
 def focal_eiou_loss(
@@ -265,7 +265,9 @@ def focal_eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "focal_eiou", gamma, fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(
+        pred, target, weight, mask, avg_factor, "focal_eiou", fmt, eps, reduction, eps_mode, gamma=gamma
+    )
 
 
 def cdiou_loss(
@@ -298,7 +300,7 @@ def cdiou_loss(
     if not isinstance(base, str) or base not in _BASES:
         check_choice("base", base, _BASES)
     return _ops.box_loss(
-        pred, target, weight, mask, avg_factor, "cdiou_" + base, lambda_, fmt, eps, reduction, eps_mode
+        pred, target, weight, mask, avg_factor, "cdiou_" + base, fmt, eps, reduction, eps_mode, lambda_=lambda_
     )
 
 
@@ -339,7 +341,7 @@ def bounded_iou_loss(
     Paper: Tychsen-Smith and Petersson, *Improving Object Localization with Fitness NMS and Bounded IoU Loss*,
     arXiv:1711.00164.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "bounded_iou", beta, fmt, eps, reduction)
+    return _ops.box_loss(pred, target, weight, mask, avg_factor, "bounded_iou", fmt, eps, reduction, beta=beta)
 
 
 _LOSSES: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {

@@ -3,7 +3,6 @@
 from torch import Tensor
 
 from .. import _ops
-from .._inputs import Parameters
 from ..reference.checks import check_bool, check_fraction, check_not_negative, check_per_class
 
 
@@ -37,10 +36,11 @@ def binary_cross_entropy_loss(
     elif pos_weight is not None:
         check_not_negative("pos_weight", pos_weight, ", a tensor [C] or None")
         alpha1 *= pos_weight
-    parameters = Parameters(alpha1, alpha0, 0.0, 0.0, 0.0, per_class)
-    formula = "binary_cross_entropy"
     return _ops.logit_loss(
-        logits, targets, None, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, "binary_cross_entropy", ignore_index, reduction, class_dim),
+        alpha1=alpha1,
+        alpha0=alpha0,
+        alpha_per_class=per_class,
     )
 
 
@@ -68,14 +68,13 @@ def asymmetric_loss(
 
     Paper: Ridnik et al., *Asymmetric Loss for Multi-Label Classification*, arXiv:2009.14119.
     """
-    check_not_negative("gamma_neg", gamma_neg)
-    check_not_negative("gamma_pos", gamma_pos)
-    check_fraction("margin", margin)
     check_bool("differentiable_focus", differentiable_focus)
-    parameters = Parameters(1.0, 1.0, gamma_pos, gamma_neg, margin)
     formula = "asymmetric_attached" if differentiable_focus else "asymmetric"
     return _ops.logit_loss(
-        logits, targets, None, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, formula, ignore_index, reduction, class_dim),
+        gamma_neg=gamma_neg,
+        gamma_pos=gamma_pos,
+        margin=margin,
     )
 
 
@@ -92,8 +91,5 @@ def binary_entropy_loss(
     Its gradient is ``-x * p * (1 - p)``. No logit cancels it.
     The common arguments, the errors and the numbers are those of :func:`iouloss.functional.sigmoid_focal_loss`.
     """
-    parameters = Parameters(1.0, 1.0, 0.0, 0.0, 0.0)
     targets = logits.detach() if isinstance(logits, Tensor) else logits  # a placeholder that is not read
-    return _ops.logit_loss(
-        logits, targets, None, weight, avg_factor, "binary_entropy", parameters, None, reduction, class_dim
-    )
+    return _ops.logit_loss(logits, targets, weight, avg_factor, "binary_entropy", None, reduction, class_dim)

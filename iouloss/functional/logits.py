@@ -1,9 +1,10 @@
 """The losses of single logits: classification, qualities, heat maps."""
 
+from typing import Any
+
 from torch import Tensor
 
 from .. import _ops
-from .._inputs import Parameters
 from ..reference.checks import (
     check_bool,
     check_fraction,
@@ -17,14 +18,13 @@ from ..reference.checks import (
 _Option = Tensor | float | None
 
 
-def _balanced(
-    alpha: _Option, gamma: Tensor | float, second: float = 0.0, third: float = 0.0, divisor: float = 1.0
-) -> Parameters:
-    """Parameters with the factors ``alpha`` of target 1 and ``1 - alpha`` of target 0, both divided by ``divisor``."""
+def _balance(alpha: _Option, gamma: float = 1.0) -> dict[str, Any]:
+    """The options by which the losses of targets 1 and 0 have the factors alpha / gamma and (1 - alpha) / gamma."""
     if alpha is None or isinstance(alpha, Tensor):
-        return Parameters(1 / divisor, 1 / divisor, gamma, second, third, alpha, alpha is not None)
+        per_class = alpha is not None
+        return {"alpha1": 1 / gamma, "alpha0": 1 / gamma, "alpha_per_class": alpha, "complement": per_class}
     check_fraction("alpha", alpha, ", a tensor [C] or None")
-    return Parameters(alpha / divisor, (1 - alpha) / divisor, gamma, second, third)
+    return {"alpha1": alpha / gamma, "alpha0": (1 - alpha) / gamma}
 
 
 def sigmoid_focal_loss(
@@ -100,9 +100,12 @@ def sigmoid_focal_loss(
     check_bool("smooth_all", smooth_all)
     check_fraction("label_smoothing", label_smoothing)
     formula = "smooth_focal" if label_smoothing != 0 else "square_focal" if gamma == 2 else "focal"
-    parameters = _balanced(alpha, gamma, label_smoothing, float(smooth_all))
     return _ops.logit_loss(
-        logits, targets, None, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, formula, ignore_index, reduction, class_dim),
+        gamma=gamma,
+        label_smoothing=label_smoothing,
+        smooth_all=smooth_all,
+        **_balance(alpha),
     )
 
 
@@ -126,11 +129,11 @@ def focal_star_loss(
 
     Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002, appendix A.
     """
-    check_positive("gamma", gamma)
-    check_number("beta", beta, "a finite number")
-    parameters = _balanced(alpha, gamma, beta)
     return _ops.logit_loss(
-        logits, targets, None, weight, avg_factor, "focal_star", parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, "focal_star", ignore_index, reduction, class_dim),
+        gamma=gamma,
+        beta=beta,
+        **_balance(alpha),
     )
 
 
@@ -156,18 +159,21 @@ def poly1_focal_loss(
 
     Paper: Leng et al., *PolyLoss*, arXiv:2204.12511.
     """
-    check_not_negative("gamma", gamma)
-    check_number("epsilon", epsilon, "a finite number")
+    check_number("epsilon", epsilon)
     check_bool("balance_epsilon", balance_epsilon)
     if alpha is not None:
         check_fraction("alpha", alpha, " or None")
-    alphas = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
-    added1, added0 = (epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in alphas)
-    for each in (added1, added0):
-        check_number("epsilon / alpha", each, "a finite number")
-    parameters = Parameters(*alphas, gamma, added1, added0)
+    alpha1, alpha0 = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    epsilon1, epsilon0 = (epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in (alpha1, alpha0))
+    for each in (epsilon1, epsilon0):
+        check_number("epsilon / alpha", each)
     return _ops.logit_loss(
-        logits, targets, None, weight, avg_factor, "poly_focal", parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, "poly_focal", ignore_index, reduction, class_dim),
+        alpha1=alpha1,
+        alpha0=alpha0,
+        gamma=gamma,
+        epsilon1=epsilon1,
+        epsilon0=epsilon0,
     )
 
 
@@ -200,9 +206,12 @@ def equalized_focal_loss(
     check_not_negative("gamma + scale", gamma + scale)
     check_tensors(balance=balance)
     check_per_class("balance", balance, logits, class_dim)
-    parameters = _balanced(alpha, balance.detach(), scale, gamma + scale, divisor=gamma)
     return _ops.logit_loss(
-        logits, targets, None, weight, avg_factor, "equalized_focal", parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, "equalized_focal", ignore_index, reduction, class_dim),
+        balance=balance.detach(),
+        gamma=gamma,
+        scale=scale,
+        **_balance(alpha, gamma),
     )
 
 
@@ -229,10 +238,10 @@ def quality_focal_loss(
 
     Paper: Li et al., *Generalized Focal Loss*, arXiv:2006.04388.
     """
-    check_not_negative("beta", beta)
-    parameters = Parameters(1.0, 1.0, 0.0, beta, 0.0)
     return _ops.logit_loss(
-        logits, targets, scores, weight, avg_factor, "quality_focal", parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, "quality_focal", ignore_index, reduction, class_dim),
+        scores=scores,
+        beta=beta,
     )
 
 
@@ -264,13 +273,15 @@ def varifocal_loss(
     Paper: Zhang et al., *VarifocalNet*, arXiv:2008.13367.
     """
     check_not_negative("alpha", alpha)
-    check_not_negative("gamma", gamma)
     check_bool("iou_weighted", iou_weighted)
     check_bool("differentiable_focus", differentiable_focus)
-    parameters = Parameters(1.0, alpha, 0.0, gamma, float(iou_weighted))
     formula = "varifocal" if differentiable_focus else "varifocal_detached"
     return _ops.logit_loss(
-        logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, formula, ignore_index, reduction, class_dim),
+        scores=scores,
+        alpha0=alpha,
+        gamma=gamma,
+        iou_weighted=iou_weighted,
     )
 
 
@@ -295,9 +306,8 @@ def gaussian_focal_loss(
 
     Paper: Law and Deng, *CornerNet*, arXiv:1808.01244.
     """
-    check_not_negative("alpha", alpha)
-    check_not_negative("beta", beta)
-    parameters = Parameters(1.0, 1.0, 0.0, alpha, beta)
     return _ops.logit_loss(
-        logits, targets, None, weight, avg_factor, "gaussian_focal", parameters, ignore_index, reduction, class_dim
+        *(logits, targets, weight, avg_factor, "gaussian_focal", ignore_index, reduction, class_dim),
+        alpha=alpha,
+        beta=beta,
     )

@@ -5,8 +5,7 @@ import math
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_not_negative, check_number, check_positive
-from ..reference.common import log
+from ..reference.checks import check_number, check_positive
 
 
 def l1_loss(
@@ -38,7 +37,7 @@ def l1_loss(
     The gradient at ``d == 0`` is 0. Finite numbers give a finite loss and gradient: what overflows saturates. A NaN or
     Inf gives NaN. Equal inputs give equal bits from run to run on the same device.
     """
-    return _ops.regression_loss(pred, target, weight, avg_factor, "l1", 0.0, 0.0, 0.0, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "l1", reduction)
 
 
 def l2_loss(
@@ -53,7 +52,7 @@ def l2_loss(
 
     Arguments, errors and numbers are those of :func:`l1_loss`.
     """
-    return _ops.regression_loss(pred, target, weight, avg_factor, "l2", 0.0, 0.0, 0.0, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "l2", reduction)
 
 
 def smooth_l1_loss(
@@ -72,8 +71,7 @@ def smooth_l1_loss(
 
     Paper: Girshick, *Fast R-CNN*, arXiv:1504.08083.
     """
-    check_not_negative("beta", beta)
-    return _ops.regression_loss(pred, target, weight, avg_factor, "smooth_l1", 0.0, beta, 1.0, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=beta)
 
 
 def huber_loss(
@@ -90,7 +88,7 @@ def huber_loss(
     Arguments, errors and numbers are those of :func:`l1_loss`.
     """
     check_positive("delta", delta)
-    return _ops.regression_loss(pred, target, weight, avg_factor, "smooth_l1", 0.0, delta, delta, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=delta, factor=delta)
 
 
 def balanced_l1_loss(
@@ -113,11 +111,9 @@ def balanced_l1_loss(
 
     Paper: Pang et al., *Libra R-CNN*, arXiv:1904.02701.
     """
-    for name, value in (("alpha", alpha), ("gamma", gamma), ("beta", beta)):
-        check_positive(name, value)
-    if gamma / alpha > 80:
-        raise ValueError(f"gamma: got {float(gamma)}, wants at most 80 * alpha, {80.0 * alpha}")
-    return _ops.regression_loss(pred, target, weight, avg_factor, "balanced_l1", alpha, gamma, beta, reduction)
+    return _ops.regression_loss(
+        pred, target, weight, avg_factor, "balanced_l1", reduction, alpha=alpha, gamma=gamma, beta=beta
+    )
 
 
 def focal_l1_loss(
@@ -146,5 +142,4 @@ def focal_l1_loss(
         raise ValueError(f"beta: got {float(beta)}, wants {wants}")
     if alpha is None:
         alpha = math.e * beta
-    check_positive("alpha", alpha)
-    return _ops.regression_loss(pred, target, weight, avg_factor, "focal_l1", alpha, log(beta), 0.0, reduction)
+    return _ops.regression_loss(pred, target, weight, avg_factor, "focal_l1", reduction, alpha=alpha, beta=beta)

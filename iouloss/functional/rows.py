@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_fraction, check_not_negative, check_number, check_positive
+from ..reference.checks import check_not_negative, check_positive
 
 
 def softmax_focal_loss(
@@ -72,8 +72,6 @@ def softmax_focal_loss(
     per_class = isinstance(alpha, Tensor)
     if alpha is not None and not per_class:
         check_not_negative("alpha", alpha, ", a tensor [C] or None")
-    check_not_negative("gamma", gamma)
-    check_fraction("label_smoothing", label_smoothing)
     return _ops.row_loss(
         logits,
         targets,
@@ -144,8 +142,6 @@ def cross_entropy_loss(
         >>> logits = torch.randn(8, 80, requires_grad=True)
         >>> cross_entropy_loss(logits, torch.randint(0, 80, (8,)), label_smoothing=0.1).backward()
     """
-    check_fraction("label_smoothing", label_smoothing)
-    check_number("poly_epsilon", poly_epsilon, "a finite number")
     return _ops.row_loss(
         logits,
         targets,

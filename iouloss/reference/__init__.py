@@ -1,6 +1,6 @@
 """The losses in plain PyTorch: the readable truth, the fallback, and the source of second derivatives."""
 
-from .._inputs import BoxInputs, LogitInputs, Parameters, RegionInputs, RegressionInputs, RowInputs
+from .._inputs import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs
 from .boxes import box_loss
 from .logits import logit_loss
 from .regions import region_loss
@@ -10,7 +10,6 @@ from .rows import row_loss
 __all__ = [
     "BoxInputs",
     "LogitInputs",
-    "Parameters",
     "RegionInputs",
     "RegressionInputs",
     "RowInputs",

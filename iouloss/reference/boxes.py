@@ -204,18 +204,18 @@ def bounded_iou_loss(pair: Pair, beta: float) -> Tensor:
     return torch.stack([smooth_l1(term, beta) for term in terms]).sum(0)
 
 
-def _evaluate(pair: Pair, formula: str, parameter: float) -> Tensor:
-    loss = _formula(pair, formula, parameter)
+def _evaluate(pair: Pair, formula: str, options: BoxInputs) -> Tensor:
+    loss = _formula(pair, formula, options)
     return loss.clamp(0.0, 2.0) if pair.eps.bounded else loss
 
 
-def _formula(pair: Pair, formula: str, parameter: float) -> Tensor:
+def _formula(pair: Pair, formula: str, options: BoxInputs) -> Tensor:
     if formula == "focal_eiou":
-        return focal_eiou_loss(pair, parameter)
+        return focal_eiou_loss(pair, options.gamma)
     if formula.startswith("cdiou_"):
-        return cdiou_loss(pair, _PLAIN[formula.removeprefix("cdiou_")], parameter)
+        return cdiou_loss(pair, _PLAIN[formula.removeprefix("cdiou_")], options.lambda_)
     if formula == "bounded_iou":
-        return bounded_iou_loss(pair, parameter)
+        return bounded_iou_loss(pair, options.beta)
     return _PLAIN[formula](pair)
 
 
@@ -293,7 +293,7 @@ def box_loss(inputs: BoxInputs) -> Tensor:
     """The operator behind every box loss; ``iouloss.functional.box_loss`` documents it."""
     check_box_loss(inputs)
     mask, avg_factor = kept_boxes(inputs)
-    pred, target, weight, _, _, formula, parameter, fmt, eps, reduction, eps_mode = inputs
+    pred, target, weight, _, _, formula, *_, fmt, eps, reduction, eps_mode = inputs
     if formula.endswith("_swapped"):
         pred, target, formula = target, pred, formula.removesuffix("_swapped")
     dtype = compute_dtype(pred, target)
@@ -302,7 +302,7 @@ def box_loss(inputs: BoxInputs) -> Tensor:
         both = torch.where(mask[..., None], both, 0.0)
         weight = None if weight is None else torch.where(mask, weight, 0.0)
     placement = place(eps_mode, formula, fmt, eps)
-    loss = finite_losses(lambda boxes: _evaluate(_measure(boxes, fmt, placement), formula, parameter), both)
+    loss = finite_losses(lambda boxes: _evaluate(_measure(boxes, fmt, placement), formula, inputs), both)
     return reduce_loss(loss if mask is None else torch.where(mask, loss, 0.0), weight, avg_factor, reduction)
 
 

@@ -13,27 +13,11 @@ import torch
 from torch import Tensor
 
 from .._inputs import BoxInputs, LogitInputs, RegressionInputs
+from .._tables import BOXES, LOGITS, REGRESSION, UNFUSED_LOGITS
 from .placement import EPS_MODES, ONE_PLACE
 
 FORMATS = ("xyxy", "xywh", "cxcywh")
 REDUCTIONS = ("mean", "sum", "none")
-FORMULAS = (
-    "iou",
-    "log_iou",
-    "square_iou",
-    "giou",
-    "diou",
-    "ciou",
-    "eiou",
-    "focal_eiou",
-    "cdiou_iou",
-    "cdiou_log_iou",
-    "cdiou_giou",
-    "cdiou_diou",
-    "cdiou_ciou",
-    "bounded_iou",
-    "bounded_iou_swapped",
-)
 FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 INTEGRAL = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 SMALLEST, LARGEST = 1.1754943508222875e-38, 3.4028234663852886e38  # the range of float32's normal numbers
@@ -43,15 +27,15 @@ OPTIONAL = ("weight", "scores")  # tensors that may be None
 
 def check_box_loss(inputs: BoxInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of ``box_loss`` deserve, if any."""
-    pred, target, weight, mask, avg_factor, formula, parameter, fmt, eps, reduction, eps_mode = inputs
+    pred, target, weight, mask, avg_factor, formula, *_, fmt, eps, reduction, eps_mode = inputs
     check_tensors(pred=pred, target=target, weight=weight)
-    check_choice("formula", formula, FORMULAS)
+    check_choice("formula", formula, BOXES)
     check_reduction(reduction)
     if not isinstance(fmt, str) or fmt not in FORMATS:
         raise ValueError(f"fmt: got {fmt!r}, wants 'xyxy', 'xywh' or 'cxcywh'")
     check_not_negative("eps", eps)
     check_eps_mode(eps_mode, formula)
-    _check_parameter(formula, parameter)
+    check_options(BOXES[formula], inputs)
     check_floating(pred=pred, target=target, weight=weight)
     if pred.ndim == 0 or pred.shape[-1] != 4:
         raise ValueError(f"pred: got shape {shape_of(pred)}, wants [..., 4]")
@@ -64,16 +48,25 @@ def check_box_loss(inputs: BoxInputs) -> None:
 
 def check_logit_loss(inputs: LogitInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of a loss of logits deserve, if any."""
-    logits, targets, scores, weight, avg_factor, _, parameters, ignore_index, reduction, class_dim = inputs
+    logits, targets, scores, weight, alpha_per_class, balance, avg_factor, formula = inputs[:8]
+    ignore_index, reduction, class_dim = inputs[-3:]
     check_tensors(logits=logits, targets=targets, weight=weight, scores=scores)
+    losses = {**LOGITS, **UNFUSED_LOGITS}
+    check_choice("formula", formula, losses)
     check_reduction(reduction)
+    for name in ("alpha1", "alpha0"):
+        check_not_negative(name, getattr(inputs, name))
+    check_options(losses[formula], inputs)
     check_ignore_index(ignore_index)
     check_floating(logits=logits)
     check_class_dim(class_dim, logits)
     dense = are_dense(targets, logits, class_dim)
     check_floating(weight=weight, scores=scores)
-    for name, option in (("alpha", parameters.alpha_per_class), ("gamma", parameters.gamma)):
+    for name, option in (("alpha", alpha_per_class), ("balance", balance)):
         check_per_class(name, option, logits, class_dim)
+    if (formula == "equalized_focal") != (balance is not None):
+        wants = "a tensor [C]" if balance is None else "None"
+        raise ValueError(f"balance: got {kind_of(balance)} for {formula!r}, wants {wants}")
     if dense:
         if scores is not None:
             raise ValueError("scores: got dense targets, wants class indices")
@@ -86,14 +79,24 @@ def check_logit_loss(inputs: LogitInputs) -> None:
 
 def check_regression_loss(inputs: RegressionInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of a loss of differences deserve, if any."""
-    pred, target, weight, avg_factor, *_, reduction = inputs
+    pred, target, weight, avg_factor, formula, alpha, _, gamma, _, reduction = inputs
     check_tensors(pred=pred, target=target, weight=weight)
+    check_choice("formula", formula, REGRESSION)
     check_reduction(reduction)
+    check_options(REGRESSION[formula], inputs)
+    if formula == "balanced_l1" and gamma / alpha > 80:
+        raise ValueError(f"gamma: got {float(gamma)}, wants at most 80 * alpha, {80.0 * alpha}")
     check_floating(pred=pred, target=target, weight=weight)
     check_shape("target", target, pred.shape, "pred's shape ")
     check_weight(weight, pred)
     check_devices("pred", pred, target=target, weight=weight, avg_factor=avg_factor)
     check_avg_factor(avg_factor, reduction)
+
+
+def check_options(ranges: dict[str, str], inputs: Any) -> None:
+    """Raise unless each option that a loss takes is in its range."""
+    for name, allowed in ranges.items():
+        _RANGES[allowed](name, getattr(inputs, name))
 
 
 def check_fraction(name: str, value: Any, otherwise: str = "") -> None:
@@ -103,7 +106,7 @@ def check_fraction(name: str, value: Any, otherwise: str = "") -> None:
         raise ValueError(f"{name}: got {_shown(value)}, wants {wants}")
 
 
-def check_number(name: str, value: Any, wants: str) -> None:
+def check_number(name: str, value: Any, wants: str = "a finite number") -> None:
     """Raise unless ``value`` is finite and in the range of float32, whatever the dtype of the tensors."""
     number = _number(name, value, wants)
     if not -LARGEST <= number <= LARGEST:  # not math.isfinite, which does not accept a traced number
@@ -125,6 +128,14 @@ def check_positive(name: str, value: Any) -> None:
     check_number(name, value, wants)
     if value < SMALLEST:
         raise ValueError(f"{name}: got {_shown(value)}, wants {wants}{IN_RANGE if value > 0 else ''}")
+
+
+_RANGES = {
+    "finite": check_number,
+    "not_negative": check_not_negative,
+    "positive": check_positive,
+    "fraction": check_fraction,
+}
 
 
 def _number(name: str, value: Any, wants: str) -> float:
@@ -192,15 +203,6 @@ def check_eps_mode(eps_mode: Any, formula: str) -> None:
     formulas = EPS_MODES[eps_mode]
     if formulas is not None and formula not in formulas:
         raise ValueError(f"eps_mode: got {eps_mode!r} for {formula!r}, wants {', '.join(map(repr, formulas))}")
-
-
-def _check_parameter(formula: str, parameter: Any) -> None:
-    if formula == "focal_eiou":
-        check_not_negative("gamma", parameter)
-    elif formula.startswith("cdiou"):
-        check_number("lambda_", parameter, "a finite number")
-    elif formula.startswith("bounded_iou"):
-        check_positive("beta", parameter)
 
 
 def _check_mask(mask: Any, pred: Tensor) -> None:

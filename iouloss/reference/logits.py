@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .._inputs import LogitInputs, Parameters
+from .._inputs import LogitInputs
 from .checks import are_dense, check_logit_loss
 from .common import IGNORED, bounded, compute_dtype, count_up, open_number, reduce_loss, times
 
@@ -47,103 +47,122 @@ def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
     return torch.where(base < tiny, tiny, base) ** open_number(exponent, base)
 
 
+def _converted(inputs: LogitInputs, dtype: torch.dtype) -> LogitInputs:
+    """The inputs with ``balance`` in ``dtype``, and ``alpha_per_class`` multiplied into ``alpha1`` and ``alpha0``."""
+    if inputs.balance is not None:
+        inputs = inputs._replace(balance=inputs.balance.to(dtype))
+    if inputs.alpha_per_class is None:
+        return inputs
+    alpha1 = inputs.alpha1 * inputs.alpha_per_class.to(dtype)
+    # 1 - a is computed before it is rounded.
+    rest = (1 - inputs.alpha_per_class.double()).to(dtype) if inputs.complement else 1.0
+    return inputs._replace(alpha1=alpha1, alpha0=inputs.alpha0 * rest)
+
+
+def _alpha(p: LogitInputs, z: Tensor) -> Tensor:
+    """The factor of the loss of target ``z``."""
+    return p.alpha1 * z + p.alpha0 * (1 - z)
+
+
 # ------------------------------------------------------------------------------- each formula: x, its target z, options
 
 
-def _focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _focal(x: Tensor, z: Tensor, p: LogitInputs, gamma: Tensor | float | None = None) -> Tensor:
     """alpha_t q^gamma BCE, where q is the error of the probability."""
     logit = Logit(x)
-    return times(p.alpha(z) * _power(logit.error(z), p.gamma), logit.cross_entropy(z))
+    return times(_alpha(p, z) * _power(logit.error(z), p.gamma if gamma is None else gamma), logit.cross_entropy(z))
 
 
-def _equalized_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
-    """The focal loss with a balance per class in the place of gamma.
+def _square_focal(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
+    return _focal(x, z, p, 2.0)
 
-    The exponent is third - second balance. It also multiplies the loss.
-    """
-    # Not third - second * gamma: to subtract a tensor from a number would compile a graph for each number.
-    gamma = p.gamma * -p.second + p.third
-    loss, largest = gamma * _focal(x, z, p._replace(gamma=gamma)), torch.finfo(x.dtype).max
+
+def _equalized_focal(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
+    """The focal loss with an exponent for each class, by which the loss is also multiplied."""
+    assert p.balance is not None  # for the type checker
+    # Not scale - scale * balance: to subtract a tensor from a number would compile a graph for each number.
+    gamma = p.balance * -p.scale + (p.gamma + p.scale)
+    loss, largest = gamma * _focal(x, z, p, gamma), torch.finfo(x.dtype).max
     # As a factor gamma may be larger than 1, so the loss of a finite logit may overflow: it saturates.
     return torch.where((loss > largest) & ~x.isinf(), largest, loss)
 
 
-def _smooth_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
-    """The cross entropy takes the smoothed target. The focal factor and alpha take it only if ``third`` is set."""
+def _smooth_focal(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
+    """The cross entropy takes the smoothed target. The focal factor and alpha take it only with ``smooth_all``."""
     logit = Logit(x)
-    smooth = z * (1 - p.second) + p.second / 2
-    label = smooth if p.third else z
-    return times(p.alpha(label) * logit.focus(label, p.gamma), logit.cross_entropy(smooth))
+    smooth = z * (1 - p.label_smoothing) + p.label_smoothing / 2
+    label = smooth if p.smooth_all else z
+    return times(_alpha(p, label) * logit.focus(label, p.gamma), logit.cross_entropy(smooth))
 
 
-def _focal_star(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _focal_star(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
     """softplus(-(gamma x_t + beta)) / gamma"""
-    u = times(p.gamma * (1 - 2 * z), x) - p.second
+    u = times(p.gamma * (1 - 2 * z), x) - p.beta
     u = torch.where(x.isinf(), u, bounded(u))
-    return times(p.alpha(z), Logit(u).cross_entropy(0.0)) / p.gamma
+    return times(_alpha(p, z), Logit(u).cross_entropy(0.0)) / p.gamma
 
 
-def _poly_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _poly_focal(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
     """The focal loss plus epsilon_t q^(gamma + 1)"""
     logit = Logit(x)
-    error, epsilon = logit.error(z), p.alpha1 * p.second * z + p.alpha0 * p.third * (1 - z)
-    return _power(error, p.gamma) * (times(p.alpha(z), logit.cross_entropy(z)) + epsilon * error)
+    error, epsilon = logit.error(z), p.alpha1 * p.epsilon1 * z + p.alpha0 * p.epsilon0 * (1 - z)
+    return _power(error, p.gamma) * (times(_alpha(p, z), logit.cross_entropy(z)) + epsilon * error)
 
 
-def _quality_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _quality_focal(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
     """|z - p|^beta BCE"""
     logit = Logit(x)
     distance = ((1 - z) * logit.error(0.0) - z * logit.error(1.0)).abs()
-    return times(p.alpha(z) * _power(distance, p.second), logit.cross_entropy(z))
+    return times(_alpha(p, z) * _power(distance, p.beta), logit.cross_entropy(z))
 
 
-def _varifocal(x: Tensor, z: Tensor, p: Parameters, positive: Tensor | None = None, attached: bool = True) -> Tensor:
+def _varifocal(x: Tensor, z: Tensor, p: LogitInputs, positive: Tensor | None = None, attached: bool = True) -> Tensor:
     """``positive`` says where objects are (default: where z > 0). Unless attached, the focal factor has no gradient."""
     logit = Logit(x)
-    focus = _power(logit.error(0.0), p.second)
+    focus = _power(logit.error(0.0), p.gamma)
     here = z > 0 if positive is None else positive
-    of_object = times(p.alpha1 * (z if p.third else torch.ones_like(z)), logit.cross_entropy(z))
+    of_object = times(p.alpha1 * (z if p.iou_weighted else torch.ones_like(z)), logit.cross_entropy(z))
     of_others = times(p.alpha0 * (focus if attached else focus.detach()), logit.cross_entropy(0.0))
     return torch.where(here, of_object, of_others)
 
 
-def _varifocal_detached(x: Tensor, z: Tensor, p: Parameters, positive: Tensor | None = None) -> Tensor:
+def _varifocal_detached(x: Tensor, z: Tensor, p: LogitInputs, positive: Tensor | None = None) -> Tensor:
     return _varifocal(x, z, p, positive, attached=False)
 
 
-def _gaussian_focal(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _gaussian_focal(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
     logit = Logit(x)
-    peak = times(p.alpha1 * _power(logit.error(1.0), p.second), logit.cross_entropy(1.0))
-    penalty = p.alpha0 * _power(1 - z, p.third)
-    off = times(penalty * _power(logit.error(0.0), p.second), logit.cross_entropy(0.0))
+    peak = times(p.alpha1 * _power(logit.error(1.0), p.alpha), logit.cross_entropy(1.0))
+    penalty = p.alpha0 * _power(1 - z, p.beta)
+    off = times(penalty * _power(logit.error(0.0), p.alpha), logit.cross_entropy(0.0))
     return torch.where(z == 1, peak, off)
 
 
-def _binary_cross_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _binary_cross_entropy(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
     logit = Logit(x)
     return times(p.alpha1 * z, logit.cross_entropy(1.0)) + times(p.alpha0 * (1 - z), logit.cross_entropy(0.0))
 
 
-def _asymmetric(x: Tensor, z: Tensor, p: Parameters, attached: bool = False) -> Tensor:
+def _asymmetric(x: Tensor, z: Tensor, p: LogitInputs, attached: bool = False) -> Tensor:
     """The gradient includes the derivatives of the focusing factors only if attached."""
     logit = Logit(x)
-    shifted = logit.error(0.0) - p.third
+    shifted = logit.error(0.0) - p.margin
     beyond = shifted > 0
     shifted = torch.where(beyond, shifted, 0.0)
-    below = 1.0 if p.second == 0 else 0.0
-    focus = _power(logit.error(1.0), p.gamma), torch.where(beyond, _power(shifted, p.second), below)
+    below = 1.0 if p.gamma_neg == 0 else 0.0
+    focus = _power(logit.error(1.0), p.gamma_pos), torch.where(beyond, _power(shifted, p.gamma_neg), below)
     if not attached:
         focus = focus[0].detach(), focus[1].detach()
-    rest = torch.where(beyond, logit.error(1.0) + p.third, 1.0)
-    cost = logit.cross_entropy(0.0) if p.third == 0 else -torch.log(rest)
+    rest = torch.where(beyond, logit.error(1.0) + p.margin, 1.0)
+    cost = logit.cross_entropy(0.0) if p.margin == 0 else -torch.log(rest)
     return times(p.alpha1 * z, focus[0] * logit.cross_entropy(1.0)) + times(p.alpha0 * (1 - z), focus[1] * cost)
 
 
-def _asymmetric_attached(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _asymmetric_attached(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
     return _asymmetric(x, z, p, attached=True)
 
 
-def _binary_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
+def _binary_entropy(x: Tensor, z: Tensor, p: LogitInputs) -> Tensor:
     """softplus(x) - x p = log(1 + e) + |x| e / (1 + e)"""
     logit = Logit(x)
     magnitude = torch.where(logit.magnitude > 1000, 0.0, logit.magnitude)  # beyond 1000 e is 0; 0 * inf is NaN
@@ -151,7 +170,7 @@ def _binary_entropy(x: Tensor, z: Tensor, p: Parameters) -> Tensor:
 
 
 FORMULAS: dict[str, Callable[..., Tensor]] = {
-    "square_focal": _focal,
+    "square_focal": _square_focal,
     "focal": _focal,
     "equalized_focal": _equalized_focal,
     "smooth_focal": _smooth_focal,
@@ -165,15 +184,16 @@ FORMULAS: dict[str, Callable[..., Tensor]] = {
     "asymmetric_attached": _asymmetric_attached,
     "binary_entropy": _binary_entropy,
 }
-UNFUSED: dict[str, Callable[..., Tensor]] = {"varifocal_detached": _varifocal_detached}  # no kernel has these
+UNFUSED: dict[str, Callable[..., Tensor]] = {"varifocal_detached": _varifocal_detached}
 
 
 def logit_loss(inputs: LogitInputs) -> Tensor:
     """The operator behind the losses of logits; ``iouloss.functional`` documents them."""
     check_logit_loss(inputs)
-    logits, targets, scores, weight, avg_factor, formula, parameters, ignore_index, reduction, _ = inputs
+    logits, targets, scores, weight, _, _, avg_factor, formula = inputs[:8]
+    ignore_index, reduction = inputs.ignore_index, inputs.reduction
     dtype = compute_dtype(logits, targets)
-    x, kept, options = logits.to(dtype), None, {}
+    x, kept, options, parameters = logits.to(dtype), None, {}, _converted(inputs, dtype)
     loss_of = FORMULAS.get(formula) or UNFUSED[formula]
     if are_dense(targets, logits):
         z = targets.to(dtype)
@@ -190,10 +210,10 @@ def logit_loss(inputs: LogitInputs) -> Tensor:
     if weight is not None and weight.shape != logits.shape:
         weight = weight[..., None]
     if kept is None:
-        return reduce_loss(loss_of(x, z, parameters.to(dtype)), weight, avg_factor, reduction)
+        return reduce_loss(loss_of(x, z, parameters), weight, avg_factor, reduction)
     if avg_factor is None and reduction == "mean":
         avg_factor = kept.expand(x.shape).sum()
     x, z = torch.where(kept, x, 0.0), torch.where(kept, z, 0.0)
-    loss = torch.where(kept, loss_of(x, z, parameters.to(dtype), **options), 0.0)
+    loss = torch.where(kept, loss_of(x, z, parameters, **options), 0.0)
     weight = None if weight is None else torch.where(kept, weight, 0.0)
     return reduce_loss(loss, weight, avg_factor, reduction)

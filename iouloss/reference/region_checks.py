@@ -6,16 +6,17 @@ import torch
 from torch import Tensor
 
 from .._inputs import RegionInputs
+from .._tables import REGIONS
 from .checks import (
     FLOATING,
     are_dense,
     check_avg_factor,
     check_bool,
+    check_choice,
     check_devices,
     check_floating,
     check_ignore_index,
-    check_not_negative,
-    check_positive,
+    check_options,
     check_reduction,
     check_shape,
     check_tensors,
@@ -23,7 +24,6 @@ from .checks import (
     shape_of,
 )
 
-KINDS = ("dice", "generalized_dice", "tversky")
 PER = ("image_class", "class", "image", "batch")
 MOST_CLASSES = 2**24  # the kernels store class numbers in float32, which is exact up to here
 
@@ -37,8 +37,7 @@ def check_region_loss(inputs: RegionInputs) -> None:
         if optional is not None:
             check_tensors(**{name: optional})
     check_reduction(reduction)
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ValueError(f"kind: got {kind!r}, wants 'dice', 'generalized_dice' or 'tversky'")
+    check_choice("kind", kind, REGIONS)
     if not isinstance(activation, str) or activation not in ("sigmoid", "softmax", "none"):
         raise ValueError(f"activation: got {activation!r}, wants 'sigmoid', 'softmax' or None")
     _check_per(per, kind)
@@ -46,9 +45,7 @@ def check_region_loss(inputs: RegionInputs) -> None:
         raise TypeError(f"power: got {kind_of(power)}, wants 1 or 2")
     if power not in (1, 2):
         raise ValueError(f"power: got {power}, wants 1 or 2")
-    for name in ("alpha", "beta", "smooth_numerator", "smooth_denominator"):
-        check_not_negative(name, getattr(inputs, name))
-    check_positive("gamma", inputs.gamma)
+    check_options(REGIONS[kind], inputs)
     check_ignore_index(inputs.ignore_index)
     check_bool("soft_labels", inputs.soft_labels)
     check_floating(logits=logits)

@@ -7,31 +7,30 @@ from torch import Tensor
 
 from .._inputs import RegressionInputs
 from .checks import check_regression_loss
-from .common import compute_dtype, expm1, finite_losses, reduce_loss, smooth_l1
+from .common import compute_dtype, expm1, finite_losses, log, reduce_loss, smooth_l1
 
 
-def _l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
+def _l1(d: Tensor, o: RegressionInputs) -> Tensor:
     return d.abs()
 
 
-def _l2(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
+def _l2(d: Tensor, o: RegressionInputs) -> Tensor:
     return d * d
 
 
-def _smooth_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
-    """``third`` times the smooth L1 loss with beta = ``second``."""
-    return third * smooth_l1(d.abs(), second)
+def _smooth_l1(d: Tensor, o: RegressionInputs) -> Tensor:
+    return o.factor * smooth_l1(d.abs(), o.beta)
 
 
-def _balanced_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
+def _balanced_l1(d: Tensor, o: RegressionInputs) -> Tensor:
     """Beyond beta it is a line. No term is a difference of near equals, however small the logarithm's argument is."""
-    distance, alpha, slope, beta = d.abs(), gamma, second, third
+    distance, alpha, gamma, beta = d.abs(), o.alpha, o.gamma, o.beta
     is_near = distance < beta
     share = torch.where(is_near, distance / beta, 1.0)
-    t = share * expm1(slope / alpha)
+    t = share * expm1(gamma / alpha)
     log_by_t, growth_by_t = _by_t(t)
     beyond = torch.where(is_near, 0.0, distance - beta)
-    return alpha * share * (beta * growth_by_t + (1 - beta) * log_by_t) + slope * beyond
+    return alpha * share * (beta * growth_by_t + (1 - beta) * log_by_t) + gamma * beyond
 
 
 def _by_t(t: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,15 +48,15 @@ def _by_t(t: Tensor) -> tuple[Tensor, Tensor]:
     )
 
 
-def _focal_l1(d: Tensor, gamma: float, second: float, third: float) -> Tensor:
-    distance, alpha, log_beta = d.abs(), gamma, second
+def _focal_l1(d: Tensor, o: RegressionInputs) -> Tensor:
+    distance, alpha, log_beta = d.abs(), o.alpha, log(o.beta)
     near = (distance < 1) & (distance > 0)
     inside = torch.where(near, distance, 1.0)
     small = torch.where(near, -0.25 * alpha * inside**2 * (2 * (torch.log(inside) + log_beta) - 1), 0.0)
     return torch.where(distance < 1, small, -alpha * log_beta * distance + alpha * (2 * log_beta + 1) / 4)
 
 
-FORMULAS: dict[str, Callable[[Tensor, float, float, float], Tensor]] = {
+FORMULAS: dict[str, Callable[[Tensor, RegressionInputs], Tensor]] = {
     "l1": _l1,
     "l2": _l2,
     "smooth_l1": _smooth_l1,
@@ -69,10 +68,10 @@ FORMULAS: dict[str, Callable[[Tensor, float, float, float], Tensor]] = {
 def regression_loss(inputs: RegressionInputs) -> Tensor:
     """The operator behind the losses of differences; ``iouloss.functional`` documents them."""
     check_regression_loss(inputs)
-    pred, target, weight, avg_factor, formula, gamma, second, third, reduction = inputs
+    pred, target, weight, avg_factor, formula, *_, reduction = inputs
     dtype = compute_dtype(pred, target)
     both = torch.stack((pred.to(dtype), target.to(dtype)), -1)
-    loss = finite_losses(lambda pair: FORMULAS[formula](pair[..., 0] - pair[..., 1], gamma, second, third), both)
+    loss = finite_losses(lambda pair: FORMULAS[formula](pair[..., 0] - pair[..., 1], inputs), both)
     if weight is not None and weight.shape != pred.shape:
         weight = weight[..., None]
     return reduce_loss(loss, weight, avg_factor, reduction)

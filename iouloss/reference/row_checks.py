@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from .._inputs import RowInputs
+from .._tables import ROWS
 from .checks import (
     are_dense,
     check_avg_factor,
@@ -12,6 +13,7 @@ from .checks import (
     check_floating,
     check_ignore_index,
     check_int,
+    check_options,
     check_reduction,
     check_shape,
     check_strided,
@@ -23,14 +25,10 @@ from .checks import (
 from .region_checks import check_number_of_classes
 
 BY_CLASS = ("softmax_focal", "cross_entropy")
-FORMULAS = (*BY_CLASS, "distribution_focal", "kl_div", "entropy")
 
 
 def check_row_loss(inputs: RowInputs) -> None:
-    """Raise the ValueError or TypeError that the inputs of ``row_loss`` deserve, if any.
-
-    The functions of ``iouloss.functional.rows`` check the numbers.
-    """
+    """Raise the ValueError or TypeError that the inputs of ``row_loss`` deserve, if any."""
     logits, targets, weight, avg_factor, class_weight, formula = inputs[:6]
     ignore_index, class_dim, reduction = inputs[-3:]
     weights_name = "alpha" if formula == "softmax_focal" else "class_weight"
@@ -41,8 +39,9 @@ def check_row_loss(inputs: RowInputs) -> None:
         if not isinstance(class_weight, Tensor):
             raise TypeError(f"{weights_name}: got {kind_of(class_weight)}, wants a tensor [C] or None")
         check_strided(weights_name, class_weight)
-    check_choice("formula", formula, FORMULAS)
+    check_choice("formula", formula, ROWS)
     check_reduction(reduction)
+    check_options(ROWS[formula], inputs)
     check_ignore_index(ignore_index)
     check_int("class_dim", class_dim)
     check_floating(logits=logits)

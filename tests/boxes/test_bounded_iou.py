@@ -122,7 +122,7 @@ def test_without_eps_degenerate_boxes_are_the_references(backend: Backend, dtype
     """A quotient by 0 is 0: every two of these boxes share a side, a centre or a 0."""
     boxes = [to_format(box, fmt) for box in kink_boxes(dtype)]
     got = losses(*backend.put(*boxes), fmt=fmt, eps=0.0)
-    options = {"formula": "bounded_iou", "parameter": 0.2, "fmt": fmt, "eps": 0.0, "reduction": "none"}
+    options = {"formula": "bounded_iou", "beta": 0.2, "fmt": fmt, "eps": 0.0, "reduction": "none"}
     true = evaluate(
         lambda p, t: reference.box_loss(reference.BoxInputs(p, t, **options)), *(box.double() for box in boxes)
     )
@@ -159,7 +159,7 @@ def test_the_partner_takes_every_dtype_and_layout(backend: Backend, reduction: s
     """Its gradient is the one by the target, which the table of cases tries in fewer ways."""
     if not backend.compiled:
         pytest.skip("the reference has no such operator")
-    ops, rest = torch.ops.iouloss, ("bounded_iou_swapped", 0.2, "xyxy", 1e-3, reduction)
+    ops, rest = torch.ops.iouloss, ("bounded_iou_swapped", 0.0, 0.0, 0.2, "xyxy", 1e-3, reduction)
     first, second = random_boxes(count, 640.0, torch.float64)
     first[:2] *= 2.0**60
     layouts: tuple[Callable[[Tensor], Tensor], ...] = (

@@ -23,6 +23,7 @@ from cases import (
 )
 from cases import box_losses as losses
 from cases import box_truths as truths
+from operators import arguments
 from torch import Tensor
 
 pytestmark = pytest.mark.regression
@@ -151,10 +152,10 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, case: BoxCase, dtyp
         pytest.skip("the reference has no such operator")
     boxes = backend.put(*random_boxes(7, 64.0, dtype))
     upstream = torch.linspace(-2, 4, 7, dtype=dtype, device=backend.device)
-    options = (None, None, None, None, case.formula, case.parameter, "xyxy", 1e-7, "none")
-    expected = torch.ops.iouloss.box_loss_backward(upstream, *boxes, *options)
+    given = arguments("box_loss", case.inputs(*boxes, reduction="none"))
+    expected = torch.ops.iouloss.box_loss_backward(upstream, **given)
     for other in DTYPES:
-        got = torch.ops.iouloss.box_loss_backward(upstream.to(other), *boxes, *options)
+        got = torch.ops.iouloss.box_loss_backward(upstream.to(other), **given)
         assert torch.equal(got, expected)
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from backends import Backend
+from backends import Backend, compiling
 from cases import DTYPES, HALVES, BoxCase, evaluate, every_case, layouts, random_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,6 +109,7 @@ def test_other_placements_of_eps_and_avg_factor(backend: Backend) -> None:
         torch.testing.assert_close(got, want)
 
 
+@compiling
 @pytest.mark.usefixtures("fresh_compiler")
 def test_compiled(backend: Backend) -> None:
     boxes = backend.put(*random_boxes(6, 64.0))
@@ -142,4 +143,4 @@ def test_errors(mask: object, error: type[Exception], message: str) -> None:
         and mask.dtype != torch.int64
     ):
         with pytest.raises(error, match=message):
-            torch.ops.iouloss.box_loss(*boxes, None, mask, None, None, "giou", 0.0, "xyxy", 1e-7, "mean")
+            torch.ops.iouloss.box_loss(*boxes, None, mask, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "mean")

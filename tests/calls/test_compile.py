@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch._dynamo.testing
-from backends import COMPILED, EMULATED, KINDS, Backend, every_kind, one_kind
+from backends import COMPILED, EMULATED, Backend, compiling, one_kind
 from cases import BOX_CASES, BoxCase, evaluate
 from every_loss import ARGUMENTS, CALLED, Loss, numbers_of
 from few import boxes, close, focal
@@ -20,15 +20,13 @@ pytestmark = [pytest.mark.regression, pytest.mark.usefixtures("fresh_compiler")]
 # What the compiler sees of a fused loss is one operator, of the reference each formula; a few stand for all.
 some_cases = pytest.mark.parametrize("case", BOX_CASES[5::4], ids=lambda case: case.formula)
 SOME = CALLED[::15]
-# Whose formulas do with numbers what a compiler would make a constant of.
-OF_NUMBERS = ("asymmetric_loss", "softmax_focal_loss", "focal_l1_loss")
 not_emulated = pytest.mark.skipif(EMULATED, reason="the compiler knows no emulated device, and would compile its code")
 
 
 # ------------------------------------------------------------------------------------------------------- torch.compile
 
 
-@every_kind
+@compiling
 @some_cases
 @pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_compiled_box_losses_are_the_eager_ones(backend: Backend, case: BoxCase, reduction: str) -> None:
@@ -41,7 +39,7 @@ def test_compiled_box_losses_are_the_eager_ones(backend: Backend, case: BoxCase,
     close(evaluate(compiled, *boxes(backend)), evaluate(loss, *boxes(backend)))
 
 
-@every_kind
+@compiling
 @pytest.mark.parametrize("target", ["index", "dense"])
 @pytest.mark.parametrize("alpha", [0.25, None, "tensor"])
 def test_compiled_focal_losses_are_the_eager_ones(backend: Backend, target: str, alpha: Any) -> None:
@@ -55,7 +53,7 @@ def test_compiled_focal_losses_are_the_eager_ones(backend: Backend, target: str,
     close(evaluate(torch.compile(loss, fullgraph=True, backend="aot_eager"), logits), evaluate(loss, logits))
 
 
-@every_kind
+@compiling
 def test_dynamic_shapes_compile_once(backend: Backend) -> None:
     counter = torch._dynamo.testing.CompileCounterWithBackend("aot_eager")
 
@@ -73,7 +71,7 @@ def test_dynamic_shapes_compile_once(backend: Backend) -> None:
     assert compilations[0] == compilations[-1]
 
 
-@every_kind
+@compiling
 @pytest.mark.parametrize("module", [iouloss.CIoULoss(), iouloss.BoxLoss(kind="cdiou", base="log_iou")])
 def test_compiled_modules(backend: Backend, module: torch.nn.Module) -> None:
     compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
@@ -114,12 +112,8 @@ def compilations(backend: Backend, name: str, compiler: str, steps: Iterable[dic
 
 
 @not_emulated
-@pytest.mark.parametrize(
-    "backend, name",
-    [(KINDS[-1], name) for name in ARGUMENTS]
-    + [("reference", name) for name in OF_NUMBERS if "reference" in KINDS[:-1]],
-    indirect=["backend"],
-)
+@one_kind
+@pytest.mark.parametrize("name", ARGUMENTS)
 def test_numbers_that_change_do_not_compile_anew(backend: Backend, name: str) -> None:
     assert compilations(backend, name, "aot_eager", (numbers(name, step) for step in range(12))) <= 3
 
@@ -172,12 +166,8 @@ def test_inductor_drops_the_detachment(backend: Backend, grad: bool) -> None:
 
 
 @not_emulated
-@pytest.mark.parametrize(
-    "backend, loss",
-    [(KINDS[0], loss) for loss in CALLED[::14]] + [(kind, loss) for kind in KINDS[1:] for loss in SOME[::2]],
-    indirect=["backend"],
-    ids=lambda x: getattr(x, "id", x),
-)
+@compiling
+@pytest.mark.parametrize("loss", SOME, ids=lambda loss: loss.id)
 def test_dynamic_compilation(backend: Backend, loss: Loss) -> None:
     first = loss.on(backend.device).inputs[0]
     compiled = torch.compile(loss.by, fullgraph=True, backend="aot_eager", dynamic=True)
@@ -211,7 +201,7 @@ def test_compiled_losses_under_transforms(backend: Backend, loss: Loss) -> None:
 
 
 @not_emulated
-@every_kind
+@compiling
 @pytest.mark.parametrize("loss", SOME[::2], ids=lambda loss: loss.id)
 def test_compiled_autograd(backend: Backend, loss: Loss) -> None:
     first = loss.on(backend.device).inputs[0]
@@ -224,7 +214,7 @@ def test_compiled_autograd(backend: Backend, loss: Loss) -> None:
         close(leaf.grad.cpu(), 3 * evaluate(loss.by, first)[1])
 
 
-@every_kind
+@compiling
 def test_export(backend: Backend) -> None:
     logits, classes = focal(6, backend)
 

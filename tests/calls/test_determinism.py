@@ -131,7 +131,7 @@ def test_the_current_device_changes_nothing() -> None:
     if torch.cuda.device_count() < 2:
         pytest.skip("there is one device")
     boxes, logits = [x.to("cuda:1") for x in boxes_of(4.3)], [x.to("cuda:1") for x in logits_of(4.3)]
-    options = (None, None, None, None, "giou", 0.0, "xyxy", 1e-7, "sum")
+    options = (None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "sum")
 
     def results() -> list[bytes]:
         tensors = box_results(BOX_CASES[5], "mean", boxes) + focal_results("mean", 2.0, *logits)

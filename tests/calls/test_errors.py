@@ -264,7 +264,7 @@ def test_row_formula(backend: Backend) -> None:
 
 def test_formula(backend: Backend) -> None:
     pred = boxes(3, 4).to(backend.device)
-    options = (pred, pred, None, None, None, "x", 0.0, "xyxy", 1e-7, "mean", "torchvision")
+    options = (pred, pred, None, None, None, "x", "xyxy", 1e-7, "mean")
     refuses(ValueError, f"formula: got 'x', wants one of {FORMULAS}", _ops.box_loss, *options)
 
 

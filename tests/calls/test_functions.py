@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from backends import COMPILED, EMULATED, Backend, every_kind
+from backends import COMPILED, EMULATED, Backend, every_kind, of_the_reference
 from cases import BOX_CASES, BoxCase, evaluate, every_case
 from few import boxes, close, focal
+from operators import arguments
 from torch import Tensor
 
 import iouloss
@@ -60,15 +61,17 @@ def test_func_hessian(backend: Backend, case: BoxCase) -> None:
 # -------------------------------------------------------------------------------------------------- second derivatives
 
 
+@of_the_reference
 @every_kind
 @differentiable
-@pytest.mark.parametrize("reduction", ["none", "mean"][EMULATED:])
+@pytest.mark.parametrize("reduction", ["none", "mean"])
 def test_gradgradcheck(backend: Backend, case: BoxCase, reduction: str) -> None:
     inputs = [box.requires_grad_() for box in boxes(backend, 3)]
     weight = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, device=backend.device)
     assert torch.autograd.gradgradcheck(lambda p, t: case(p, t, weight, reduction=reduction, fmt="xywh"), inputs)
 
 
+@of_the_reference
 @every_kind
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
 @pytest.mark.parametrize("soft", [False, True])
@@ -97,8 +100,7 @@ def test_gradient_penalty(backend: Backend, case: BoxCase, avg_factor: Any) -> N
         return [gradient.detach(), torch.autograd.grad((gradient**2).sum(), raw)[0]]
 
     def truth(pred: Tensor, target: Tensor) -> Tensor:
-        options = {"formula": case.formula, "parameter": case.parameter, "eps": case.eps}
-        return reference.box_loss(reference.BoxInputs(pred, target, avg_factor=factor, **options))
+        return reference.box_loss(case.inputs(pred, target, avg_factor=factor, eps=case.eps))
 
     close(penalty(lambda p, t: case(p, t, avg_factor=factor), *boxes(backend)), penalty(truth, *boxes(backend)))
 
@@ -129,9 +131,12 @@ def test_only_the_gradient_of_the_target_twice(backend: Backend, kind: str) -> N
 needs_expecttest = pytest.mark.skipif(
     importlib.util.find_spec("expecttest") is None, reason="torch's opcheck wants expecttest, which is not installed"
 )
-NOTHING = (None,) * 6  # scores, weight, two parameters by class, avg_factor, divisor
-FOCAL = ("focal", 0.25, 0.75, False, 1.5, 0.0, 0.0, None)
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+
+
+def of_focal(logits: Tensor, classes: Tensor, reduction: str, **options: Any) -> tuple[Any, ...]:
+    options |= {"alpha1": 0.25, "alpha0": 0.75, "gamma": 1.5, "reduction": reduction}
+    return tuple(arguments("logit_loss", reference.LogitInputs(logits, classes, **options)).values())
 
 
 def make_view(tensor: Tensor, layout: str) -> Tensor:
@@ -150,14 +155,14 @@ def test_opcheck(backend: Backend, grad: bool, n: int, dtype: torch.dtype, layou
     weight = torch.rand(n, device=backend.device)
     factor = torch.tensor(3.0, device=backend.device) if reduction == "mean" else None
     mask = (torch.arange(n) % 2 == 0).to(backend.device)
-    options = ("ciou", 0.0, "xyxy", 1e-7, reduction)
     checks = OPCHECKS[:3] if EMULATED else OPCHECKS
-    arguments = (pred.requires_grad_(grad), target, weight, mask, factor, None, *options)
-    torch.library.opcheck(torch.ops.iouloss.box_loss.default, arguments, test_utils=checks)
+    inputs = reference.BoxInputs(pred.requires_grad_(grad), target, weight, mask, factor, reduction=reduction)
+    given = tuple(arguments("box_loss", inputs).values())
+    torch.library.opcheck(torch.ops.iouloss.box_loss.default, given, test_utils=checks)
     logits, classes = focal(n, backend, dtype)
     logits = make_view(logits, layout).requires_grad_(grad)
-    arguments = (logits, classes, None, weight, None, None, factor, None, *FOCAL, reduction)
-    torch.library.opcheck(torch.ops.iouloss.logit_loss.default, arguments, test_utils=checks)
+    given = of_focal(logits, classes, reduction, weight=weight, avg_factor=factor)
+    torch.library.opcheck(torch.ops.iouloss.logit_loss.default, given, test_utils=checks)
 
 
 @needs_expecttest
@@ -168,14 +173,14 @@ def test_opcheck_of_the_backward(backend: Backend, grad: bool) -> None:
     upstream = torch.rand(4, device=backend.device).requires_grad_(grad)
     torch.library.opcheck(
         torch.ops.iouloss.box_loss_backward.default,
-        (upstream, pred, target, None, None, None, None, "giou", 0.0, "xyxy", 1e-7, "none"),
+        (upstream, pred, target, None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "none"),
         test_utils=("test_schema", "test_faketensor"),
     )
     logits, classes = focal(4, backend, torch.float32)
     upstream = torch.rand(4, 5, device=backend.device).requires_grad_(grad)
     torch.library.opcheck(
         torch.ops.iouloss.logit_loss_backward.default,
-        (upstream, logits.requires_grad_(grad), classes, *NOTHING, *FOCAL, "none"),
+        (upstream, *of_focal(logits.requires_grad_(grad), classes, "none")),
         test_utils=("test_schema", "test_faketensor"),
     )
 
@@ -184,9 +189,9 @@ def test_opcheck_of_the_backward(backend: Backend, grad: bool) -> None:
 @pytest.mark.parametrize("backend", COMPILED, indirect=True)
 def test_opcheck_of_the_loss_with_its_gradient(backend: Backend) -> None:
     ops, checks = torch.ops.iouloss, ("test_schema", "test_faketensor")
-    arguments = (*boxes(backend, 4, torch.float32), None, None, None, None, "giou", 0.0, "xyxy", 1e-7, "mean")
-    torch.library.opcheck(ops.box_loss_and_gradient.default, arguments, test_utils=checks)
-    arguments = (*focal(4, backend, torch.float32), *NOTHING, *FOCAL, "sum")
-    torch.library.opcheck(ops.logit_loss_and_gradient.default, arguments, test_utils=checks)
+    given = (*boxes(backend, 4, torch.float32), None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "mean")
+    torch.library.opcheck(ops.box_loss_and_gradient.default, given, test_utils=checks)
+    given = of_focal(*focal(4, backend, torch.float32), "sum")
+    torch.library.opcheck(ops.logit_loss_and_gradient.default, given, test_utils=checks)
     with pytest.raises(ValueError, match="reduction: got 'none', wants 'mean' or 'sum'"):
-        ops.logit_loss_and_gradient(*arguments[:-1], "none")
+        ops.logit_loss_and_gradient(*given[:-1], "none")

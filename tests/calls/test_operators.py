@@ -1,11 +1,16 @@
 """What the operators refuse when they are called by themselves, through torch.ops: every one, every tensor it takes."""
 
+import math
 from typing import Any
 
 import pytest
 import torch
 from backends import Backend
+from operators import arguments as of_operator
 from torch import Tensor
+
+from iouloss import _tables
+from iouloss.reference import BoxInputs, LogitInputs, RegressionInputs
 
 N, C = 3, 5
 
@@ -19,21 +24,20 @@ def tensors(device: str) -> dict[str, dict[str, Any]]:
     index = torch.arange(N, device=device)
     boxes = torch.tensor([[0.0, 0, 2, 2], [1, 1, 3, 4], [0, 2, 2, 3]], device=device)
     reduced = {"avg_factor": None, "divisor": None, "reduction": "none"}
-    logit = {"logits": numbers(N, C), "weight": numbers(N), "gamma": 2.0, "second": 0.0, "third": 0.0}
+    logits, classes = numbers(N, C), numbers(C)
+    focal = {"formula": "equalized_focal", "balance": classes, "gamma": 2.0, "scale": 1.0}
     return {
-        "box_loss": {
-            **{"pred": boxes, "target": boxes + 0.5, "weight": numbers(N), "mask": index > 0},
-            **{"formula": "ciou", "parameter": 0.0, "fmt": "xyxy", "eps": 1e-7, **reduced},
-        },
-        "logit_loss": {
-            **{**logit, "targets": index, "scores": numbers(N), "formula": "quality_focal", "alpha1": 1.0},
-            **{"alpha_per_class": numbers(C), "gamma_per_class": numbers(C), "alpha0": 1.0, "complement": True},
-            **{"second": 2.0, "ignore_index": None, **reduced},
-        },
-        "regression_loss": {
-            **{"pred": numbers(N, C), "target": numbers(N, C) + 1, "weight": numbers(N), "formula": "smooth_l1"},
-            **{"gamma": 0.0, "second": 1.0, "third": 1.0, **reduced},
-        },
+        "box_loss": of_operator(
+            "box_loss", BoxInputs(boxes, boxes + 0.5, numbers(N), index > 0, formula="focal_eiou", reduction="none")
+        ),
+        "logit_loss": of_operator(
+            "logit_loss",
+            LogitInputs(logits, index, None, numbers(N), classes, complement=True, reduction="none", **focal),
+        ),
+        "regression_loss": of_operator(
+            "regression_loss",
+            RegressionInputs(logits, logits + 1, numbers(N), formula="balanced_l1", reduction="none"),
+        ),
         "row_loss": {
             **{"logits": numbers(N, C), "targets": index, "weight": numbers(N), "class_weight": numbers(C)},
             **{"formula": "cross_entropy", "alpha": 1.0, "gamma": 0.0, "label_smoothing": 0.1, "poly_epsilon": 0.0},
@@ -53,6 +57,13 @@ def tensors(device: str) -> dict[str, dict[str, Any]]:
 
 
 NAMES = list(tensors("cpu"))
+TABLES = {
+    "box_loss": _tables.BOXES,
+    "logit_loss": _tables.LOGITS,
+    "regression_loss": _tables.REGRESSION,
+    "row_loss": _tables.ROWS,
+    "region_loss": _tables.REGIONS,
+}
 LOSSES = [name for name in NAMES if name != "kept_weight"]
 every_operator = pytest.mark.parametrize("name", NAMES)
 every_loss = pytest.mark.parametrize("name", LOSSES)
@@ -132,13 +143,28 @@ def test_another_layout_is_refused(arguments: dict[str, Any], name: str) -> None
 
 @every_loss
 def test_numbers_are_those_of_float32(arguments: dict[str, Any], name: str) -> None:
-    numbers = [key for key, value in arguments.items() if isinstance(value, float)]
-    given = {**arguments, "formula": "focal_eiou"} if name == "box_loss" else arguments
+    taken = {"eps", "alpha1", "alpha0", *TABLES[name][arguments.get("formula", arguments.get("kind"))]}
+    numbers = [key for key, value in arguments.items() if isinstance(value, float) and key in taken]
+    assert numbers
     for key in numbers:
         for value in (1e39, -1e39, float("inf"), float("nan")):
-            shown = r"(gamma|alpha\d?|\w+)" if key == "parameter" else key
-            with pytest.raises(ValueError, match=f"^{shown}: got .*wants"):
-                call(name, given, **{key: value})
+            with pytest.raises(ValueError, match=f"^{key}: got .*wants"):
+                call(name, arguments, **{key: value})
+
+
+@every_loss
+def test_options_are_held_to_their_ranges(arguments: dict[str, Any], name: str) -> None:
+    """By the operator as by the function. The options of other losses are not looked at."""
+    outside = {"finite": math.inf, "not_negative": -0.5, "positive": 0.0, "fraction": 1.5}
+    every = {option for ranges in TABLES[name].values() for option in ranges}
+    nothing = {option: math.nan for option in every if isinstance(arguments[option], float)}
+    for loss, ranges in TABLES[name].items():
+        right = arguments | nothing | {"kind" if name == "region_loss" else "formula": loss, "per": "image"}
+        right = {key: value for key, value in right.items() if key in arguments}
+        right |= {option: 1.0 for option in ranges}
+        for option, allowed in ranges.items():
+            with pytest.raises(ValueError, match=f"^{option}: got .*wants"):
+                call(name, right, **{option: outside[allowed]})
 
 
 def backward(name: str, arguments: dict[str, Any], grad_output: Tensor, slopes: Tensor | None = None) -> Tensor:

@@ -56,5 +56,7 @@ AVAILABLE = [name for name in BACKENDS if unavailable(name) is None]
 # Where the instruction set makes no difference: the reference, the widest, the GPU.
 KINDS = list({name.split("-")[0]: name for name in AVAILABLE}.values())
 COMPILED = [name for name in KINDS if name != "reference"]
+# To compile takes seconds. The reference is compiled where it is alone: `make test` runs without the extension, too.
+compiling = pytest.mark.parametrize("backend", COMPILED or KINDS, indirect=True)
 every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)

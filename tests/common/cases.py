@@ -29,7 +29,7 @@ class BoxCase:
     formula: str
     kind: str
     options: dict[str, Any] = field(default_factory=dict)
-    parameter: float = 0.0
+    numbers: dict[str, float] = field(default_factory=dict)  # the options of the operator
     has_constant: bool = False
     eps: float = 1e-7  # where none is given
     is_symmetric: bool = True
@@ -41,8 +41,10 @@ class BoxCase:
     def truth(self, pred: Tensor, target: Tensor, fmt: str = "xyxy", eps: float | None = None) -> Tensor:
         """The losses by the reference, in the inputs' precision."""
         eps = self.eps if eps is None else eps
-        options = {"formula": self.formula, "parameter": self.parameter, "fmt": fmt, "eps": eps, "reduction": "none"}
-        return reference.box_loss(reference.BoxInputs(pred, target, **options))
+        return reference.box_loss(self.inputs(pred, target, fmt=fmt, eps=eps, reduction="none"))
+
+    def inputs(self, pred: Tensor, target: Tensor, **options: Any) -> reference.BoxInputs:
+        return reference.BoxInputs(pred, target, formula=self.formula, **self.numbers, **options)
 
 
 BOX_CASES = (
@@ -53,13 +55,13 @@ BOX_CASES = (
     BoxCase("diou", "diou"),
     BoxCase("ciou", "ciou", has_constant=True),
     BoxCase("eiou", "eiou"),
-    BoxCase("focal_eiou", "focal_eiou", {"gamma": 0.7}, parameter=0.7, has_constant=True),
-    BoxCase("cdiou_iou", "cdiou", {"base": "iou", "lambda_": 0.3}, parameter=0.3),
-    BoxCase("cdiou_log_iou", "cdiou", {"base": "log_iou"}, parameter=1.0),
-    BoxCase("cdiou_giou", "cdiou", parameter=1.0),
-    BoxCase("cdiou_diou", "cdiou", {"base": "diou", "lambda_": 2.0}, parameter=2.0),
-    BoxCase("cdiou_ciou", "cdiou", {"base": "ciou"}, parameter=1.0, has_constant=True),
-    BoxCase("bounded_iou", "bounded_iou", parameter=0.2, eps=1e-3, is_symmetric=False, least_eps=0.0),
+    BoxCase("focal_eiou", "focal_eiou", {"gamma": 0.7}, {"gamma": 0.7}, has_constant=True),
+    BoxCase("cdiou_iou", "cdiou", {"base": "iou", "lambda_": 0.3}, {"lambda_": 0.3}),
+    BoxCase("cdiou_log_iou", "cdiou", {"base": "log_iou"}, {"lambda_": 1.0}),
+    BoxCase("cdiou_giou", "cdiou", numbers={"lambda_": 1.0}),
+    BoxCase("cdiou_diou", "cdiou", {"base": "diou", "lambda_": 2.0}, {"lambda_": 2.0}),
+    BoxCase("cdiou_ciou", "cdiou", {"base": "ciou"}, {"lambda_": 1.0}, has_constant=True),
+    BoxCase("bounded_iou", "bounded_iou", numbers={"beta": 0.2}, eps=1e-3, is_symmetric=False, least_eps=0.0),
 )
 
 every_case = pytest.mark.parametrize("case", BOX_CASES, ids=lambda case: case.formula)
@@ -183,7 +185,7 @@ def naive_box_loss(
 ) -> float:
     """The formula as the paper prints it, on Python floats; what is held constant is taken at the prediction ``at``."""
     if case.formula == "bounded_iou":
-        return _naive_bounded_iou_loss(pred, target, case.parameter, eps)
+        return _naive_bounded_iou_loss(pred, target, case.numbers["beta"], eps)
     terms = _naive_terms(pred, target, eps)
     constants = _naive_terms(pred if at is None else at, target, eps)
     iou = terms["iou"]
@@ -196,11 +198,11 @@ def naive_box_loss(
         "diou": diou,
         "ciou": diou + constants["alpha"] * terms["v"],
         "eiou": diou + terms["sides"],
-        "focal_eiou": constants["iou"] ** case.parameter * (diou + terms["sides"]),
+        "focal_eiou": constants["iou"] ** case.numbers.get("gamma", 0.0) * (diou + terms["sides"]),
     }
     if case.formula in base:
         return base[case.formula]
-    return base[case.formula.removeprefix("cdiou_")] + case.parameter * terms["corners"]
+    return base[case.formula.removeprefix("cdiou_")] + case.numbers["lambda_"] * terms["corners"]
 
 
 def _naive_bounded_iou_loss(pred: Sequence[float], target: Sequence[float], beta: float, eps: float) -> float:
@@ -252,11 +254,12 @@ def naive_focal_loss(x: float, z: float, alpha: float | None, gamma: float) -> f
 
 def focal_truth(logits: Tensor, targets: Tensor, alpha: Any = 0.25, gamma: float = 2.0) -> Tensor:
     """The losses by the reference, in the inputs' precision."""
-    alphas = (1.0, 1.0) if alpha is None or isinstance(alpha, Tensor) else (alpha, 1 - alpha)
-    per_class = (alpha, True) if isinstance(alpha, Tensor) else ()
-    parameters = reference.Parameters(*alphas, gamma, 0.0, 0.0, *per_class)
-    options = {"parameters": parameters, "ignore_index": -100, "reduction": "none"}
-    return reference.logit_loss(reference.LogitInputs(logits, targets, formula="focal", **options))
+    options = {"formula": "focal", "gamma": gamma, "ignore_index": -100, "reduction": "none"}
+    if isinstance(alpha, Tensor):
+        options |= {"alpha_per_class": alpha, "complement": True}
+    elif alpha is not None:
+        options |= {"alpha1": alpha, "alpha0": 1 - alpha}
+    return reference.logit_loss(reference.LogitInputs(logits, targets, **options))
 
 
 def uniform(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:

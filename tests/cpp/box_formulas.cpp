@@ -99,7 +99,7 @@ class Boxes {
 
 template <class Formula>
 void test_gradient(const char* name, BoxFormat format, double eps) {
-  const Parameters<double> p(eps, 0.7);
+  const Parameters<double> p(eps, options_of(0.7));
   const double step = 1e-5;
   Boxes boxes;
   for (int i = 0; i < 400; ++i) {
@@ -133,7 +133,7 @@ struct Swapped<BoundedIoU<swapped>> {
 // In xyxy no operation of a formula depends on which box comes first; sizes are rounded on the way to corners.
 template <class Formula>
 void test_symmetry(const char* name, BoxFormat format, double eps) {
-  const Parameters<double> p(eps, 0.7);
+  const Parameters<double> p(eps, options_of(0.7));
   const double tolerance = format == BoxFormat::xyxy ? 0 : 1e-13;
   Boxes boxes;
   for (int i = 0; i < 400; ++i) {
@@ -181,7 +181,7 @@ void test_formula(const char* name) {
 }  // namespace
 
 void test_box_formulas() {
-#define X(name, formula) test_formula<formula>(#name);
+#define X(name, formula, ...) test_formula<formula>(#name);
   IOULOSS_BOX_FORMULAS(X)
 #undef X
 }

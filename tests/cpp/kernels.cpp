@@ -86,9 +86,9 @@ struct BoxTruth {
 
 template <class Formula>
 BoxTruth truth_of(const Row4<double>& pred, const Row4<double>& target, BoxFormat format, double eps,
-                  double parameter) {
+                  const BoxOptions<double>& options) {
   Pair<double> b = measure(pred, target, format);
-  const Parameters<double> p(eps, parameter);
+  const Parameters<double> p(eps, options);
   measure_overlap(b, eps);
   Partials<double> d;
   const double value = Formula::evaluate(b, p, d);
@@ -96,7 +96,7 @@ BoxTruth truth_of(const Row4<double>& pred, const Row4<double>& target, BoxForma
 }
 
 constexpr decltype(&truth_of<GIoU>) truths[] = {
-#define X(name, formula) truth_of<formula>,
+#define X(name, formula, ...) truth_of<formula>,
     IOULOSS_BOX_FORMULAS(X)
 #undef X
 };
@@ -145,7 +145,7 @@ struct BoxCase {
 };
 
 void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
-  const char* name = box_formula_names[int(c.formula)];
+  const char* name = BoxTable::rows[int(c.formula)].name;
   const bool float64 = c.dtype == Dtype::float64;
   Boxes pred(c.dtype, c.layout, c.n), target(c.dtype, Boxes::rows, c.n);
   for (int64_t i = 0; i < c.n; ++i) {
@@ -154,7 +154,7 @@ void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
   }
   Factors weight(c.weight, c.dtype, c.n), upstream(c.upstream, c.dtype, c.n);
   const BoxArguments a{c.formula,       float64, c.n,      pred.rows_of(), target.rows_of(),
-                       weight.values(), nullptr, c.format, 1e-7,           0.7};
+                       weight.values(), nullptr, c.format, 1e-7,           options_of(0.7)};
   const double scale = 0.25, tolerance = float64 ? 1e-12 : 2e-6;
   for (const Range& r : ranges(c.n)) {
     Array losses(float64 ? Dtype::float64 : Dtype::float32, c.n + margin), grad(c.dtype, 4 * c.n + margin);
@@ -164,7 +164,7 @@ void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
     std::vector<Row4<double>> gradients;
     double sum = 0, largest = 0;
     for (int64_t i = r.begin; i < r.end; ++i) {
-      const BoxTruth truth = truths[int(c.formula)](pred[i], target[i], c.format, a.eps, a.parameter);
+      const BoxTruth truth = truths[int(c.formula)](pred[i], target[i], c.format, a.eps, a.options);
       const double value = truth.value * weight[i];
       check(std::fabs(losses[i] - value) <= tolerance * std::max(1., std::fabs(value)),
             "%s, format %d, dtype %d, scale %g, loss %d of %d: %.9g, wants %.9g", name, int(c.format), int(c.dtype),
@@ -194,7 +194,7 @@ void test_boxes(const CpuKernels& kernels, const BoxCase& c) {
 
 void test_boxes(const CpuKernels& kernels) {
   int k = 0;  // walks through what need not be combined with everything else
-  for (int formula = 0; formula < box_formula_count; ++formula)
+  for (size_t formula = 0; formula < std::size(BoxTable::rows); ++formula)
     for (BoxFormat format : formats)
       for (Dtype dtype : dtypes)
         for (int64_t n : {0, 1, 15, 31, 33, 255, 256, 257, 600}) {
@@ -245,7 +245,7 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
   a.ignore_index = ignored;
   a.weight = weight.values(), a.weight_per_row = c.weight_per_row;
   a.alpha_per_class = alpha.values(), a.alpha1 = 0.5, a.alpha0 = 0.75, a.complement = c.alpha_per_class;
-  a.gamma = c.gamma;
+  a.options.gamma = c.gamma;
   a.formula = c.gamma == 2 ? LogitFormula::square_focal : LogitFormula::focal;
 
   const double scale = 0.25, tolerance = float64 ? 1e-12 : 1e-5;
@@ -258,7 +258,7 @@ void test_logits(const CpuKernels& kernels, const FocalCase& c) {
       const int64_t row = i / c.classes, column = i % c.classes;
       const double z = dense ? targets[i] : index[row] == column;
       const double share = c.alpha_per_class ? alpha[column] : 1, rest = c.alpha_per_class ? 1 - share : 1;
-      const LogitParameters<double> f{a.alpha1 * share, a.alpha0 * rest, c.gamma, 0, 0};
+      const LogitParameters<double> f(a.options, a.alpha1 * share, a.alpha0 * rest, 0);
       const double factor = (!dense && index[row] == ignored) ? 0 : weight[c.weight_per_row ? row : i];
       const double value = factor * PowerFocal::evaluate(logits[i], z, f).value;
       const double gradient = factor * scale * upstream[i] * PowerFocal::evaluate(logits[i], z, f).gradient;

@@ -29,7 +29,7 @@ void test_gradient(const char* name, const LogitParameters<double>& f) {
 
 template <class Formula, class T>
 void test_far_ends(const char* name, const LogitParameters<double>& p) {
-  const LogitParameters<T> f{T(p.alpha1), T(p.alpha0), T(p.gamma), T(p.second), T(p.third)};
+  const LogitParameters<T> f(LogitOptions<T>(p), T(p.alpha1), T(p.alpha0), T(p.balance));
   const T nan = std::numeric_limits<T>::quiet_NaN(), most = std::numeric_limits<T>::max();
   for (double target : targets) {
     const T z = T(target);
@@ -51,7 +51,7 @@ void test_far_ends(const char* name, const LogitParameters<double>& p) {
 }  // namespace
 
 void test_logit_formulas() {
-#define X(name, Formula)                                                                  \
+#define X(name, Formula, ...)                                                             \
   for (const LogitParameters<double>& p : parameters_of(LogitFormula::name)) {            \
     /* What is a constant to the gradient is none to the difference. */                   \
     if (LogitFormula::name != LogitFormula::asymmetric) test_gradient<Formula>(#name, p); \

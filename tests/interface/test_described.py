@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from iouloss import _backend, _inputs
+from iouloss import _backend, _inputs, _tables
 
 STUB = Path(_backend.__file__).with_name("_C.pyi")
 TYPES = {
@@ -47,10 +47,6 @@ def test_the_stub_of_the_extension(name: str) -> None:
 def test_the_named_tuples(name: str, inputs: Any) -> None:
     wanted = [argument for argument in arguments(name) if argument != "divisor"]
     fields = list(inputs._fields)
-    if name == "logit_loss":  # its parameters are a tuple of their own, in which gamma may be of each class
-        for parameter in (*_inputs.Parameters._fields, "gamma_per_class"):
-            wanted.remove(parameter)
-        fields.remove("parameters")
     assert fields[: len(wanted)] == wanted
     assert all(field in inputs._field_defaults for field in fields[len(wanted) :])
 
@@ -60,5 +56,13 @@ def test_inputs_of_operators() -> None:
     x, alpha, by = torch.zeros(1), torch.ones(1), torch.ones(())
     given = dict.fromkeys(names) | {"logits": x, "targets": x, "alpha_per_class": alpha, "gamma": 2.0, "divisor": 3.0}
     of = lambda **more: _inputs.of_operator(_inputs.LogitInputs, list((given | more).values()), names)  # noqa: E731
-    assert of().avg_factor == 3.0 and of().parameters.gamma == 2.0 and of().parameters.alpha_per_class is alpha
-    assert of(avg_factor=by).avg_factor is by and of(gamma_per_class=alpha).parameters.gamma is alpha
+    assert of().avg_factor == 3.0 and of().gamma == 2.0 and of().alpha_per_class is alpha
+    assert of(avg_factor=by).avg_factor is by
+
+
+def test_the_tables_of_losses() -> None:
+    ours = {
+        **{"boxes": _tables.BOXES, "logits": _tables.LOGITS, "regression": _tables.REGRESSION},
+        **{"rows": _tables.ROWS, "regions": _tables.REGIONS},
+    }
+    assert _backend.extension.losses() == ours

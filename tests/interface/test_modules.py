@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend, every_kind
+from backends import KINDS, Backend, compiling, every_kind
 from cases import random_boxes
 from every_module import CLASSES, MODULES, every_module, inputs, option_sets, parameters
 from torch import Tensor, nn
@@ -199,7 +199,7 @@ def test_all_modules_compile_in_one_process(backend: Backend) -> None:
             assert torch.equal(again(**given[module]), other(**given[module]))
 
 
-@every_kind
+@compiling
 @pytest.mark.usefixtures("fresh_compiler")
 def test_a_module_that_learns_compiles(backend: Backend) -> None:
     given = inputs(iouloss.SigmoidFocalLoss, backend.device)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from backends import Backend
+from backends import Backend, compiling
 from cases import DTYPES, HALVES, evaluate, layouts, random_logits, uniform
 from element_cases import Case, by_class, every_case, numbers
 from torch import Tensor, nn
@@ -162,6 +162,7 @@ def test_equalized_focal_loss_is_a_focal_loss_for_each_class(backend: Backend, d
 # ---------------------------------------------------------------------------------------------------------- transforms
 
 
+@compiling
 @pytest.mark.usefixtures("fresh_compiler")
 @every_case
 def test_compiled(backend: Backend, case: Case) -> None:
@@ -264,15 +265,6 @@ def test_other_errors(backend: Backend) -> None:
         iouloss.l1_loss([0.0], x)
     with pytest.raises(TypeError, match=r"target: got NoneType, wants a torch.Tensor"):
         iouloss.l1_loss(x, None)
-
-
-def test_the_table_of_formulas_is_the_extensions() -> None:
-    from iouloss import _backend
-    from iouloss.reference import logits, regression
-
-    if _backend.extension is None:
-        pytest.skip("the extension is not built")
-    assert _backend.extension.logit_formulas() == [*logits.FORMULAS, *regression.FORMULAS]
 
 
 def test_prior_bias() -> None:

@@ -10,94 +10,81 @@ import pytest
 import torch
 from backends import Backend
 from cases import DTYPES, misaligned, uniform
+from operators import arguments
 from torch import Tensor
 
 from iouloss import reference
-from iouloss.reference import common, logits, regression
+from iouloss._tables import REGRESSION
 from iouloss.reference.checks import INTEGRAL
 
 pytestmark = [pytest.mark.regression, pytest.mark.extension]
 
-PARAMETERS = {
-    "square_focal": (2.0, 0.0, 0.0),
-    "focal": (1.5, 0.0, 0.0),
-    "equalized_focal": (0.5, 2.0, 4.5),
-    "smooth_focal": (1.5, 0.2, 0.0),
-    "focal_star": (1.5, 0.5, 0.0),
-    "poly_focal": (1.5, 0.7, 0.3),
-    "quality_focal": (0.0, 1.5, 0.0),
-    "varifocal": (0.0, 1.5, 1.0),
-    "gaussian_focal": (0.0, 1.5, 3.0),
-    "binary_cross_entropy": (0.0, 0.0, 0.0),
-    "asymmetric": (1.5, 2.0, 0.05),
-    "asymmetric_attached": (1.5, 2.0, 0.05),
-    "binary_entropy": (0.0, 0.0, 0.0),
-    "l1": (0.0, 0.0, 0.0),
-    "l2": (0.0, 0.0, 0.0),
-    "smooth_l1": (0.0, 0.7, 1.0),
-    "balanced_l1": (0.5, 1.5, 1.0),
-    "focal_l1": (2.0, -0.2, 0.0),
+OPTIONS: dict[str, dict[str, float]] = {
+    "square_focal": {},
+    "focal": {"gamma": 1.5},
+    "equalized_focal": {"gamma": 1.5, "scale": 2.0},
+    "smooth_focal": {"gamma": 1.5, "label_smoothing": 0.2},
+    "focal_star": {"gamma": 1.5, "beta": 0.5},
+    "poly_focal": {"gamma": 1.5, "epsilon1": 0.7, "epsilon0": 0.3},
+    "quality_focal": {"beta": 1.5},
+    "varifocal": {"gamma": 1.5},
+    "gaussian_focal": {"alpha": 1.5, "beta": 3.0},
+    "binary_cross_entropy": {},
+    "asymmetric": {"gamma_neg": 2.0, "gamma_pos": 1.5, "margin": 0.05},
+    "asymmetric_attached": {"gamma_neg": 2.0, "gamma_pos": 1.5, "margin": 0.05},
+    "binary_entropy": {},
+    "l1": {},
+    "l2": {},
+    "smooth_l1": {"beta": 0.7, "factor": 1.0},
+    "balanced_l1": {"alpha": 0.5, "gamma": 1.5, "beta": 1.0},
+    "focal_l1": {"alpha": 2.0, "beta": 0.8},
 }
-every_formula = pytest.mark.parametrize("formula", PARAMETERS)
+every_formula = pytest.mark.parametrize("formula", OPTIONS)
 IGNORED = 2
-WITH_TARGETS = PARAMETERS.keys() - {"binary_entropy"}
+WITH_TARGETS = OPTIONS.keys() - {"binary_entropy"}
 
 
 @dataclass(frozen=True)
 class Call:
-    """The arguments of the operator."""
+    """A call of the operator of the formula."""
 
     formula: str
     logits: Tensor
     targets: Tensor
-    scores: Tensor | None
-    weight: Tensor | None
-    alpha: Tensor | None  # one for each class
-    gamma: Tensor | None
-    complement: bool
-    avg_factor: Tensor | None
-    reduction: str
+    scores: Tensor | None = None
+    weight: Tensor | None = None
+    alpha: Tensor | None = None  # one for each class
+    balance: Tensor | None = None
+    complement: bool = False
+    avg_factor: Tensor | None = None
+    reduction: str = "none"
     ignores: bool = True
 
-    @property
-    def ignore_index(self) -> int | None:
-        return IGNORED if self.ignores and self.formula in WITH_TARGETS else None
+    def inputs(self) -> Any:
+        options = {"weight": self.weight, "avg_factor": self.avg_factor, "reduction": self.reduction}
+        options |= {"formula": self.formula, **OPTIONS[self.formula]}
+        if self.formula in REGRESSION:
+            return reference.RegressionInputs(self.logits, self.targets, **options)
+        ignore_index = IGNORED if self.ignores and self.formula in WITH_TARGETS else None
+        options |= {"alpha1": 0.25, "alpha0": 0.75, "alpha_per_class": self.alpha, "complement": self.complement}
+        options |= {"scores": self.scores, "balance": self.balance, "ignore_index": ignore_index}
+        return reference.LogitInputs(self.logits, self.targets, **options)
 
-    def operator(self) -> tuple[Any, ...]:
-        gamma, second, third = PARAMETERS[self.formula]
-        tensors = (self.logits, self.targets, self.scores, self.weight, self.alpha, self.gamma, self.avg_factor, None)
-        numbers = (0.25, 0.75, self.complement, gamma, second, third)
-        return (*tensors, self.formula, *numbers, self.ignore_index, self.reduction)
+    def __call__(self, way: str = "", *upstream: Tensor) -> Any:
+        """By the operator, or by its twin ``_backward`` or ``_and_gradient``."""
+        name = "regression_loss" if self.formula in REGRESSION else "logit_loss"
+        return getattr(torch.ops.iouloss, name + way)(*upstream, **arguments(name, self.inputs()))
 
     def truth(self, x: Tensor) -> Tensor:
         """By the reference in float64, of the same rounded numbers; ``x`` are the logits."""
-
-        def double(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.cpu().double()
-
-        gamma, second, third = PARAMETERS[self.formula]
-        alpha, of_class = double(self.alpha), double(self.gamma)
-        p = reference.Parameters(
-            0.25, 0.75, gamma if of_class is None else of_class, second, third, alpha, self.complement
-        )
-        targets = self.targets.cpu() if self.targets.dtype == torch.int64 else double(self.targets)
-        scores, weight = double(self.scores), double(self.weight)
-        if self.formula in logits.FORMULAS:
-            options = (self.formula, p, self.ignore_index, "none")
-            return logits.logit_loss(reference.LogitInputs(x, targets, scores, weight, None, *options))
-        # What the kernels make of a regression with class indices: nobody wants that, but it is the same way.
-        kept = targets != IGNORED
-        if targets.dtype == torch.int64:
-            kept = kept[..., None]
-            hot = targets[..., None] == torch.arange(x.shape[-1])
-            targets = hot * (1.0 if scores is None else scores[..., None])
-        loss = (
-            p.alpha1
-            * (1.0 if alpha is None else alpha)
-            * regression.FORMULAS[self.formula](x - targets, gamma, p.second, p.third)
-        )
-        weight = weight[..., None] if weight is not None and weight.shape != x.shape else weight
-        return common.reduce_loss(torch.where(kept, loss, 0.0), weight, None, "none")
+        exact = {
+            field: value.cpu().double() if value.is_floating_point() else value.cpu()
+            for field, value in self.inputs()._asdict().items()
+            if isinstance(value, Tensor)
+        }
+        if self.formula in REGRESSION:
+            return reference.regression_loss(self.inputs()._replace(**exact | {"pred": x}))
+        return reference.logit_loss(self.inputs()._replace(**exact | {"logits": x}))
 
 
 def calls(formula: str, backend: Backend) -> Iterator[Call]:
@@ -110,6 +97,7 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
             (9, False, True, "none", False),
             (7, True, False, "none", False),
         ):
+            dense = dense or formula in REGRESSION
             ignores = by_class or not dense  # else nothing differs from logit to logit
             # An odd number of rows, so that the last thread has three logits; each place of four has a class somewhere.
             classes = ((2 * torch.arange(9) + number) % (columns + 1)).to(backend.device)
@@ -118,19 +106,20 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
             weight = uniform(*((9, columns) if weighted == "each" else (9,)), seed=3).to(backend.device, other)
             if ignores:
                 targets[0, number % columns] = IGNORED
-            alpha = uniform(columns, seed=4).to(backend.device, other)
-            gamma = None if formula == "square_focal" else 1 + uniform(columns, seed=6)
-            kind_of_gamma = torch.float64 if number % 2 else other  # which does not decide what is computed in
-            if formula in regression.FORMULAS:  # they have one for all
-                gamma = torch.full((columns,), PARAMETERS[formula][0])
+            kind_of_balance = torch.float64 if number % 2 else other  # which does not decide what is computed in
             yield Call(
                 *(formula, x, targets if dense else classes),
                 uniform(9, seed=7).to(backend.device, other) if scored and not hard else None,
                 None if weighted == "none" else weight,
-                alpha if by_class else None,
-                gamma.to(backend.device, kind_of_gamma) if by_class and gamma is not None else None,
-                *(by_class and number % 3 > 0, None, "none", ignores),
+                uniform(columns, seed=4).to(backend.device, other) if by_class else None,
+                balance_of(formula, columns, backend, kind_of_balance),
+                by_class and number % 3 > 0,
+                ignores=ignores,
             )
+
+
+def balance_of(formula: str, classes: int, backend: Backend, dtype: torch.dtype) -> Tensor | None:
+    return uniform(classes, seed=6).to(backend.device, dtype) if formula == "equalized_focal" else None
 
 
 @every_formula
@@ -139,11 +128,11 @@ def test_every_way_through_the_kernels(backend: Backend, formula: str) -> None:
         pytest.skip("the reference has no such operator")
     for call in calls(formula, backend):
         leaf = call.logits.detach().requires_grad_()
-        losses = torch.ops.iouloss.logit_loss(*replace(call, logits=leaf).operator())
+        losses = replace(call, logits=leaf)()
         upstream = uniform(*losses.shape, seed=9).to(backend.device, losses.dtype)
         (gradient,) = torch.autograd.grad(losses, leaf, upstream)
         for dtype in DTYPES:  # autograd gives it that of the loss; the operator takes what it is given
-            again = torch.ops.iouloss.logit_loss_backward(upstream.to(dtype), *call.operator())
+            again = call("_backward", upstream.to(dtype))
             torch.testing.assert_close(again, gradient, rtol=1e-2, atol=1e-2)
         exact_leaf = call.logits.detach().cpu().double().requires_grad_()
         wanted = call.truth(exact_leaf)
@@ -158,10 +147,9 @@ def test_every_way_through_the_kernels(backend: Backend, formula: str) -> None:
 
 def results(call: Call) -> list[Tensor]:
     """The losses and the gradient, each by its kernel, and the sum with its gradient."""
-    ops, summed = torch.ops.iouloss, replace(call, reduction="sum").operator()
-    losses = ops.logit_loss(*call.operator())
-    gradient = ops.logit_loss_backward(torch.ones_like(losses), *call.operator())
-    return [losses, gradient, ops.logit_loss_and_gradient(*summed)[1]]
+    losses = call()
+    gradient = call("_backward", torch.ones_like(losses))
+    return [losses, gradient, replace(call, reduction="sum")("_and_gradient")[1]]
 
 
 def same(got: list[Tensor], wanted: list[Tensor]) -> None:
@@ -183,7 +171,7 @@ def test_an_infinite_logit_changes_nothing_of_the_others(backend: Backend, formu
         same([g[others] for g in got], [w[others] for w in wanted])
 
 
-@every_formula
+@pytest.mark.parametrize("formula", [formula for formula in OPTIONS if formula not in REGRESSION])
 def test_integer_targets_in_every_way(backend: Backend, formula: str) -> None:
     """Dense ones are the numbers that they are, and classes those of int64; beside infinite logits, too."""
     if not backend.compiled:
@@ -194,7 +182,7 @@ def test_integer_targets_in_every_way(backend: Backend, formula: str) -> None:
     classes = (torch.arange(9) % 8).to(backend.device)
     for kind, place in itertools.product(DTYPES, (torch.clone, misaligned)):
         moved = place(x.to(backend.device, kind))
-        call = Call(formula, moved, hot, None, None, None, None, False, None, "none")
+        call = Call(formula, moved, hot, balance=balance_of(formula, 7, backend, torch.float32))
         dense, of_class = (results(replace(call, targets=targets)) for targets in (hot.float(), classes))
         for dtype in INTEGRAL[1:]:
             same(results(replace(call, targets=place(hot.to(dtype)))), dense)
@@ -216,12 +204,13 @@ def test_sums_of_one_block_and_of_several(
         pytest.skip("the reference has no such operator")
     x, z = backend.put(8 * uniform(rows, 3).to(dtype) - 4, uniform(rows, 3, seed=1).to(dtype))
     by = torch.tensor(7.0, device=backend.device)
-    call = Call(formula, x, z, None, None, None, None, False, by, "mean")
-    loss = torch.ops.iouloss.logit_loss(*call.operator())
+    balance = balance_of(formula, 3, backend, torch.float32)
+    call = Call(formula, x, z, balance=balance, avg_factor=by, reduction="mean")
+    loss = call()
     leaf = x.detach().requires_grad_()
-    with_gradient = torch.ops.iouloss.logit_loss(*replace(call, logits=leaf).operator())
+    with_gradient = replace(call, logits=leaf)()
     (gradient,) = torch.autograd.grad(with_gradient, leaf, torch.full_like(loss, upstream))
-    each = torch.ops.iouloss.logit_loss(*replace(call, logits=leaf, avg_factor=None, reduction="none").operator())
+    each = replace(call, logits=leaf, avg_factor=None, reduction="none")()
     (slope,) = torch.autograd.grad(each, leaf, torch.full_like(each, upstream / 7))
     torch.testing.assert_close(loss, each.detach().sum() / 7, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(with_gradient.detach(), loss, rtol=1e-6, atol=1e-6)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import KINDS, Backend
+from backends import KINDS, Backend, compiling
 from cases import DTYPES, INTEGERS, evaluate, naive_focal_loss, random_logits, same, uniform
 from element_cases import Case, by_class, numbers
 from row_cases import ROW_CASES, RowCase
@@ -213,6 +213,7 @@ def test_errors_name_the_callers_shapes(
     assert str(caught.value) == message
 
 
+@compiling
 @pytest.mark.usefixtures("fresh_compiler")
 def test_compiled_losses_are_the_eager_ones(backend: Backend) -> None:
     x, z = numbers(6, 3)

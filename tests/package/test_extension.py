@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from backends import BACKENDS, EMULATED, Backend, unavailable
-from cases import BOX_CASES, random_boxes
+from cases import random_boxes
 
 import iouloss
 from iouloss import __main__, _backend
-from iouloss.reference.checks import FORMULAS
 
 PACKAGE = Path(iouloss.__file__).parent
 MODULES = {
@@ -41,9 +40,6 @@ def test_backend_is_tested(name: str) -> None:
 def test_the_extension_loads_where_one_was_built() -> None:
     assert _backend.load_error is None
     if _backend.extension is not None:
-        formulas = [case.formula for case in BOX_CASES]
-        partners = [f"{case.formula}_swapped" for case in BOX_CASES if not case.is_symmetric]
-        assert tuple(_backend.extension.formulas()) == FORMULAS == (*formulas, *partners)
         assert _backend.extension.cpu_isas()[0] == "baseline"
         with pytest.raises(ValueError):
             _backend.extension.set_cpu_isa("avx1024")

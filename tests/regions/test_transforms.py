@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import COMPILED, EMULATED, Backend, every_kind
+from backends import COMPILED, EMULATED, Backend, compiling, every_kind, of_the_reference
 from cases import evaluate
 from regions import CASES, Case, every_case, logits_for, some_cases, targets_for
 from torch import Tensor
@@ -138,7 +138,7 @@ def test_modules(backend: Backend, module: type) -> None:
 # ------------------------------------------------------------------------------------------------ compile, export, func
 
 
-@every_kind
+@compiling
 @some_cases
 @every_activation
 @pytest.mark.parametrize("reduction", ["none", "mean"])
@@ -153,7 +153,7 @@ def test_compiled(backend: Backend, case: Case, activation: str, reduction: str)
     close(evaluate(compiled, logits), evaluate(loss, logits))
 
 
-@every_kind
+@compiling
 @pytest.mark.parametrize("per", ["image_class", "class", "image", "batch"])
 def test_dynamic_shapes(backend: Backend, per: str) -> None:
     def loss(x: Tensor, t: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ def test_dynamic_shapes(backend: Backend, per: str) -> None:
         close(got, wanted)
 
 
-@every_kind
+@compiling
 def test_export(backend: Backend) -> None:
     class Loss(torch.nn.Module):
         def forward(self, x: Tensor, t: Tensor) -> Tensor:
@@ -196,6 +196,7 @@ def test_func(backend: Backend, case: Case, activation: str) -> None:
 # -------------------------------------------------------------------------------------------------- second derivatives
 
 
+@of_the_reference
 @every_kind
 @every_case
 @every_activation

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from backends import EMULATED, Backend
+from backends import EMULATED, Backend, compiling, every_kind, of_the_reference
 from cases import HALVES, evaluate, random_logits
 from properties import given, st
 from row_cases import KERNEL_CASES, ROW_CASES, RowCase, every_kernel, every_row_case, row_losses, row_truths
@@ -188,6 +188,15 @@ def test_gradcheck(backend: Backend, case: RowCase) -> None:
     targets = None if targets is None else targets.to(backend.device)
     assert torch.autograd.gradcheck(lambda x: case(x, targets, reduction="none"), logits)
     assert torch.autograd.gradcheck(lambda x: case(x, targets), logits)
+
+
+@of_the_reference
+@every_kind
+@every_row_case
+def test_gradgradcheck(backend: Backend, case: RowCase) -> None:
+    logits = (random_logits(4, 5) / 3).to(backend.device).requires_grad_()
+    targets = case.make_targets(4, classes=5)
+    targets = None if targets is None else targets.to(backend.device)
     assert torch.autograd.gradgradcheck(lambda x: case(x, targets, reduction="none"), logits)
     assert torch.autograd.gradgradcheck(lambda x: case(x, targets), logits)
 
@@ -209,6 +218,7 @@ def test_class_weights_that_require_a_gradient_get_one(backend: Backend) -> None
     )
 
 
+@compiling
 @pytest.mark.usefixtures("fresh_compiler")
 @every_kernel
 def test_compiled_is_eager(backend: Backend, case: RowCase) -> None:

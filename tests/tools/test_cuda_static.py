@@ -12,9 +12,9 @@ pytestmark = pytest.mark.skipif(nvcc is None, reason="no nvcc, in CUDA_HOME or o
 
 
 def test_no_kernel_breaks_a_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    # One GPU of each bound on registers (csrc/cuda/policy.cuh): sm_80 to sm_89 have that of sm_90.
-    # `python -m tools.cuda_static` takes them all.
-    result = cuda_static.main(["7.5", "9.0", "10.0", "12.0"])
+    # Two GPUs have every bound on registers (csrc/cuda/policy.cuh) between them: sm_75 to sm_89 have those of sm_90,
+    # and sm_100 has one of each. `python -m tools.cuda_static` takes them all.
+    result = cuda_static.main(["9.0", "12.0"])
     text = capsys.readouterr().out
     with capsys.disabled():  # the table is for whoever reads the log
         print(f"\n{text}")

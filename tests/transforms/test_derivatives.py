@@ -128,7 +128,7 @@ def test_what_only_the_operators_are_asked_for_is_refused(backend: Backend) -> N
     if not backend.compiled:
         pytest.skip("there are no operators")
     boxes = torch.rand(3, 4, device=backend.device)
-    options = (None, None, None, None, "giou", 0.0, "xyxy", 1e-7, "mean")
+    options = (None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "mean")
     with forward_ad.dual_level(), pytest.raises(ValueError, match="got a tensor with a tangent"):
         torch.ops.iouloss.box_loss(forward_ad.make_dual(boxes, torch.ones_like(boxes)), boxes, *options)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from iouloss import _ops, reference
-from iouloss.reference.checks import FORMULAS
+from iouloss._tables import BOXES as BOX_FORMULAS
 
 from . import other_kernels, require_close, require_kernels
 from .call import Call, Loss, evaluate
@@ -27,13 +27,14 @@ def boxes(n: int = BOXES) -> list[Tensor]:
 
 
 def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt: str = "xyxy", **layout: Any) -> Call:
-    rest = (formula, 0.5, fmt, 1e-7, reduction)
+    numbers = {"gamma": 0.5, "lambda_": 0.5, "beta": 0.5}
+    options = {"formula": formula, "fmt": fmt, "eps": 1e-7, "reduction": reduction, **numbers}
 
     def compiled(pred: Tensor, target: Tensor, weight: Tensor | None = None, by: Tensor | None = None) -> Tensor:
-        return _ops.box_loss(pred, target, weight, None, by, *rest)
+        return _ops.box_loss(pred, target, weight, None, by, **options)
 
     def pure(pred: Tensor, target: Tensor, weight: Tensor | None = None, by: Tensor | None = None) -> Tensor:
-        return reference.box_loss(reference.BoxInputs(pred, target, weight, None, by, *rest))
+        return reference.box_loss(reference.BoxInputs(pred, target, weight, None, by, **options))
 
     return Call(f"{name} {formula}", compiled, pure, tensors, **layout)
 
@@ -41,12 +42,17 @@ def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt
 def focal_call(name: str, gamma: float, reduction: str, tensors: list[Tensor], alpha: str = "number") -> Call:
     def loss(compiled: bool) -> Loss:
         def call(logits: Tensor, targets: Tensor, weight: Tensor, by: Tensor | None = None) -> Tensor:
-            factors = (0.25, 0.75) if alpha == "number" else (1.0, 1.0)
-            per_class = () if alpha == "number" else (weight[:CLASSES], True)
-            parameters = reference.Parameters(*factors, gamma, 0.0, 0.0, *per_class)
-            formula = "square_focal" if gamma == 2 else "focal"
-            given = (logits, targets, None, weight, by, formula, parameters, 2, reduction)
-            return _ops.logit_loss(*given) if compiled else reference.logit_loss(reference.LogitInputs(*given))
+            options = {
+                **{"weight": weight, "avg_factor": by, "formula": "square_focal" if gamma == 2 else "focal"},
+                **{"gamma": gamma, "ignore_index": 2, "reduction": reduction, "class_dim": -1},
+            }
+            if alpha == "number":
+                options |= {"alpha1": 0.25, "alpha0": 0.75}
+            else:
+                options |= {"alpha_per_class": weight[:CLASSES], "complement": True}
+            if compiled:
+                return _ops.logit_loss(logits, targets, **options)
+            return reference.logit_loss(reference.LogitInputs(logits, targets, **options))
 
         return call
 
@@ -58,7 +64,7 @@ def all_calls() -> Iterator[Call]:
     for dtype in NUMBERS:
         pair = [box.to(dtype) for box in boxes()]
         by = torch.tensor(7.0, dtype=dtype)
-        for formula in FORMULAS:
+        for formula in BOX_FORMULAS:
             yield box_call(f"{dtype}, each,", formula, "none", pair)
             yield box_call(f"{dtype}, mean,", formula, "mean", [*pair, weight, by])
     single = [box.float() for box in boxes()]

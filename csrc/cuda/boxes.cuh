@@ -1,7 +1,8 @@
-// The shape "paired boxes" on the GPU: one thread per pair. In float32 it loads each box with one 16-byte load and
+// The shape "boxes" on the GPU: one thread per pair. In float32 it loads each box with one 16-byte load and
 // stores the gradient with one 16-byte store. In half precision that is 8 bytes each, in double twice 16.
 #pragma once
 
+#include "../core/box_arguments.h"
 #include "../core/box_formulas.h"
 #include "memory.cuh"
 #include "reduce.cuh"
@@ -159,13 +160,13 @@ BoxLaunch<T> launch_of(const BoxArguments& a) {
     if (a.pred.dtype == Dtype::float16) plain = Plain::float16;
     if (a.pred.dtype == Dtype::bfloat16) plain = Plain::bfloat16;
   }
-  return {a, vectors(a.pred), vectors(a.target), plain, {T(a.eps), T(a.parameter)}};
+  return {a, vectors(a.pred), vectors(a.target), plain, {T(a.eps), BoxOptions<T>(a.options)}};
 }
 
 template <class T>
 void launch_box_losses(const BoxArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
   static constexpr void (*kernels[])(BoxLaunch<T>, Delivery, Scale<T>) = {
-#define X(name, formula) box_losses<formula, T>,
+#define X(name, formula, ...) box_losses<formula, T>,
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
@@ -178,7 +179,7 @@ template <class T>
 void launch_box_gradient(const BoxArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
                          cudaStream_t stream) {
   static constexpr void (*kernels[])(BoxLaunch<T>, Delivery, Scale<T>, Gradient) = {
-#define X(name, formula) box_gradient<formula, T>,
+#define X(name, formula, ...) box_gradient<formula, T>,
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };

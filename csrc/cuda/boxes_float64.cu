@@ -1,4 +1,4 @@
-#include "box_pairs.cuh"
+#include "boxes.cuh"
 
 namespace iouloss {
 

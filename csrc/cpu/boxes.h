@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "../core/box_arguments.h"
 #include "../core/box_formulas.h"
 #include "tile.h"
 
@@ -101,7 +102,7 @@ bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
   for (int i = 0; i < n; i += lanes<T>) {
     for (const Ahead& ahead : tile.ahead) ahead.fetch(i, lanes<T>);
     Pair<V> b = measure(row<V>(tile.pred, i), row<V>(tile.target, i), a.format);
-    Parameters<V> p(V(a.eps), V(a.parameter));
+    Parameters<V> p(V(a.eps), BoxOptions<V>(a.options));
     p.rescale(V::load(tile.scale + i));
     measure_overlap(b, p.area_eps);
     Partials<V> d;

@@ -1,8 +1,8 @@
-#include "box_pairs.cuh"
+#include "boxes.cuh"
 
 namespace iouloss {
 
-// Instantiated in box_pairs_float64.cu, so that two compilers share the work.
+// Instantiated in boxes_float64.cu, so that two compilers share the work.
 extern template void launch_box_losses<double>(const BoxArguments&, const Delivery&, const DeviceScale&, cudaStream_t);
 extern template void launch_box_gradient<double>(const BoxArguments&, const Delivery&, const DeviceScale&,
                                                  const Gradient&, cudaStream_t);

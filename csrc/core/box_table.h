@@ -1,0 +1,55 @@
+// The losses of paired boxes: a table of their names, formulas (box_formulas.h) and options.
+#pragma once
+
+#include "options.h"
+
+namespace iouloss {
+
+#define IOULOSS_BOX_OPTIONS(X) X(gamma) X(lambda_) X(beta)
+IOULOSS_OPTIONS(BoxOptions, IOULOSS_BOX_OPTIONS);
+
+// Callers do not choose the last one; it serves a gradient: see swapped().
+#define IOULOSS_BOX_FORMULAS(X)                     \
+  X(iou, LinearIoU)                                 \
+  X(log_iou, LogIoU)                                \
+  X(square_iou, SquareIoU)                          \
+  X(giou, GIoU)                                     \
+  X(diou, DIoU)                                     \
+  X(ciou, CIoU)                                     \
+  X(eiou, EIoU)                                     \
+  X(focal_eiou, FocalEIoU, NOT_NEGATIVE(gamma))     \
+  X(cdiou_iou, CDIoU<LinearIoU>, FINITE(lambda_))   \
+  X(cdiou_log_iou, CDIoU<LogIoU>, FINITE(lambda_))  \
+  X(cdiou_giou, CDIoU<GIoU>, FINITE(lambda_))       \
+  X(cdiou_diou, CDIoU<DIoU>, FINITE(lambda_))       \
+  X(cdiou_ciou, CDIoU<CIoU>, FINITE(lambda_))       \
+  X(bounded_iou, BoundedIoU<false>, POSITIVE(beta)) \
+  X(bounded_iou_swapped, BoundedIoU<true>, POSITIVE(beta))
+
+enum class BoxFormula : int {
+#define X(name, ...) name,
+  IOULOSS_BOX_FORMULAS(X)
+#undef X
+};
+
+struct BoxTable {
+  using Options = BoxOptions<double>;
+  static constexpr auto argument = "formula";
+  static constexpr LossRow<BoxFormula, Options> rows[] = {
+#define X(name, formula, ...) {#name, BoxFormula::name, {__VA_ARGS__}},
+      IOULOSS_BOX_FORMULAS(X)
+#undef X
+  };
+};
+
+// The formula of the same loss with its two boxes swapped. Kernels compute the gradient with respect to the first box.
+// To get that with respect to the second, a caller swaps the boxes and uses this formula.
+constexpr BoxFormula swapped(BoxFormula formula) {
+  switch (formula) {
+    case BoxFormula::bounded_iou: return BoxFormula::bounded_iou_swapped;
+    case BoxFormula::bounded_iou_swapped: return BoxFormula::bounded_iou;
+    default: return formula;
+  }
+}
+
+}  // namespace iouloss
