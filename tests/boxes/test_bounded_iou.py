@@ -8,6 +8,7 @@ import pytest
 import torch
 from backends import Backend
 from cases import DTYPES, FORMATS, KINKS, degenerate_boxes, evaluate, kink_boxes, random_boxes, to_format
+from operators import arguments
 from torch import Tensor
 
 import iouloss
@@ -145,9 +146,12 @@ def test_the_partner_for_the_targets_gradient_is_the_loss_swapped(backend: Backe
     if not backend.compiled:
         pytest.skip("the reference has no such operator")
     pred, target = (box.requires_grad_() for box in backend.put(*random_boxes(20, 64.0)))
-    rest = ("xyxy", 1e-3, "none")
-    plain = torch.ops.iouloss.box_loss(pred, target, None, None, None, None, "bounded_iou", 0.2, *rest)
-    partner = torch.ops.iouloss.box_loss(target, pred, None, None, None, None, "bounded_iou_swapped", 0.2, *rest)
+
+    def loss(formula: str, *boxes: Tensor) -> Tensor:
+        inputs = reference.BoxInputs(*boxes, formula=formula, beta=0.2, eps=1e-3, reduction="none")
+        return torch.ops.iouloss.box_loss(**arguments("box_loss", inputs))
+
+    plain, partner = loss("bounded_iou", pred, target), loss("bounded_iou_swapped", target, pred)
     torch.testing.assert_close(plain, partner, rtol=1e-12, atol=0)
     for leaf in (pred, target):  # the partner of the partner is the loss
         one, other = (torch.autograd.grad(x.sum(), leaf, retain_graph=True)[0] for x in (plain, partner))

@@ -22,9 +22,10 @@ from cases import (
 )
 from cases import focal_losses as losses
 from cases import focal_truths as truths
+from operators import arguments
 from torch import Tensor
 
-from iouloss import sigmoid_focal_loss
+from iouloss import reference, sigmoid_focal_loss
 
 # ------------------------------------------------------------------------------------------------------ class indices
 
@@ -299,11 +300,12 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype,
     logits, targets = backend.put(random_logits(5, 3, dtype=dtype), random_targets(5, 3, hard=False, dtype=dtype))
     upstream = uniform(5, 3, seed=12, dtype=torch.bfloat16).to(backend.device)
     formula = "square_focal" if gamma == 2 else "focal"
-    options = (*(None,) * 6, formula, 0.25, 0.75, False, gamma, 0.0, 0.0, None, "none")
+    options = {"formula": formula, "alpha1": 0.25, "alpha0": 0.75, "gamma": gamma, "reduction": "none"}
+    given = arguments("logit_loss", reference.LogitInputs(logits, targets, **options))
     backward = torch.ops.iouloss.logit_loss_backward
-    expected = backward(upstream.to(dtype), logits, targets, *options)
+    expected = backward(upstream.to(dtype), **given)
     for other in DTYPES:
-        got = backward(upstream.to(other), logits, targets, *options)
+        got = backward(upstream.to(other), **given)
         torch.testing.assert_close(got, expected, rtol=1e-2 if other == torch.float16 else 1e-6, atol=1e-9)
 
 
