@@ -103,16 +103,16 @@ def calls(formula: str, backend: Backend) -> Iterator[Call]:
             classes = ((2 * torch.arange(9) + number) % (columns + 1)).to(backend.device)
             x = place((8 * uniform(9, columns, seed=number) - 4).to(backend.device, kind))
             targets = place(uniform(9, columns, seed=number + 1).to(backend.device, other))
-            weight = uniform(*((9, columns) if weighted == "each" else (9,)), seed=3).to(backend.device, other)
+            kind_of_factor = torch.float64 if number % 2 else other  # which does not decide what is computed in
+            weight = uniform(*((9, columns) if weighted == "each" else (9,)), seed=3).to(backend.device, kind_of_factor)
             if ignores:
                 targets[0, number % columns] = IGNORED
-            kind_of_balance = torch.float64 if number % 2 else other  # which does not decide what is computed in
             yield Call(
                 *(formula, x, targets if dense else classes),
                 uniform(9, seed=7).to(backend.device, other) if scored and not hard else None,
                 None if weighted == "none" else weight,
                 uniform(columns, seed=4).to(backend.device, other) if by_class else None,
-                balance_of(formula, columns, backend, kind_of_balance),
+                balance_of(formula, columns, backend, kind_of_factor),
                 by_class and number % 3 > 0,
                 ignores=ignores,
             )
