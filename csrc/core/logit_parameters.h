@@ -11,11 +11,11 @@ inline namespace IOULOSS_ARCH {
 // weights as well.
 template <class V>
 struct LogitParameters : LogitOptions<Element<V>> {
-  V alpha1, alpha0;  // factors of the loss of target 1 and of target 0
   V balance;         // of the logit's class; only the equalized focal loss has one
+  V alpha1, alpha0;  // factors of the loss of target 1 and of target 0
 
   IOULOSS_INLINE LogitParameters(const LogitOptions<Element<V>>& options, V alpha1_, V alpha0_, V balance_)
-      : LogitOptions<Element<V>>(options), alpha1(alpha1_), alpha0(alpha0_), balance(balance_) {}
+      : LogitOptions<Element<V>>(options), balance(balance_), alpha1(alpha1_), alpha0(alpha0_) {}
 };
 
 struct OfLogit {

@@ -27,6 +27,7 @@ struct RegionArguments {
   Values weight;                  // one per region
   Values class_weight;            // one per class; multiplies its loss or, where a region has several classes, its sums
   RegionOptions<double> options;  // Tversky's: see RegionRule
+  double exponent;                // 1 / gamma, divided on the host
 
   constexpr int64_t cells() const { return images * classes; }
   constexpr int64_t regions() const {

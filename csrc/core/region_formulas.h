@@ -71,7 +71,7 @@ struct RegionRule {
         beta(a.options.beta),
         smooth_numerator(a.options.smooth_numerator),
         smooth_denominator(a.options.smooth_denominator),
-        exponent(1 / a.options.gamma),
+        exponent(a.exponent),
         tiny(a.float64 ? Limits<double>::tiny : Limits<float>::tiny),
         largest(a.float64 ? Limits<double>::largest : Limits<float>::largest) {}
 };

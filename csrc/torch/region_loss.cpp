@@ -62,6 +62,7 @@ struct RegionCall {
     a.per = parse_per(in.per, a.generalized);
     TORCH_CHECK_VALUE(in.power == 1 || in.power == 2, "power: got ", in.power, ", wants 1 or 2");
     a.options = checked_options(row, in);
+    a.exponent = 1 / in.gamma;
     check_tensors(in);
     a.float64 = computes_in_float64(in.logits, in.targets);
     a.ignore_index = in.ignore_index.value_or(no_class);

@@ -158,7 +158,7 @@ void test_equal_boxes(const char* name, BoxFormat format, T eps) {
   for (int i = 0; i < 2000; ++i) {
     const Row4<double> corners = boxes(i).pred;
     const Row4<T> box = from_corners(Row4<T>{T(corners.c0), T(corners.c1), T(corners.c2), T(corners.c3)}, format);
-    const Row4<T> g = gradient_of<Formula>(box, box, format, {eps, T(0.7)});
+    const Row4<T> g = gradient_of<Formula>(box, box, format, {eps, BoxOptions<T>(options_of(0.7))});
     check(g.c0 == 0 && g.c1 == 0 && g.c2 == 0 && g.c3 == 0,
           "%s, format %d, eps %g: gradient (%g %g %g %g) at equal boxes", name, int(format), double(eps), double(g.c0),
           double(g.c1), double(g.c2), double(g.c3));
