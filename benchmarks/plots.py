@@ -19,7 +19,7 @@ from .cases import BOX_LOSSES, LOGIT_LOSSES, OTHER_LOSSES, PROBLEMS
 from .report import Row, seconds
 
 ROOT = Path(__file__).parent.parent
-TITLES = {
+TITLES = {  # of the losses whose names do not say it
     "iou": "IoU",
     "giou": "GIoU",
     "diou": "DIoU",
@@ -57,6 +57,10 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as literals
     "savefig.dpi": 150,
     "savefig.bbox": "tight",
 }
+
+
+def title(loss: str) -> str:
+    return TITLES.get(loss, loss.replace("_", " "))
 
 
 def per_item(row: Row) -> dict[str, float]:
@@ -101,7 +105,7 @@ def time_per_box(rows: list[Row], machine: str, loss: str = "ciou") -> Figure:
     axes.minorticks_off()
     axes.set_ylim(bottom=axes.get_ylim()[0] / 1.6)
     _label_ends(axes, rows[-1]["size"], ends)
-    _caption(axes, f"{TITLES[loss]} loss, forward + backward", f"float32 · {machine}")
+    _caption(axes, f"{title(loss)} loss, forward + backward", f"float32 · {machine}")
     return figure
 
 
@@ -131,7 +135,7 @@ def all_losses(rows: list[Row], machine: str) -> Figure:
             f"{factor:.1f}", (factor, i), xytext=(4, 0), textcoords="offset points", va="center", fontsize=10
         )
     left.set(xscale="log", xlabel="nanoseconds for a box or a logit")
-    left.set_yticks(range(len(shown)), [TITLES[row["loss"]] for row in shown])
+    left.set_yticks(range(len(shown)), [title(row["loss"]) for row in shown])
     left.invert_yaxis()
     left.grid(axis="y", visible=False)
     left.minorticks_off()
@@ -169,7 +173,7 @@ def factors_on_gpu(rows: list[Row], machine: str) -> Figure:
     axes.set(xscale="log", xlabel="time on the GPU, in units of ours")
     axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     axes.minorticks_off()
-    axes.set_yticks(range(len(shown)), [TITLES.get(row["loss"], row["loss"].replace("_", " ")) for row in shown])
+    axes.set_yticks(range(len(shown)), [title(row["loss"]) for row in shown])
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.11), ncols=5, fontsize=9, handletextpad=0.2)

@@ -79,6 +79,7 @@ class Case:
 
 CASES = (
     Case("sigmoid_focal_loss", lambda x, z: focal(x, z, 2)),
+    Case("sigmoid_focal_loss", lambda x, z: focal(x, z, 1.5), {"gamma": 1.5}),
     Case(
         "sigmoid_focal_loss",
         lambda x, z: 0.5 * 2 * (focal(x, z, 1.5) / max(cross_entropy(x, z), 1e-300)) * cross_entropy(x, 0.9 * z + 0.05),

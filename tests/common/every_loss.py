@@ -139,28 +139,19 @@ CALLED = (*BOXES[::3], *ELEMENTS, *ROWS, *REGIONS[::3])
 # ---------------------------------------------------------------------------------------- the functions, by their names
 
 
-def _arguments() -> dict[str, tuple[Tensor | None, ...]]:
-    """What each function is called with, beside its options."""
-    boxes, x, z = random_boxes(3, 10.0), 6 * uniform(3, 4) - 3, uniform(3, 4, seed=1)
+def _arguments(name: str) -> tuple[Tensor | None, ...]:
+    """What a function is called with, beside its options."""
+    x, z = 6 * uniform(3, 4) - 3, uniform(3, 4, seed=1)
     rows = {case.formula: case.make_targets(3, classes=4) for case in row_cases.ROW_CASES}
-    given: dict[str, tuple[Tensor | None, ...]] = {}
-    for name in iouloss.functional.__all__:
-        if name.removesuffix("_loss") in rows:
-            given[name] = (x, rows[name.removesuffix("_loss")])
-        elif "pred" in signature(getattr(iouloss, name)).parameters and not _of_differences(name):
-            given[name] = boxes
-        else:
-            given[name] = (x, z)
-    given["entropy_loss"] = given["binary_entropy_loss"] = (x,)
-    given["equalized_focal_loss"] = (x, z, uniform(4, seed=3))
-    return given
+    takes = signature(getattr(iouloss, name)).parameters
+    pred, target = random_boxes(3, 10.0) if "fmt" in takes else (x, z)
+    given = {"pred": pred, "target": target, "logits": x, "targets": rows.get(name.removesuffix("_loss"), z)}
+    given["balance"] = uniform(4, seed=3)
+    required = [p.name for p in takes.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    return tuple(given[argument] for argument in required)
 
 
-def _of_differences(name: str) -> bool:
-    return name in ("l1_loss", "l2_loss", "smooth_l1_loss", "huber_loss", "balanced_l1_loss", "focal_l1_loss")
-
-
-ARGUMENTS = _arguments()
+ARGUMENTS = {name: _arguments(name) for name in iouloss.functional.__all__}
 
 
 def numbers_of(name: str) -> list[str]:

@@ -14,7 +14,7 @@ from operators import arguments
 from torch import Tensor
 
 from iouloss import reference
-from iouloss._tables import REGRESSION
+from iouloss._tables import LOGITS, REGRESSION
 from iouloss.reference.checks import INTEGRAL
 
 pytestmark = [pytest.mark.regression, pytest.mark.extension]
@@ -39,7 +39,7 @@ OPTIONS: dict[str, dict[str, float]] = {
     "balanced_l1": {"alpha": 0.5, "gamma": 1.5, "beta": 1.0},
     "focal_l1": {"alpha": 2.0, "beta": 0.8},
 }
-every_formula = pytest.mark.parametrize("formula", OPTIONS)
+every_formula = pytest.mark.parametrize("formula", [*LOGITS, *REGRESSION])
 IGNORED = 2
 WITH_TARGETS = OPTIONS.keys() - {"binary_entropy"}
 
@@ -171,7 +171,7 @@ def test_an_infinite_logit_changes_nothing_of_the_others(backend: Backend, formu
         same([g[others] for g in got], [w[others] for w in wanted])
 
 
-@pytest.mark.parametrize("formula", [formula for formula in OPTIONS if formula not in REGRESSION])
+@pytest.mark.parametrize("formula", LOGITS)
 def test_integer_targets_in_every_way(backend: Backend, formula: str) -> None:
     """Dense ones are the numbers that they are, and classes those of int64; beside infinite logits, too."""
     if not backend.compiled:

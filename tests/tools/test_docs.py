@@ -88,7 +88,9 @@ def value(text: str) -> object:
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_is_described(name: str) -> None:
-    called, formula, *rest = sections()[name].split("\n\n")
+    described = sections()
+    assert name in described, f"docs/losses/ has no {name}"
+    called, formula, *rest = described[name].split("\n\n")
     function = getattr(iouloss, name)
     (module,) = (module for module in iouloss.modules.__all__ if getattr(iouloss, module).function is function)
     assert called.endswith(f"`{module}`") and formula.startswith("$$")
