@@ -106,7 +106,7 @@ BUDGETS = {
     "focal_star": Budget(dense(iouloss.focal_star_loss), 82, 6, again=156),
     "poly1_focal": Budget(dense(iouloss.poly1_focal_loss), 170, 7, again=312),
     # The balance is loaded class by class, four loads for four logits.
-    "equalized_focal": Budget(EQUALIZED, 182, 7, again=347, asked=2.1),
+    "equalized_focal": Budget(EQUALIZED, 181, 7, again=344, asked=2.1),
     "quality_focal": Budget(PROBLEMS["quality_focal"], 98, 4, again=175),
     "quality_focal_scores": Budget(SCORED, 102, 4, again=185, asked=1.06),
     "varifocal": Budget(PROBLEMS["varifocal"], 94, 4, again=174),
@@ -119,7 +119,7 @@ BUDGETS = {
     "l2": Budget(dense(iouloss.l2_loss), 60, 0, again=104),
     "smooth_l1": Budget(PROBLEMS["smooth_l1"], 70, 2, again=123),
     # For every number, the formula divides one of its parameters by another.
-    "balanced_l1": Budget(dense(iouloss.balanced_l1_loss), 190, 7, again=358),
+    "balanced_l1": Budget(dense(iouloss.balanced_l1_loss), 173, 7, again=326),
     "focal_l1": Budget(dense(iouloss.focal_l1_loss), 125, 0, again=233),
     # A row is read twice for a gradient. For a loss it is read once, and the logit of its class again. A thread that
     # has a row by itself asks for each half of a sector separately.

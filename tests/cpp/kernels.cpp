@@ -5,6 +5,7 @@
 #include <random>
 #include <vector>
 
+#include "../../csrc/core/box_formulas.h"
 #include "../../csrc/core/logit_formulas.h"
 #include "../../csrc/cpu/convert.h"
 #include "check.h"
