@@ -7,6 +7,7 @@ import pytest
 import torch
 from backends import EMULATED, Backend
 from cases import (
+    BOX_CASE,
     BOX_CASES,
     DTYPES,
     HALVES,
@@ -82,7 +83,7 @@ def test_every_size(backend: Backend, n: int) -> None:
 
 @pytest.mark.parametrize("shape", [(4,), (1, 4), (2, 3, 4), (2, 0, 4), (1, 2, 1, 4)])
 def test_leading_dimensions(backend: Backend, shape: tuple[int, ...]) -> None:
-    case = BOX_CASES[5]
+    case = BOX_CASE["ciou"]
     boxes = [box.view(shape) for box in random_boxes(math.prod(shape) // 4, 640.0)]
     weight = torch.rand(shape[:-1], dtype=torch.float64)
     value, by_pred, _ = losses(case, *backend.put(*boxes), weight=weight.to(backend.device))
@@ -113,7 +114,7 @@ def test_any_layout(backend: Backend, case: BoxCase, dtype: torch.dtype) -> None
 
 
 def test_expanded_boxes_and_weights(backend: Backend) -> None:
-    case = BOX_CASES[3]
+    case = BOX_CASE["giou"]
     pred, target = backend.put(*random_boxes(9, 640.0))
     one = target[:1].expand(9, 4)
     torch.testing.assert_close(losses(case, pred, one), losses(case, pred, one.contiguous()))
@@ -163,9 +164,9 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, case: BoxCase, dtyp
 def test_autocast_changes_nothing(backend: Backend, dtype: torch.dtype) -> None:
     for inputs_dtype in (torch.float32, dtype):
         boxes = backend.put(*random_boxes(20, 64.0, inputs_dtype))
-        expected = evaluate(BOX_CASES[5], *boxes)
+        expected = evaluate(BOX_CASE["ciou"], *boxes)
         with torch.autocast(backend.device, dtype):
-            got = evaluate(BOX_CASES[5], *boxes)
+            got = evaluate(BOX_CASE["ciou"], *boxes)
         assert all(torch.equal(a, b) and a.dtype == b.dtype for a, b in zip(got, expected, strict=True))
 
 
@@ -218,7 +219,7 @@ def test_many_blocks(backend: Backend, case: BoxCase, dtype: torch.dtype, n: int
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_more_boxes_than_threads_on_the_device(backend: Backend, dtype: torch.dtype) -> None:
-    case, n = BOX_CASES[3], 70_000 if EMULATED else 1_000_000
+    case, n = BOX_CASE["giou"], 70_000 if EMULATED else 1_000_000
     boxes = random_boxes(n, 640.0, dtype)
     got = case(*backend.put(*boxes), reduction="sum").cpu().double()
     wanted = case.truth(*(box.double() for box in boxes)).sum()
@@ -231,7 +232,7 @@ def test_avg_factor(backend: Backend, shape: tuple[int, ...] | None, dtype: torc
     boxes = random_boxes(20, 640.0)
     number = 7 if shape is None and not dtype.is_floating_point else 7.0
     factor = number if shape is None else torch.full(shape, 7, dtype=dtype, device=backend.device)
-    for case in BOX_CASES[3:6]:
+    for case in (BOX_CASE["giou"], BOX_CASE["diou"], BOX_CASE["ciou"]):
         got = evaluate(lambda *b, case=case: case(*b, avg_factor=factor), *backend.put(*boxes))
         for g, wanted in zip(got, evaluate(lambda *b, case=case: case.truth(*b).sum() / 7, *boxes), strict=True):
             torch.testing.assert_close(g, wanted, rtol=1e-10, atol=1e-13)
@@ -247,10 +248,10 @@ def test_avg_factor_0_gives_0(backend: Backend, dtype: torch.dtype | None) -> No
 
 def test_weight_and_avg_factor_may_require_a_gradient(backend: Backend) -> None:
     boxes = backend.put(*random_boxes(6, 640.0))
-    each = BOX_CASES[5](*boxes, reduction="none")
+    each = BOX_CASE["ciou"](*boxes, reduction="none")
     weight = torch.rand(6, dtype=torch.float64, device=backend.device)
     factor = torch.tensor(3.0, dtype=torch.float64, device=backend.device)
-    _, by_weight, by_factor = evaluate(lambda w, f: BOX_CASES[5](*boxes, w, avg_factor=f), weight, factor)
+    _, by_weight, by_factor = evaluate(lambda w, f: BOX_CASE["ciou"](*boxes, w, avg_factor=f), weight, factor)
     torch.testing.assert_close(by_weight, (each / 3).cpu())
     torch.testing.assert_close(by_factor, (-(each * weight).sum() / 9).cpu())
 
@@ -272,13 +273,13 @@ def test_a_second_backward_is_the_same(backend: Backend, case: BoxCase) -> None:
 @pytest.mark.parametrize("needs", [(True, False), (False, True), (False, False)])
 def test_only_the_wanted_gradients(backend: Backend, needs: tuple[bool, bool]) -> None:
     boxes = [box.requires_grad_(need) for box, need in zip(backend.put(*random_boxes(5, 640.0)), needs, strict=True)]
-    loss = BOX_CASES[5](*boxes)
+    loss = BOX_CASE["ciou"](*boxes)
     assert loss.requires_grad == any(needs)
     if any(needs):
         loss.backward()
     assert tuple(box.grad is not None for box in boxes) == needs
     with torch.no_grad():
-        assert not BOX_CASES[5](*boxes).requires_grad
+        assert not BOX_CASE["ciou"](*boxes).requires_grad
 
 
 @every_case
@@ -298,7 +299,9 @@ def test_the_number_of_threads_changes_nothing(backend: Backend) -> None:
     for count in (1, 2, 4):
         torch.set_num_threads(count)
         # torch's own sum, which the reference takes, does change.
-        results.append(evaluate(lambda *b: BOX_CASES[5](*b, reduction="mean" if backend.compiled else "none"), *boxes))
+        results.append(
+            evaluate(lambda *b: BOX_CASE["ciou"](*b, reduction="mean" if backend.compiled else "none"), *boxes)
+        )
     torch.set_num_threads(threads)
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))

@@ -6,6 +6,7 @@ import pytest
 import torch
 from backends import Backend
 from cases import (
+    BOX_CASE,
     BOX_CASES,
     HALVES,
     KINK_GRADIENTS,
@@ -77,7 +78,7 @@ def test_both_arguments_may_be_one_tensor(backend: Backend, case: BoxCase) -> No
 def test_the_logarithm_is_flat_up_to_eps(backend: Backend, dtype: torch.dtype) -> None:
     """Here the IoU, 1 / (3.75 + eps), is eps itself."""
     boxes = backend.put(*(torch.tensor([box], dtype=dtype) for box in ((0, 0, 1, 1), (0, 0, 3.75, 1))))
-    value, by_pred, by_target = losses(BOX_CASES[1], *boxes, eps=0.25)
+    value, by_pred, by_target = losses(BOX_CASE["log_iou"], *boxes, eps=0.25)
     assert value.item() == pytest.approx(math.log(4))
     assert not by_pred.any() and not by_target.any()
 
@@ -96,7 +97,7 @@ def test_float32_is_precise(backend: Backend, case: BoxCase, scale: float, make,
     if fmt != "xyxy" and "log" in case.formula:
         # Edges that must be computed from centres are rounded, and with them a sliver of overlap, whose logarithm
         # then has that relative error. Corners are subtracted as they are.
-        overlapping = truths(BOX_CASES[0], *boxes, fmt=fmt)[0] < 0.9
+        overlapping = truths(BOX_CASE["iou"], *boxes, fmt=fmt)[0] < 0.9
         got, true, eager = ([tensor[overlapping] for tensor in tensors] for tensors in (got, true, eager))
     for kind, g, t, e in zip(("loss", "by pred", "by target"), got, true, eager, strict=True):
         size = 1.0 if kind == "loss" else t.abs().max().item()

@@ -7,7 +7,7 @@ does is a test of the emulated device. On a real one the order is what it happen
 import pytest
 import torch
 from backends import EMULATED, unavailable
-from cases import BOX_CASES, BoxCase, evaluate, every_case, every_gamma, random_boxes, random_logits, uniform
+from cases import BOX_CASE, BoxCase, evaluate, every_case, every_gamma, random_boxes, random_logits, uniform
 from torch import Tensor
 
 from iouloss import sigmoid_focal_loss
@@ -71,7 +71,7 @@ def test_these_are_several_blocks_in_orders_of_their_own() -> None:
 
     before = len(device.history)
     for _ in range(REPEATS):
-        box_results(BOX_CASES[0], "mean", boxes_of(4.3))
+        box_results(BOX_CASE["iou"], "mean", boxes_of(4.3))
         focal_results("mean", 2.0, *logits_of(4.3))
     # A mean over class indices counts them first: exact, in any order.
     launches = [launch for launch in device.history[before:] if "kept_weight" not in launch.kernel]
@@ -89,7 +89,7 @@ def test_batches_of_other_sizes_between_change_nothing() -> None:
 
     def results() -> list[list[bytes]]:
         return [
-            bits(box_results(BOX_CASES[5], "mean", boxes) + focal_results("sum", 2.0, *logits))
+            bits(box_results(BOX_CASE["ciou"], "mean", boxes) + focal_results("sum", 2.0, *logits))
             for boxes, logits in batches
         ]
 
@@ -107,8 +107,8 @@ def test_two_streams_change_nothing() -> None:
         # Copies, so that what a loss reads was written on its stream.
         leaves = [x.clone().requires_grad_() for x in (boxes[0][0], boxes[1][1], logits[0])]
         losses = [
-            BOX_CASES[5](leaves[0], *boxes[0][1:], reduction="sum"),
-            BOX_CASES[3](boxes[1][0], leaves[1], boxes[1][2], reduction="mean"),
+            BOX_CASE["ciou"](leaves[0], *boxes[0][1:], reduction="sum"),
+            BOX_CASE["giou"](boxes[1][0], leaves[1], boxes[1][2], reduction="mean"),
             sigmoid_focal_loss(leaves[2], logits[1], weight=logits[2], reduction="sum"),
         ]
         return [loss.detach() for loss in losses] + list(torch.autograd.grad(losses, leaves))
@@ -134,7 +134,7 @@ def test_the_current_device_changes_nothing() -> None:
     options = (None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "sum")
 
     def results() -> list[bytes]:
-        tensors = box_results(BOX_CASES[5], "mean", boxes) + focal_results("mean", 2.0, *logits)
+        tensors = box_results(BOX_CASE["ciou"], "mean", boxes) + focal_results("mean", 2.0, *logits)
         by_hand = torch.ops.iouloss.box_loss_backward(torch.ones_like(boxes[2][0]), *boxes[:2], *options)
         return bits([*tensors, by_hand.cpu()])
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from backends import COMPILED, EMULATED, Backend, every_kind, of_the_reference
-from cases import BOX_CASES, BoxCase, evaluate, every_case
+from cases import BOX_CASE, BOX_CASES, BoxCase, evaluate, every_case
 from few import boxes, close, focal
 from operators import arguments
 from torch import Tensor
@@ -116,7 +116,7 @@ def test_second_derivatives_of_one_tensor_given_twice(backend: Backend) -> None:
         (gradient,) = torch.autograd.grad(loss(doubled, doubled.flip(0)), raw, create_graph=True)
         return torch.autograd.grad((gradient**2).sum(), raw)[0]
 
-    close(penalty(iouloss.giou_loss), penalty(lambda p, t: BOX_CASES[3].truth(p, t).mean()))
+    close(penalty(iouloss.giou_loss), penalty(lambda p, t: BOX_CASE["giou"].truth(p, t).mean()))
 
 
 @every_kind

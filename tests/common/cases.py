@@ -64,6 +64,7 @@ BOX_CASES = (
     BoxCase("bounded_iou", "bounded_iou", numbers={"beta": 0.2}, eps=1e-3, is_symmetric=False, least_eps=0.0),
 )
 
+BOX_CASE = {case.formula: case for case in BOX_CASES}
 every_case = pytest.mark.parametrize("case", BOX_CASES, ids=lambda case: case.formula)
 every_format = pytest.mark.parametrize("fmt", FORMATS)
 

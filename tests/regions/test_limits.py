@@ -10,7 +10,8 @@ import torch
 from backends import Backend, every_kind
 from regions import (
     ACTIVATIONS,
-    CASES,
+    DICE,
+    REGION_CASE,
     SHAPE,
     Case,
     close,
@@ -25,7 +26,7 @@ from torch import Tensor
 
 import iouloss
 
-GENERALIZED = CASES[5]
+GENERALIZED = REGION_CASE["generalized_dice"]
 MOST_CLASSES = 2**24
 
 
@@ -63,8 +64,8 @@ def test_soft_labels_end_where_the_two_are_equal(backend: Backend, case: Case) -
 
 def test_soft_labels_change_nothing_of_squares(backend: Backend) -> None:
     logits, targets = logits_for("sigmoid", *SHAPE), targets_for("soft", *SHAPE)
-    got = losses(backend, CASES[1], logits, targets, soft_labels=True)
-    close(got, losses(backend, CASES[1], logits, targets))
+    got = losses(backend, REGION_CASE["square_dice"], logits, targets, soft_labels=True)
+    close(got, losses(backend, REGION_CASE["square_dice"], logits, targets))
 
 
 @every_activation
@@ -74,7 +75,7 @@ def test_nan_is_not_hidden_by_soft_labels(backend: Backend, activation: str | No
         broken = tensor.clone()
         broken[0, 0, 1] = math.nan
         pair = (broken, targets) if place == 0 else (logits, broken)
-        assert losses(backend, CASES[0], *pair, activation=activation, soft_labels=True)[0][0, 0].isnan()
+        assert losses(backend, DICE, *pair, activation=activation, soft_labels=True)[0][0, 0].isnan()
 
 
 # ------------------------------------------------------------------------------------------- absent classes, infinities
@@ -132,7 +133,7 @@ def test_logits_that_have_no_softmax(
 @pytest.mark.parametrize("content", [math.inf, -math.inf, math.nan])
 def test_one_class_that_has_no_softmax(backend: Backend, content: float) -> None:
     logits = torch.full((1, 1, 2), content)
-    value, gradient = losses(backend, CASES[0], logits, torch.ones(1, 1, 2), activation="softmax")
+    value, gradient = losses(backend, DICE, logits, torch.ones(1, 1, 2), activation="softmax")
     assert value.isnan().all() and gradient.isnan().all()
 
 

@@ -10,7 +10,9 @@ from backends import EMULATED, Backend
 from cases import DTYPES, evaluate, misaligned, uniform
 from regions import (
     CASES,
+    DICE,
     PER,
+    REGION_CASE,
     Case,
     close,
     dense,
@@ -73,7 +75,11 @@ def test_gradcheck(backend: Backend, case: Case, activation: str | None, target:
 def test_defaults(backend: Backend) -> None:
     logits, targets = logits_for("sigmoid", 2, 3, 4, 4), targets_for("index", 2, 3, 4, 4)
     logits, moved = backend.put(logits, targets)
-    for case, activation in ((CASES[0], "sigmoid"), (CASES[3], "sigmoid"), (CASES[5], "softmax")):
+    for case, activation in (
+        (DICE, "sigmoid"),
+        (REGION_CASE["focal_tversky"], "sigmoid"),
+        (REGION_CASE["generalized_dice"], "softmax"),
+    ):
         wanted = truths(case, logits.cpu(), targets, activation=activation, reduction="mean")
         close(evaluate(lambda x, f=case.function: f(x, moved), logits), wanted)
     smoothing = {"smooth_numerator": 2e-5, "smooth_denominator": 2e-5}
@@ -98,8 +104,8 @@ def test_class_indices_are_one_hot(
 def test_an_index_that_is_no_class_is_background(backend: Backend) -> None:
     outside = torch.tensor([-1, 3, 4, -(2**40), 2**40, 2**63 - 1, -(2**63), 2**32, 2**32 + 1])[None]
     logits = logits_for("sigmoid", 1, 3, 9)
-    got = losses(backend, CASES[0], logits, outside)
-    close(got, truths(CASES[0], logits, torch.zeros_like(logits)))
+    got = losses(backend, DICE, logits, outside)
+    close(got, truths(DICE, logits, torch.zeros_like(logits)))
 
 
 @every_case
@@ -138,7 +144,7 @@ def test_all_pixels_ignored(backend: Backend, case: Case, activation: str | None
 def test_reductions(backend: Backend, per: str, weighted: bool) -> None:
     logits, targets = logits_for("sigmoid", 3, 4, 50), targets_for("soft", 3, 4, 50)
     options: dict[str, Any] = {"per": per, "class_weight": uniform(4, seed=9) if weighted else None}
-    each, gradient = losses(backend, CASES[2], logits, targets, **options)
+    each, gradient = losses(backend, REGION_CASE["tversky"], logits, targets, **options)
     factor = torch.tensor([7], device=backend.device)
     for reduction, by, given in (
         ("sum", 1, {}),
@@ -147,10 +153,12 @@ def test_reductions(backend: Backend, per: str, weighted: bool) -> None:
         ("mean", 7, {"avg_factor": 7.0}),
         ("mean", 7, {"avg_factor": factor}),
     ):
-        got = losses(backend, CASES[2], logits, targets, reduction=reduction, **options, **given)
+        got = losses(backend, REGION_CASE["tversky"], logits, targets, reduction=reduction, **options, **given)
         close(got, [each.sum() / by, gradient / by])
         upstream = torch.tensor(-1.7, dtype=torch.float64)
-        got = losses(backend, CASES[2], logits, targets, upstream, reduction=reduction, **options, **given)
+        got = losses(
+            backend, REGION_CASE["tversky"], logits, targets, upstream, reduction=reduction, **options, **given
+        )
         close(got, [each.sum() / by, gradient / by * -1.7])
 
 
@@ -158,7 +166,7 @@ def test_reductions(backend: Backend, per: str, weighted: bool) -> None:
 def test_avg_factor_0_gives_0(backend: Backend, zero: float | str) -> None:
     factor = torch.zeros(1, dtype=torch.int64) if zero == "tensor" else zero
     logits, targets = logits_for("sigmoid", 2, 3, 5), targets_for("soft", 2, 3, 5)
-    for tensor in losses(backend, CASES[0], logits, targets, avg_factor=factor, reduction="mean"):
+    for tensor in losses(backend, DICE, logits, targets, avg_factor=factor, reduction="mean"):
         assert (tensor == 0).all()
 
 
@@ -199,7 +207,7 @@ def test_every_size(backend: Backend, activation: str | None, target: str, class
     for pixels in sizes[::3] if EMULATED else sizes:
         shape = (2, classes, pixels)
         logits, targets = logits_for(activation, *shape), targets_for(target, *shape)
-        for case in CASES[1:4:2]:
+        for case in (REGION_CASE["square_dice"], REGION_CASE["focal_tversky"]):
             got = losses(backend, case, logits, targets, activation=activation)
             close(got, truths(case, logits, targets, activation=activation))
 
@@ -225,9 +233,12 @@ def test_many_regions(backend: Backend, shape: tuple[int, ...], activation: str,
     logits, targets = logits_for(activation, *shape), targets_for("index", *shape)
     weight = uniform(shape[1], seed=3) + 0.5
     options = {"activation": activation, "per": per, "class_weight": weight}
-    close(losses(backend, CASES[0], logits, targets, **options), truths(CASES[0], logits, targets, **options))
-    mean = losses(backend, CASES[0], logits, targets, reduction="mean", **options)
-    close(mean, truths(CASES[0], logits, targets, reduction="mean", **options))
+    close(
+        losses(backend, DICE, logits, targets, **options),
+        truths(DICE, logits, targets, **options),
+    )
+    mean = losses(backend, DICE, logits, targets, reduction="mean", **options)
+    close(mean, truths(DICE, logits, targets, reduction="mean", **options))
 
 
 @every_case_per
@@ -257,15 +268,15 @@ def test_any_layout(backend: Backend, activation: str | None, dtype: torch.dtype
     }
     kept = {"activation": activation, "class_weight": uniform(4, seed=2)}
     tolerance = {torch.float64: 1e-12, torch.float32: 1e-6, torch.bfloat16: 8e-3}[dtype]
-    expected = [losses(backend, CASES[0], logits, t, **kept) for t in (targets, classes)]
+    expected = [losses(backend, DICE, logits, t, **kept) for t in (targets, classes)]
     for view in views.values():
         for given, wanted in zip((targets, classes), expected, strict=True):
             for x, t in ((view(logits), given), (logits, view(given)), (view(logits), view(given))):
-                close(losses(backend, CASES[0], x, t, **kept), wanted, tolerance)
+                close(losses(backend, DICE, x, t, **kept), wanted, tolerance)
     row = targets[:, :1].expand(shape)
     close(
-        losses(backend, CASES[0], logits, row, **kept),
-        losses(backend, CASES[0], logits, row.contiguous(), **kept),
+        losses(backend, DICE, logits, row, **kept),
+        losses(backend, DICE, logits, row.contiguous(), **kept),
         tolerance,
     )
 
@@ -299,7 +310,9 @@ def test_mixed_dtypes(
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("case, per", [(CASES[0], "image_class"), (CASES[0], "image"), (CASES[5], "image")])
+@pytest.mark.parametrize(
+    "case, per", [(DICE, "image_class"), (DICE, "image"), (REGION_CASE["generalized_dice"], "image")]
+)
 def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype, case: Case, per: str) -> None:
     """Autograd gives it the dtype of the loss; the operator takes what it is given."""
     if not backend.compiled:

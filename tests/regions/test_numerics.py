@@ -7,7 +7,19 @@ import torch
 from backends import Backend
 from cases import HALVES, evaluate, uniform
 from properties import given, st
-from regions import CASES, TVERSKY, Case, every_activation, every_case, logits_for, losses, targets_for, truths
+from regions import (
+    CASES,
+    DICE,
+    REGION_CASE,
+    TVERSKY,
+    Case,
+    every_activation,
+    every_case,
+    logits_for,
+    losses,
+    targets_for,
+    truths,
+)
 
 import iouloss
 from iouloss.reference.regions import probabilities
@@ -113,8 +125,8 @@ def test_more_smoothing_above_than_below(backend: Backend) -> None:
     """A loss below 0 as such; of its root there is none, and it counts as 0."""
     targets = targets_for("hard", 1, 1, 20)
     smoothing = {"activation": None, "smooth_numerator": 1.0, "smooth_denominator": 0.5}
-    assert losses(backend, CASES[2], targets, targets, **smoothing)[0] < 0
-    for tensor in losses(backend, CASES[3], targets, targets, **smoothing):
+    assert losses(backend, REGION_CASE["tversky"], targets, targets, **smoothing)[0] < 0
+    for tensor in losses(backend, REGION_CASE["focal_tversky"], targets, targets, **smoothing):
         assert (tensor == 0).all()
 
 
@@ -123,7 +135,7 @@ def test_absent_classes_of_the_generalized_dice_loss(backend: Backend) -> None:
     logits, classes = logits_for("softmax", 2, 4, 12), torch.zeros(2, 12, dtype=torch.int64)
     classes[0, :5] = 2
     classes[1] = -1
-    value, gradient = losses(backend, CASES[5], logits, classes, activation="softmax")
+    value, gradient = losses(backend, REGION_CASE["generalized_dice"], logits, classes, activation="softmax")
     p, g = torch.softmax(logits[0], 0), (classes[0] == torch.arange(4)[:, None]).double()
     weight = torch.tensor([1 / 49, 1 / 25, 1 / 25, 1 / 25], dtype=torch.float64)
     inter, sums = (weight * (p * g).sum(1)).sum(), (weight * (p + g).sum(1)).sum()
@@ -177,7 +189,7 @@ def test_nan_reaches_its_region(backend: Backend, case: Case, activation: str | 
 def test_an_infinite_upstream_gradient_is_not_hidden(backend: Backend) -> None:
     logits, targets = logits_for("sigmoid", 2, 3, 9), targets_for("soft", 2, 3, 9)
     upstream = torch.tensor(math.inf, dtype=torch.float64)
-    assert not losses(backend, CASES[0], logits, targets, upstream, reduction="mean")[1].isfinite().any()
+    assert not losses(backend, DICE, logits, targets, upstream, reduction="mean")[1].isfinite().any()
 
 
 # ----------------------------------------------------------------------------------------------------------- repetition
@@ -188,9 +200,9 @@ def test_an_infinite_upstream_gradient_is_not_hidden(backend: Backend) -> None:
 def test_runs_are_equal_bit_by_bit(backend: Backend, activation: str, per: str) -> None:
     logits, targets = logits_for(activation, 2, 3, 3000, dtype=torch.float32), targets_for("index", 2, 3, 3000)
     options = {"activation": activation, "per": per, "reduction": "mean"}
-    first = losses(backend, CASES[3], logits, targets, **options)
+    first = losses(backend, REGION_CASE["focal_tversky"], logits, targets, **options)
     for _ in range(2 if backend.size(100) < 100 else 20):
-        again = losses(backend, CASES[3], logits, targets, **options)
+        again = losses(backend, REGION_CASE["focal_tversky"], logits, targets, **options)
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
 
 
@@ -203,7 +215,7 @@ def test_the_number_of_threads_changes_nothing(backend: Backend, activation: str
     results = []
     for count in (1, 2, 4):
         torch.set_num_threads(count)
-        results.append(losses(backend, CASES[0], logits, targets, activation=activation, reduction="mean"))
+        results.append(losses(backend, DICE, logits, targets, activation=activation, reduction="mean"))
     torch.set_num_threads(threads)
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))

@@ -11,6 +11,7 @@ from properties import given, st
 from regions import (
     ACTIVATIONS,
     CASES,
+    DICE,
     SHAPE,
     Case,
     close,
@@ -99,7 +100,7 @@ def test_class_indices_of_any_dtype(backend: Backend, case: Case, activation: st
 def test_dtype_of_the_result(backend: Backend, dtype: torch.dtype) -> None:
     for logits_dtype in DTYPES:
         logits, targets = logits_for("sigmoid", *SHAPE, dtype=logits_dtype), torch.ones(SHAPE).to(dtype)
-        value, gradient = losses(backend, CASES[0], logits, targets)
+        value, gradient = losses(backend, DICE, logits, targets)
         assert value.dtype == (torch.float64 if torch.float64 in (logits_dtype, dtype) else torch.float32)
         assert gradient.dtype == logits_dtype
 
@@ -114,20 +115,20 @@ def test_integers_of_every_size_are_taken_as_they_are(backend: Backend) -> None:
         ([0, -1, 2, -100], torch.int8, 255),
     ):
         classes = torch.tensor([numbers])
-        got = losses(backend, CASES[0], logits, classes.to(dtype), ignore_index=ignore_index)
-        close(got, truths(CASES[0], logits, classes, ignore_index=ignore_index))
+        got = losses(backend, DICE, logits, classes.to(dtype), ignore_index=ignore_index)
+        close(got, truths(DICE, logits, classes, ignore_index=ignore_index))
         kept = classes[0] != (-100 if ignore_index is None else ignore_index)
-        close(got[:1], truths(CASES[0], logits[..., kept], classes[:, kept], ignore_index=ignore_index)[:1])
+        close(got[:1], truths(DICE, logits[..., kept], classes[:, kept], ignore_index=ignore_index)[:1])
 
 
 def test_a_mask_of_one_class(backend: Backend) -> None:
     """With the dimension of the classes it is dense; without it 0 is the index of the one class."""
     logits, mask = logits_for("sigmoid", 2, 1, 5), torch.tensor([[0, 1, 1, 0, 1], [1, 0, 0, 0, 0]])
     for dtype in INTEGRAL:
-        dense = losses(backend, CASES[0], logits, mask[:, None].to(dtype))
-        close(dense, truths(CASES[0], logits, mask[:, None].double()))
-        index = losses(backend, CASES[0], logits, mask.to(dtype))
-        close(index, truths(CASES[0], logits, 1 - mask[:, None].double()))
+        dense = losses(backend, DICE, logits, mask[:, None].to(dtype))
+        close(dense, truths(DICE, logits, mask[:, None].double()))
+        index = losses(backend, DICE, logits, mask.to(dtype))
+        close(index, truths(DICE, logits, 1 - mask[:, None].double()))
 
 
 # ------------------------------------------------------------------------------------- ignored elements, weights, both
@@ -252,7 +253,7 @@ def test_an_ignored_class_of_a_softmax_is_among_the_others(backend: Backend) -> 
     """Its own term has no gradient, but the probabilities of the other classes depend on its logit."""
     logits, targets = logits_for("softmax", 1, 3, 2), targets_for("soft", 1, 3, 2)
     targets[0, 1, 0] = 255
-    value, gradient = losses(backend, CASES[0], logits, targets, activation="softmax", ignore_index=255)
+    value, gradient = losses(backend, DICE, logits, targets, activation="softmax", ignore_index=255)
     p = torch.softmax(logits, 1)
     assert gradient[0, 1, 0] != 0
     kept = targets != 255
@@ -265,31 +266,31 @@ def test_an_index_is_ignored_in_any_dtype(backend: Backend, dtype: torch.dtype) 
     logits, targets = logits_for("sigmoid", *SHAPE), targets_for("hard", *SHAPE)
     targets[0, 1, 0, 2] = targets[1, 0, 1, 1] = 100
     weights = (targets != 100).double()
-    value, _ = losses(backend, CASES[0], logits, targets.to(dtype), ignore_index=100)
-    wanted = naive_values(CASES[0], logits, targets * weights, weights, "sigmoid", "image_class")
+    value, _ = losses(backend, DICE, logits, targets.to(dtype), ignore_index=100)
+    wanted = naive_values(DICE, logits, targets * weights, weights, "sigmoid", "image_class")
     assert value.flatten().tolist() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_only_what_is_equal_is_ignored(backend: Backend) -> None:
     """2048 is what a float16 makes of 2049."""
     logits, targets = logits_for("sigmoid", 1, 1, 2), torch.tensor([[[1.0, 2048.0]]], dtype=torch.float16)
-    assert torch.equal(*(losses(backend, CASES[0], logits, targets, ignore_index=i)[0] for i in (2049, 3)))
-    ignored = losses(backend, CASES[0], logits, targets, ignore_index=2048)[0]
-    close([ignored], truths(CASES[0], logits[..., :1], targets[..., :1])[:1])
+    assert torch.equal(*(losses(backend, DICE, logits, targets, ignore_index=i)[0] for i in (2049, 3)))
+    ignored = losses(backend, DICE, logits, targets, ignore_index=2048)[0]
+    close([ignored], truths(DICE, logits[..., :1], targets[..., :1])[:1])
 
 
 def test_dense_targets_ignore_nothing_by_default(backend: Backend) -> None:
     logits, targets = logits_for("sigmoid", 1, 1, 2), torch.tensor([[[1.0, -100.0]]])
-    close(losses(backend, CASES[0], logits, targets), truths(CASES[0], logits, targets))
-    wanted = naive_values(CASES[0], logits, targets, torch.ones(1, 1, 2), "sigmoid", "image_class")
-    assert losses(backend, CASES[0], logits, targets)[0].flatten().tolist() == pytest.approx(wanted, rel=1e-9)
+    close(losses(backend, DICE, logits, targets), truths(DICE, logits, targets))
+    wanted = naive_values(DICE, logits, targets, torch.ones(1, 1, 2), "sigmoid", "image_class")
+    assert losses(backend, DICE, logits, targets)[0].flatten().tolist() == pytest.approx(wanted, rel=1e-9)
 
 
 def test_minus_100_is_ignored_by_default(backend: Backend) -> None:
     logits, classes = logits_for("softmax", 1, 3, 3), torch.tensor([[0, -100, 2]])
     for named in ({}, {"ignore_index": None}, {"ignore_index": -100}):
-        value, _ = losses(backend, CASES[0], logits, classes, activation="softmax", **named)
-        wanted = truths(CASES[0], logits[..., ::2], classes[..., ::2], activation="softmax")[0]
+        value, _ = losses(backend, DICE, logits, classes, activation="softmax", **named)
+        wanted = truths(DICE, logits[..., ::2], classes[..., ::2], activation="softmax")[0]
         close([value], [wanted])
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from backends import COMPILED, EMULATED, Backend, compiling, every_kind, of_the_reference
 from cases import evaluate
-from regions import CASES, Case, every_case, logits_for, some_cases, targets_for
+from regions import REGION_CASE, Case, every_case, logits_for, some_cases, targets_for
 from torch import Tensor
 
 import iouloss
@@ -61,7 +61,6 @@ ERRORS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (DICE, {"ignore_index": 2**63}, ValueError, "ignore_index: got more than 64 bits, wants an int of 64 bits"),
     (DICE, {"logits": torch.ones(2, 3, 4).long()}, TypeError, f"logits: got dtype torch.int64, {FLOATS}"),
     (
-        DICE,
         {"targets": INDEX.float()},
         TypeError,
         "targets: got dtype torch.float32 and shape [2, 4], wants an integer dtype (class indices), or the logits' "
@@ -228,7 +227,7 @@ def test_opcheck(backend: Backend, grad: bool, n: int, per: str, reduction: str)
     factor = torch.tensor(3.0, device=backend.device) if reduction == "mean" else None
     weight = torch.ones(3, device=backend.device)
     arguments = (logits.requires_grad_(grad), targets, None, weight, factor, None)
-    arguments = (*arguments, *CASES[0].arguments("softmax", per, reduction=reduction))
+    arguments = (*arguments, *REGION_CASE["dice"].arguments("softmax", per, reduction=reduction))
     checks = OPCHECKS[:3] if EMULATED else OPCHECKS
     torch.library.opcheck(torch.ops.iouloss.region_loss.default, arguments, test_utils=checks)
 
@@ -238,7 +237,7 @@ def test_opcheck(backend: Backend, grad: bool, n: int, per: str, reduction: str)
 def test_opcheck_of_the_other_operators(backend: Backend) -> None:
     ops, checks = torch.ops.iouloss, ("test_schema", "test_faketensor")
     logits, targets = inputs(backend, dtype=torch.float32)
-    arguments = (logits, targets, None, None, None, None, *CASES[3].arguments(reduction="mean"))
+    arguments = (logits, targets, None, None, None, None, *REGION_CASE["focal_tversky"].arguments(reduction="mean"))
     torch.library.opcheck(ops.region_loss_and_slopes.default, arguments, test_utils=checks)
     upstream, slopes = torch.ones((), device=backend.device), ops.region_loss_and_slopes(*arguments)[1]
     torch.library.opcheck(ops.region_loss_backward.default, (upstream, slopes, *arguments), test_utils=checks)

@@ -8,7 +8,7 @@ import torch
 from backends import EMULATED, Backend
 from cases import DTYPES, evaluate, layouts, misaligned, random_logits, uniform
 from row_cases import (
-    KERNEL_CASES,
+    ROW_CASE,
     ROW_CASES,
     RowCase,
     every_kernel,
@@ -93,7 +93,7 @@ def test_cross_entropy_is_torchs(backend: Backend, smoothing: float, weighted: b
 
 
 def test_kl_divergence_is_torchs(backend: Backend) -> None:
-    logits, targets = random_logits(7, 5), KERNEL_CASES[3].make_targets(7, classes=5)
+    logits, targets = random_logits(7, 5), ROW_CASE["kl"].make_targets(7, classes=5)
     moved = targets.to(backend.device)
     for reduction in ("batchmean", "sum"):
         got = evaluate(lambda x, r=reduction: kl_div_loss(x, moved, reduction=r), logits.to(backend.device))
