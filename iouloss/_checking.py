@@ -19,11 +19,14 @@ from torch._subclasses.fake_tensor import FakeTensor
 
 from ._backend import switch
 from ._inputs import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs
+from .checks.boxes import check_box_loss
+from .checks.logits import check_logit_loss
+from .checks.regions import check_region_loss
+from .checks.regression import check_regression_loss
+from .checks.rows import check_row_loss
+from .checks.tensors import are_dense
 from .reference.boxes import kept_boxes
-from .reference.checks import are_dense, check_box_loss, check_logit_loss, check_regression_loss
-from .reference.region_checks import check_region_loss
 from .reference.regions import equal_to
-from .reference.row_checks import check_row_loss
 
 _always = switch("IOULOSS_CHECK")
 _asked: ContextVar[bool] = ContextVar("iouloss_checking", default=_always)

@@ -17,11 +17,13 @@ from . import _backend, _checking, _numbers, reference
 from ._inputs import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs
 from ._tables import UNFUSED_LOGITS
 from ._tracing import check_whole, implements_operators, is_transformed
+from .checks.boxes import check_box_loss
+from .checks.logits import check_logit_loss
+from .checks.regions import check_region_loss
+from .checks.regression import check_regression_loss
+from .checks.rows import BY_CLASS, check_row_loss
 from .reference.boxes import kept_boxes
-from .reference.checks import check_box_loss, check_logit_loss, check_regression_loss
 from .reference.common import as_tensor
-from .reference.region_checks import check_region_loss
-from .reference.row_checks import BY_CLASS, check_row_loss
 
 _extension: Any = _backend.extension
 _has_cuda = _backend.has_cuda

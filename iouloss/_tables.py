@@ -61,3 +61,16 @@ REGIONS = {
     "generalized_dice": _DICE,
     "tversky": {**_DICE, "alpha": "not_negative", "beta": "not_negative"},
 }
+
+# The losses that each library has. None means all of them: torchvision's placement of eps is defined for every loss of
+# areas.
+EPS_MODES: dict[str, tuple[str, ...] | None] = {
+    "torchvision": None,
+    "torchvision_exact": None,
+    "mmdet": ("iou", "log_iou", "square_iou", "giou", "diou", "ciou"),
+    "mmyolo": ("iou", "giou", "ciou"),
+    "ultralytics": ("iou", "giou", "diou", "ciou"),
+}
+
+# The losses without areas. They have a single place for eps, which is the default.
+ONE_PLACE = ("bounded_iou", "bounded_iou_swapped")

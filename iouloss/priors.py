@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from .reference.checks import check_number
+from .checks.numbers import check_number
 
 __all__ = ["init_prior_bias", "prior_bias"]
 

@@ -6,8 +6,9 @@ from typing import Any
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_choice, check_eps_mode
-from ..reference.placement import ONE_PLACE
+from .._tables import ONE_PLACE
+from ..checks.boxes import check_eps_mode
+from ..checks.numbers import check_choice
 
 _MODES = {"linear": "iou", "log": "log_iou", "square": "square_iou"}
 _BASES = ("iou", "log_iou", "giou", "diou", "ciou")

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_bool, check_fraction, check_not_negative, check_per_class
+from ..checks.numbers import check_bool, check_fraction, check_not_negative
+from ..checks.tensors import check_per_class
 
 
 def binary_cross_entropy_loss(

@@ -5,15 +5,8 @@ from typing import Any
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import (
-    check_bool,
-    check_fraction,
-    check_not_negative,
-    check_number,
-    check_per_class,
-    check_positive,
-    check_tensors,
-)
+from ..checks.numbers import check_bool, check_fraction, check_not_negative, check_number, check_positive
+from ..checks.tensors import check_per_class, check_tensors
 
 _Option = Tensor | float | None
 

@@ -5,7 +5,7 @@ import math
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_number, check_positive
+from ..checks.numbers import check_number, check_positive
 
 
 def l1_loss(

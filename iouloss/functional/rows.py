@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
-from ..reference.checks import check_not_negative, check_positive
+from ..checks.numbers import check_not_negative, check_positive
 
 
 def softmax_focal_loss(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .._inputs import BoxInputs
-from .checks import check_box_loss
+from ..checks.boxes import check_box_loss
 from .common import as_tensor, compute_dtype, divide, finite_losses, log, open_number, reduce_loss, smooth_l1
 from .placement import Placement, place
 

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from .._inputs import LogitInputs
-from .checks import are_dense, check_logit_loss
+from ..checks.logits import check_logit_loss
+from ..checks.tensors import are_dense
 from .common import IGNORED, bounded, compute_dtype, count_up, open_number, reduce_loss, times
 
 

@@ -2,19 +2,6 @@
 
 from typing import NamedTuple
 
-# The losses that each library has. None means all of them: torchvision's placement of eps is defined for every loss of
-# areas.
-EPS_MODES: dict[str, tuple[str, ...] | None] = {
-    "torchvision": None,
-    "torchvision_exact": None,
-    "mmdet": ("iou", "log_iou", "square_iou", "giou", "diou", "ciou"),
-    "mmyolo": ("iou", "giou", "ciou"),
-    "ultralytics": ("iou", "giou", "diou", "ciou"),
-}
-
-# The losses without areas. They have a single place for eps, which is the default.
-ONE_PLACE = ("bounded_iou", "bounded_iou_swapped")
-
 _TORCHVISION_EPS = 1e-7  # the default of its diou_loss: its ciou_loss does not pass on its own eps
 _MMDET_UNION_EPS = 1e-6  # the default of its bbox_overlaps: its iou_loss does not pass on its own eps
 

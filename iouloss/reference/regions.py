@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from .._inputs import RegionInputs
+from ..checks.regions import check_region_loss
 from .common import compute_dtype, divide, open_number, reduce_loss
-from .region_checks import check_region_loss
 
 
 class Sums(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .._inputs import RegressionInputs
-from .checks import check_regression_loss
+from ..checks.regression import check_regression_loss
 from .common import compute_dtype, expm1, finite_losses, log, reduce_loss, smooth_l1
 
 

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from .._inputs import RowInputs
+from ..checks.rows import check_row_loss
 from .common import IGNORED, bounded, compute_dtype, count_up, open_number, reduce_loss, times
-from .row_checks import check_row_loss
 
 
 def kept_weight(logits: Tensor, targets: Tensor, kept: Tensor, class_weight: Tensor | None) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from iouloss import reference
 from iouloss._tables import LOGITS, REGRESSION
-from iouloss.reference.checks import INTEGRAL
+from iouloss.checks.tensors import INTEGRAL
 
 pytestmark = [pytest.mark.regression, pytest.mark.extension]
 

@@ -10,7 +10,7 @@ from cases import DTYPES, uniform
 from torch import Tensor
 
 import iouloss
-from iouloss.reference.checks import INTEGRAL
+from iouloss.checks.tensors import INTEGRAL
 
 C = 5
 

@@ -10,7 +10,7 @@ from cases import DTYPES, misaligned, uniform
 from regions import ACTIVATIONS, CASES, DICE, REGION_CASE, Case, every_case, losses, truths
 
 from iouloss import reference
-from iouloss.reference.checks import INTEGRAL
+from iouloss.checks.tensors import INTEGRAL
 
 pytestmark = pytest.mark.extension
 

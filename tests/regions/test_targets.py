@@ -28,7 +28,7 @@ from regions import (
 from torch import Tensor
 
 import iouloss
-from iouloss.reference.checks import INTEGRAL
+from iouloss.checks.tensors import INTEGRAL
 
 # ---------------------------------------------------------------------------------------------------- on Python floats
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import iouloss
 from iouloss import reference
-from iouloss.reference.checks import INTEGRAL
+from iouloss.checks.tensors import INTEGRAL
 
 pytestmark = pytest.mark.extension
 

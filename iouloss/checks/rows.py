@@ -1,28 +1,23 @@
-"""What the losses on rows of logits accept; see ``checks``."""
+"""What the losses of rows of logits accept."""
 
 from torch import Tensor
 
 from .._inputs import RowInputs
 from .._tables import ROWS
-from .checks import (
+from .numbers import check_choice, check_ignore_index, check_int, check_options, check_reduction, kind_of
+from .tensors import (
     are_dense,
     check_avg_factor,
-    check_choice,
     check_class_dim,
     check_devices,
     check_floating,
-    check_ignore_index,
-    check_int,
-    check_options,
-    check_reduction,
+    check_number_of_classes,
     check_shape,
     check_strided,
     check_tensors,
-    kind_of,
     rows_of,
     shape_of,
 )
-from .region_checks import check_number_of_classes
 
 BY_CLASS = ("softmax_focal", "cross_entropy")
 

@@ -1,4 +1,4 @@
-"""What the losses of regions accept, and the errors for everything else; see ``checks``."""
+"""What the losses of regions accept."""
 
 from typing import Any
 
@@ -7,25 +7,27 @@ from torch import Tensor
 
 from .._inputs import RegionInputs
 from .._tables import REGIONS
-from .checks import (
-    FLOATING,
-    are_dense,
-    check_avg_factor,
+from .numbers import (
     check_bool,
     check_choice,
-    check_devices,
-    check_floating,
     check_ignore_index,
     check_options,
     check_reduction,
+    kind_of,
+)
+from .tensors import (
+    FLOATING,
+    are_dense,
+    check_avg_factor,
+    check_devices,
+    check_floating,
+    check_number_of_classes,
     check_shape,
     check_tensors,
-    kind_of,
     shape_of,
 )
 
 PER = ("image_class", "class", "image", "batch")
-MOST_CLASSES = 2**24  # the kernels store class numbers in float32, which is exact up to here
 
 
 def check_region_loss(inputs: RegionInputs) -> None:
@@ -77,12 +79,6 @@ def _check_shapes(logits: Tensor, targets: Tensor, class_weight: Tensor | None) 
     check_number_of_classes(logits.shape[1])
     are_dense(targets, logits, 1)
     check_shape("class_weight", class_weight, logits.shape[1:2])
-
-
-def check_number_of_classes(classes: int) -> None:
-    """Raise if there are more classes than the kernels can number."""
-    if classes > MOST_CLASSES:
-        raise ValueError(f"logits: got {classes} classes, wants at most {MOST_CLASSES}")
 
 
 def _check_pixel_weight(pixel_weight: Tensor | None, logits: Tensor) -> None:
