@@ -7,12 +7,22 @@
 namespace iouloss {
 
 // The last two are computed on the host: balanced L1's b, and the logarithm of focal L1's beta.
-#define IOULOSS_LOGIT_OPTIONS(X)                                                                        \
-  X(alpha)                                                                                              \
-  X(beta)                                                                                               \
-  X(gamma)                                                                                              \
-  X(gamma_neg) X(gamma_pos) X(margin) X(label_smoothing) X(smooth_all) X(epsilon1) X(epsilon0) X(scale) \
-      X(iou_weighted) X(factor) X(growth) X(log_beta)
+#define IOULOSS_LOGIT_OPTIONS(X) \
+  X(alpha)                       \
+  X(beta)                        \
+  X(gamma)                       \
+  X(gamma_neg)                   \
+  X(gamma_pos)                   \
+  X(margin)                      \
+  X(label_smoothing)             \
+  X(smooth_all)                  \
+  X(epsilon1)                    \
+  X(epsilon0)                    \
+  X(scale)                       \
+  X(iou_weighted)                \
+  X(factor)                      \
+  X(growth)                      \
+  X(log_beta)
 IOULOSS_OPTIONS(LogitOptions, IOULOSS_LOGIT_OPTIONS);
 
 #define IOULOSS_LOGIT_LOSSES(X)                                                                                \

@@ -101,7 +101,7 @@ __device__ __forceinline__ T weight_of(const BoxLaunch<T>& l, int64_t i) {
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Registers::item, T>)
     box_losses(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < l.a.n; i += int64_t(gridDim.x) * threads) {
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
 
 // Writes the gradient with respect to pred and, if wanted, delivers the sum of the losses.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Registers::item, T>)
     box_gradient(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (rescale<T>(grad, 4 * l.a.n)) return;
   T sum = 0;
@@ -170,7 +170,7 @@ void launch_box_losses(const BoxArguments& a, const Delivery& to, const DeviceSc
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for<T>(a.n, Kept::item, to.reduced);
+  const int64_t blocks = grid_for<T>(a.n, Registers::item, to.reduced);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale));
 }
@@ -183,7 +183,7 @@ void launch_box_gradient(const BoxArguments& a, const Delivery& to, const Device
       IOULOSS_BOX_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for<T>(a.n, Kept::item, to.reduced || grad.saved);
+  const int64_t blocks = grid_for<T>(a.n, Registers::item, to.reduced || grad.saved);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }

@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(threads) kept_weight(const KeptArguments a, co
 
 template <class T>
 static void launch(const KeptArguments& a, const Delivery& to, double each, cudaStream_t stream) {
-  const int64_t blocks = grid_for<T>(a.n, Kept::item, true);
+  const int64_t blocks = grid_for<T>(a.n, Registers::item, true);
   reset_counter(to, blocks, stream);
   const auto kernel = a.class_weight.data ? kept_weight<true, T> : kept_weight<false, T>;
   kernel<<<unsigned(blocks), threads, 0, stream>>>(a, to, T(each));
@@ -31,7 +31,7 @@ static void launch(const KeptArguments& a, const Delivery& to, double each, cuda
 
 }  // namespace IOULOSS_ARCH
 
-int64_t scratch_bytes(const KeptArguments& a) { return scratch_bytes_for(a.n, Kept::item, a.float64); }
+int64_t scratch_bytes(const KeptArguments& a) { return scratch_bytes_for(a.n, Registers::item, a.float64); }
 
 void launch_kept_weight(const KeptArguments& a, const Delivery& to, double each, cudaStream_t stream) {
   a.float64 ? launch<double>(a, to, each, stream) : launch<float>(a, to, each, stream);

@@ -216,7 +216,7 @@ __device__ __forceinline__ void store(const Output& out, const Quad<Formula, T>&
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T>)
     logit_losses(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale) {
   const T sum = sum_of_passes<Formula, T>([&](unsigned careful) {
     T of_thread = 0;
@@ -254,7 +254,7 @@ __device__ __forceinline__ void multiply_by_upstream(const Values& upstream, con
 
 // Writes the gradient with respect to the logits and, if wanted, delivers the sum of the losses.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T>)
     logit_gradient(const LogitLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (rescale<T>(grad, l.a.n)) return;
   const T common = load_scale(scale);
@@ -319,7 +319,7 @@ void launch_logit_losses(const LogitArguments& a, const Delivery& to, const Devi
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for<T>(quads(a.n), Kept::several, to.reduced);
+  const int64_t blocks = grid_for<T>(quads(a.n), Registers::several, to.reduced);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale));
 }
@@ -332,7 +332,7 @@ void launch_logit_gradient(const LogitArguments& a, const Delivery& to, const De
       IOULOSS_LOGIT_FORMULAS(X)
 #undef X
   };
-  const int64_t blocks = grid_for<T>(quads(a.n), Kept::several, to.reduced || grad.saved);
+  const int64_t blocks = grid_for<T>(quads(a.n), Registers::several, to.reduced || grad.saved);
   reset_counter(to, blocks, stream);
   kernels[int(a.formula)]<<<unsigned(blocks), threads, 0, stream>>>(launch_of<T>(a), to, scale_of<T>(scale), grad);
 }

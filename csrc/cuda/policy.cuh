@@ -46,22 +46,22 @@ inline constexpr Policy policy = policies[0];  // for the host's copy of a kerne
 // How much a thread keeps in registers. item: one item at a time. several: four logits with parameters of their own, or
 // what lives through several passes, such as a row's results until its gradient is written. more: as several, with two
 // target classes.
-enum class Kept { item, several, more };
+enum class Registers { item, several, more };
 
 // How many resident blocks per multiprocessor to ask for. To ask for fewer would leave more registers, but cost more
 // than these gain: see docs/gpu.md.
-constexpr int resident(Kept kept, bool float64, const Policy& of) {
-  if (kept == Kept::item) return float64 ? of.float64_blocks : of.float32_blocks;
-  return float64 ? 2 : kept == Kept::more ? 3 : 4;
+constexpr int resident(Registers need, bool float64, const Policy& of) {
+  if (need == Registers::item) return float64 ? of.float64_blocks : of.float32_blocks;
+  return float64 ? 2 : need == Registers::more ? 3 : 4;
 }
 
-template <Kept kept, class T>
-inline constexpr int resident_blocks = resident(kept, sizeof(T) == 8, policy);
+template <Registers need, class T>
+inline constexpr int resident_blocks = resident(need, sizeof(T) == 8, policy);
 
 // Blocks per multiprocessor in a bounded launch: a multiple of the resident blocks, or the last wave would leave the
 // multiprocessor half empty. More blocks would only mean more partial sums, and more blocks that find nothing to do.
-constexpr int bounded(Kept kept, bool float64, const Policy& of) {
-  const int held = resident(kept, float64, of);
+constexpr int bounded(Registers need, bool float64, const Policy& of) {
+  const int held = resident(need, float64, of);
   return 2 * (held > 0 ? held : of.blocks);
 }
 

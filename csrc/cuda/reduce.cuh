@@ -85,24 +85,24 @@ inline int64_t blocks_for(int64_t items) {
 
 // As blocks_for(), but at most bounded() blocks per multiprocessor: for a launch that adds up a sum, or that may find
 // that there is nothing to do.
-inline int64_t bounded_blocks_for(int64_t items, Kept kept, bool float64) {
+inline int64_t bounded_blocks_for(int64_t items, Registers need, bool float64) {
   int device = 0, multiprocessors = 0, major = 0, minor = 0;
   cudaGetDevice(&device);
   cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
   cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-  const int64_t most = int64_t(multiprocessors) * bounded(kept, float64, policy_of(10 * major + minor));
+  const int64_t most = int64_t(multiprocessors) * bounded(need, float64, policy_of(10 * major + minor));
   const int64_t blocks = blocks_for(items);
   return blocks < most ? blocks : most;
 }
 
 template <class T>
-int64_t grid_for(int64_t items, Kept kept, bool is_bounded) {
-  return is_bounded ? bounded_blocks_for(items, kept, sizeof(T) == 8) : blocks_for(items);
+int64_t grid_for(int64_t items, Registers need, bool is_bounded) {
+  return is_bounded ? bounded_blocks_for(items, need, sizeof(T) == 8) : blocks_for(items);
 }
 
-inline int64_t scratch_bytes_for(int64_t items, Kept kept, bool float64) {
-  const int64_t blocks = bounded_blocks_for(items, kept, float64);
+inline int64_t scratch_bytes_for(int64_t items, Registers need, bool float64) {
+  const int64_t blocks = bounded_blocks_for(items, need, float64);
   return blocks == 1 ? 0 : counter_bytes + blocks * (float64 ? 8 : 4);
 }
 

@@ -123,7 +123,7 @@ static int64_t blocks_on_pixels(const RegionArguments& a) {
 }
 
 static int64_t blocks_on_regions(const RegionArguments& a) {
-  return bounded_blocks_for(a.regions() * threads, Kept::item, a.float64);
+  return bounded_blocks_for(a.regions() * threads, Registers::item, a.float64);
 }
 
 // Offsets in the scratch memory. The partial sums of deliver_sum() come first.

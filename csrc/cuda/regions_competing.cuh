@@ -63,7 +63,7 @@ __device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
 }
 
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T>)
     softmax_region_sums(const RegionLaunch<T> l) {
   each_of_warp(l, [&](int64_t chunk, const Pixels<T>& pixels) {
     const Softmax<T> softmax(l, pixels);
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
 // dL/dx_c = p_c (h_c - sum of p_k h_k), where h_k is the derivative with respect to p_k. That of the likeliest class is
 // subtracted from each h, so that nothing cancels in the gradient of a confident pixel.
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::several, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T>)
     softmax_region_gradient(const RegionLaunch<T> l, const Gradient grad) {
   each_of_warp(l, [&](int64_t, const Pixels<T>& pixels) {
     if (pixels.count <= 0) return;

@@ -44,7 +44,7 @@ __device__ __forceinline__ void each_of_stretch(const RegionLaunch<T>& l, const 
 }
 
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>) region_sums(const RegionLaunch<T> l) {
+__global__ void __launch_bounds__(threads, resident_blocks<Registers::item, T>) region_sums(const RegionLaunch<T> l) {
   for (int64_t i = blockIdx.x; i < l.a.cells() * l.chunks; i += gridDim.x) {
     const Stretch s(l, i);
     RegionTotals<T> total{};
@@ -64,7 +64,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>) regio
 }
 
 template <class Terms, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Kept::item, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<Registers::item, T>)
     region_gradient(const RegionLaunch<T> l, const Gradient grad) {
   for (int64_t i = blockIdx.x; i < l.a.cells() * l.chunks; i += gridDim.x) {
     const Stretch s(l, i);

@@ -30,7 +30,7 @@ struct RowLaunch {
 inline constexpr int quads = 3;
 
 template <class Formula>
-inline constexpr Kept kept_of = Formula::by_two ? Kept::more : Kept::several;
+inline constexpr Registers registers_of = Formula::by_two ? Registers::more : Registers::several;
 
 // Folds the values of a row's threads into one, in an order that depends only on the width. Every thread of the block
 // must call it.
@@ -225,7 +225,7 @@ __device__ __forceinline__ void each_row(const RowLaunch<T>& l, F f) {
 }
 
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<registers_of<Formula>, T>)
     row_losses(const RowLaunch<T> l, const Delivery to, const Scale<T> scale) {
   T sum = 0;
   each_row(l, [&](int64_t i) {
@@ -244,7 +244,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
 
 // Writes the gradient with respect to the logits and, if wanted, delivers the sum of the losses.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<kept_of<Formula>, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<registers_of<Formula>, T>)
     row_gradient(const RowLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (rescale<T>(grad, l.a.n * l.a.classes)) return;
   T sum = 0;
@@ -300,7 +300,7 @@ static RowLaunch<T> launch_of(const RowArguments& a) {
 template <class Formula, class T>
 static void launch(const RowArguments& a, const Delivery& to, const DeviceScale& scale, cudaStream_t stream) {
   const auto l = launch_of<T>(a);
-  const int64_t blocks = grid_for<T>(a.n * l.width, kept_of<Formula>, to.reduced);
+  const int64_t blocks = grid_for<T>(a.n * l.width, registers_of<Formula>, to.reduced);
   reset_counter(to, blocks, stream);
   row_losses<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(l, to, scale_of<T>(scale));
 }
@@ -309,7 +309,7 @@ template <class Formula, class T>
 static void launch(const RowArguments& a, const Delivery& to, const DeviceScale& scale, const Gradient& grad,
                    cudaStream_t stream) {
   const auto l = launch_of<T>(a);
-  const int64_t blocks = grid_for<T>(a.n * l.width, kept_of<Formula>, to.reduced || grad.saved);
+  const int64_t blocks = grid_for<T>(a.n * l.width, registers_of<Formula>, to.reduced || grad.saved);
   reset_counter(to, blocks, stream);
   row_gradient<Formula, T><<<unsigned(blocks), threads, 0, stream>>>(l, to, scale_of<T>(scale), grad);
 }
@@ -318,7 +318,7 @@ static void launch(const RowArguments& a, const Delivery& to, const DeviceScale&
 
 int64_t scratch_bytes(const RowArguments& a) {
   return with_row_formula(a, [&]<class Formula>(Formula) {
-    return scratch_bytes_for(a.n << width_bits_of(a), kept_of<Formula>, a.float64);
+    return scratch_bytes_for(a.n << width_bits_of(a), registers_of<Formula>, a.float64);
   });
 }
 

@@ -31,7 +31,7 @@ Gradient gradient(const Upstream& upstream, at::Tensor& grad, bool saved) {
 }  // namespace
 
 template <class Arguments>
-void launch_losses(const Arguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses) {
+void losses_on_gpu(const Arguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses) {
   const c10::cuda::CUDAGuard guard(losses.device());
   at::Tensor scratch;
   Delivery to{losses.mutable_data_ptr()};
@@ -44,7 +44,7 @@ void launch_losses(const Arguments& a, Reduction reduction, const Divisor& divis
 }
 
 template <class Arguments>
-void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad,
+void gradient_on_gpu(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad,
                      at::Tensor* loss) {
   if (a.n == 0 && !loss) return;
   const c10::cuda::CUDAGuard guard(grad.device());
@@ -55,21 +55,21 @@ void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor
 }
 
 template <class Arguments>
-void rescale_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& saved) {
+void rescale_on_gpu(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& saved) {
   if (a.n == 0) return;
   const c10::cuda::CUDAGuard guard(saved.device());
   launch_gradient(a, {}, scale_of(divisor), gradient(upstream, saved, true), c10::cuda::getCurrentCUDAStream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void launch_kept_weight(const KeptArguments& a, double each, at::Tensor& sum) {
+void kept_weight_on_gpu(const KeptArguments& a, double each, at::Tensor& sum) {
   const c10::cuda::CUDAGuard guard(sum.device());
   at::Tensor scratch;
   launch_kept_weight(a, reduced(a, sum, scratch), each, c10::cuda::getCurrentCUDAStream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,
+void region_loss_on_gpu(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,
                         void* slopes) {
   const bool reduced = reduction != Reduction::none;
   if (a.regions() == 0 && !reduced) return;
@@ -80,16 +80,16 @@ void launch_region_loss(const RegionArguments& a, Reduction reduction, const Div
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
-void launch_region_gradient(const RegionArguments& a, const Upstream& upstream, void* slopes, at::Tensor& grad) {
+void region_gradient_on_gpu(const RegionArguments& a, const Upstream& upstream, void* slopes, at::Tensor& grad) {
   const c10::cuda::CUDAGuard guard(grad.device());
   launch_region_gradient(a, slopes, gradient(upstream, grad, false), c10::cuda::getCurrentCUDAStream());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
 #define IOULOSS_LAUNCHERS(Arguments)                                                                          \
-  template void launch_losses(const Arguments&, Reduction, const Divisor&, at::Tensor&);                      \
-  template void launch_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&, at::Tensor*); \
-  template void rescale_gradient(const Arguments&, const Upstream&, const Divisor&, at::Tensor&);
+  template void losses_on_gpu(const Arguments&, Reduction, const Divisor&, at::Tensor&);                      \
+  template void gradient_on_gpu(const Arguments&, const Upstream&, const Divisor&, at::Tensor&, at::Tensor*); \
+  template void rescale_on_gpu(const Arguments&, const Upstream&, const Divisor&, at::Tensor&);
 IOULOSS_LAUNCHERS(BoxArguments)
 IOULOSS_LAUNCHERS(LogitArguments)
 IOULOSS_LAUNCHERS(RowArguments)

@@ -15,21 +15,21 @@ namespace iouloss {
 
 // Each is compiled for the arguments of every kernel shape. See LossCall for what they do.
 template <class Arguments>
-void launch_losses(const Arguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses);
+void losses_on_gpu(const Arguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses);
 
 template <class Arguments>
-void launch_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad,
+void gradient_on_gpu(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& grad,
                      at::Tensor* loss);
 
 template <class Arguments>
-void rescale_gradient(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& saved);
+void rescale_on_gpu(const Arguments& a, const Upstream& upstream, const Divisor& divisor, at::Tensor& saved);
 
-void launch_kept_weight(const KeptArguments& a, double each, at::Tensor& sum);
+void kept_weight_on_gpu(const KeptArguments& a, double each, at::Tensor& sum);
 
 // The losses of regions, and where they are wanted the slopes of their cells.
-void launch_region_loss(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,
+void region_loss_on_gpu(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,
                         void* slopes);
 
-void launch_region_gradient(const RegionArguments& a, const Upstream& upstream, void* slopes, at::Tensor& grad);
+void region_gradient_on_gpu(const RegionArguments& a, const Upstream& upstream, void* slopes, at::Tensor& grad);
 
 }  // namespace iouloss

@@ -78,7 +78,7 @@ Tensor compute(const KeptWeightInputs& in) {
   const double each = of_logits && !dense ? double(in.logits->size(dim)) : 1;
 #ifdef IOULOSS_CUDA
   if (sum.is_cuda()) {
-    launch_kept_weight(a, each, sum);
+    kept_weight_on_gpu(a, each, sum);
     return sum;
   }
 #endif

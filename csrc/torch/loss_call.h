@@ -32,7 +32,7 @@ struct LossCall {
   // Each loss, or the reduced one.
   void write_losses(at::Tensor& losses) const {
 #ifdef IOULOSS_CUDA
-    if (losses.is_cuda()) return launch_losses(a, reduction, divisor, losses);
+    if (losses.is_cuda()) return losses_on_gpu(a, reduction, divisor, losses);
 #endif
     const auto kernel = cpu_kernel(a).losses;
     void* each = reduction == Reduction::none ? losses.mutable_data_ptr() : nullptr;
@@ -45,7 +45,7 @@ struct LossCall {
   // loss.
   void write_gradient(at::Tensor& grad, const Upstream& upstream, at::Tensor* loss = nullptr) const {
 #ifdef IOULOSS_CUDA
-    if (grad.is_cuda()) return launch_gradient(a, upstream, divisor, grad, loss);
+    if (grad.is_cuda()) return gradient_on_gpu(a, upstream, divisor, grad, loss);
 #endif
     const auto kernel = cpu_kernel(a).gradient;
     const Output out{grad.mutable_data_ptr(), dtype_of(grad)};
@@ -59,7 +59,7 @@ struct LossCall {
 
 #ifdef IOULOSS_CUDA
   // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.
-  void rescale(at::Tensor& saved, const Upstream& upstream) const { rescale_gradient(a, upstream, divisor, saved); }
+  void rescale(at::Tensor& saved, const Upstream& upstream) const { rescale_on_gpu(a, upstream, divisor, saved); }
 #endif
 };
 

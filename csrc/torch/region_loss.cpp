@@ -126,7 +126,7 @@ struct RegionCall {
   void write_losses(Tensor& losses, Tensor* slopes = nullptr) const {
     void* const to = slopes ? slopes->mutable_data_ptr() : nullptr;
 #ifdef IOULOSS_CUDA
-    if (losses.is_cuda()) return launch_region_loss(a, reduction, divisor, losses, to);
+    if (losses.is_cuda()) return region_loss_on_gpu(a, reduction, divisor, losses, to);
 #endif
     const bool each = reduction == Reduction::none;
     const double sum = write_region_values(a, cell_sums_on_cpu(a), each ? losses.mutable_data_ptr() : nullptr, to,
@@ -138,7 +138,7 @@ struct RegionCall {
   void write_gradient(Tensor& grad, const Upstream& upstream, const Tensor& slopes) const {
     const Tensor of_cells = slopes.contiguous();
 #ifdef IOULOSS_CUDA
-    if (grad.is_cuda()) return launch_region_gradient(a, upstream, of_cells.data_ptr(), grad);
+    if (grad.is_cuda()) return region_gradient_on_gpu(a, upstream, of_cells.data_ptr(), grad);
 #endif
     const Tensor scaled = at::empty_like(of_cells);
     scale_slopes(a, upstream.values, of_cells.const_data_ptr(), scaled.mutable_data_ptr());
