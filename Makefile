@@ -113,7 +113,7 @@ emulate-counts: $(BUILT)
 	$(EMULATED) $(IN_VENV) -m pytest -q tests/counts
 
 libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
-	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q -m libraries tests/peers
+	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q -m libraries tests/peers tests/tools/test_docs.py
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes long.
 mutate: $(BUILT) $(VENV)/.test

@@ -153,6 +153,7 @@ def calls() -> list[tuple[str, str, str]]:
     return found
 
 
+@pytest.mark.libraries
 @pytest.mark.parametrize(("module", "theirs", "ours"), calls())
 def test_the_calls_of_others_are_ours(module: str, theirs: str, ours: str) -> None:
     library = pytest.importorskip(module, exc_type=ImportError)
