@@ -10,6 +10,18 @@ from .._tables import ONE_PLACE
 from ..checks.boxes import check_eps_mode
 from ..checks.numbers import check_choice
 
+__all__ = [
+    "bounded_iou_loss",
+    "box_loss",
+    "cdiou_loss",
+    "ciou_loss",
+    "diou_loss",
+    "eiou_loss",
+    "focal_eiou_loss",
+    "giou_loss",
+    "iou_loss",
+]
+
 _MODES = {"linear": "iou", "log": "log_iou", "square": "square_iou"}
 _BASES = ("iou", "log_iou", "giou", "diou", "ciou")
 

@@ -6,6 +6,12 @@ from .. import _ops
 from ..checks.numbers import check_bool, check_fraction, check_not_negative
 from ..checks.tensors import check_per_class
 
+__all__ = [
+    "asymmetric_loss",
+    "binary_cross_entropy_loss",
+    "binary_entropy_loss",
+]
+
 
 def binary_cross_entropy_loss(
     logits: Tensor,

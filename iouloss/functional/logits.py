@@ -8,6 +8,16 @@ from .. import _ops
 from ..checks.numbers import check_bool, check_fraction, check_not_negative, check_number, check_positive
 from ..checks.tensors import check_per_class, check_tensors
 
+__all__ = [
+    "equalized_focal_loss",
+    "focal_star_loss",
+    "gaussian_focal_loss",
+    "poly1_focal_loss",
+    "quality_focal_loss",
+    "sigmoid_focal_loss",
+    "varifocal_loss",
+]
+
 _Option = Tensor | float | None
 
 

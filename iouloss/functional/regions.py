@@ -4,6 +4,13 @@ from torch import Tensor
 
 from .. import _ops
 
+__all__ = [
+    "dice_loss",
+    "focal_tversky_loss",
+    "generalized_dice_loss",
+    "tversky_loss",
+]
+
 
 def dice_loss(
     logits: Tensor,

@@ -7,6 +7,15 @@ from torch import Tensor
 from .. import _ops
 from ..checks.numbers import check_number, check_positive
 
+__all__ = [
+    "balanced_l1_loss",
+    "focal_l1_loss",
+    "huber_loss",
+    "l1_loss",
+    "l2_loss",
+    "smooth_l1_loss",
+]
+
 
 def l1_loss(
     pred: Tensor,

@@ -5,6 +5,14 @@ from torch import Tensor
 from .. import _ops
 from ..checks.numbers import check_not_negative, check_positive
 
+__all__ = [
+    "cross_entropy_loss",
+    "distribution_focal_loss",
+    "entropy_loss",
+    "kl_div_loss",
+    "softmax_focal_loss",
+]
+
 
 def softmax_focal_loss(
     logits: Tensor,

@@ -7,43 +7,6 @@
 from .. import functional
 from .base import Loss
 
-__all__ = [
-    "AsymmetricLoss",
-    "BalancedL1Loss",
-    "BinaryCrossEntropyLoss",
-    "BinaryEntropyLoss",
-    "BoundedIoULoss",
-    "BoxLoss",
-    "CDIoULoss",
-    "CIoULoss",
-    "CrossEntropyLoss",
-    "DIoULoss",
-    "DiceLoss",
-    "DistributionFocalLoss",
-    "EIoULoss",
-    "EntropyLoss",
-    "EqualizedFocalLoss",
-    "FocalEIoULoss",
-    "FocalL1Loss",
-    "FocalStarLoss",
-    "FocalTverskyLoss",
-    "GIoULoss",
-    "GaussianFocalLoss",
-    "GeneralizedDiceLoss",
-    "HuberLoss",
-    "IoULoss",
-    "KLDivLoss",
-    "L1Loss",
-    "L2Loss",
-    "Poly1FocalLoss",
-    "QualityFocalLoss",
-    "SigmoidFocalLoss",
-    "SmoothL1Loss",
-    "SoftmaxFocalLoss",
-    "TverskyLoss",
-    "VarifocalLoss",
-]
-
 
 class IoULoss(Loss, function=functional.iou_loss): ...
 
@@ -145,3 +108,6 @@ class TverskyLoss(Loss, function=functional.tversky_loss): ...
 
 
 class FocalTverskyLoss(Loss, function=functional.focal_tversky_loss): ...
+
+
+__all__ = sorted(name for name, each in vars().items() if getattr(each, "function", None) is not None)
