@@ -1,6 +1,7 @@
 """The losses of paired boxes."""
 
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from torch import Tensor
@@ -107,9 +108,9 @@ def box_loss(
         >>> box_loss(pred, target, kind="giou").backward()
     """
     check_choice("kind", kind, _LOSSES)
-    loss, names = _LOSSES[kind]
+    loss, own = _LOSSES[kind]
     for name in parameters:
-        if name not in names:
+        if name not in own:
             raise TypeError(f"box_loss(kind={kind!r}): got an unexpected parameter {name!r}")
     options: dict[str, Any] = {"reduction": reduction, "avg_factor": avg_factor, "fmt": fmt, **parameters}
     if eps is not None:
@@ -357,13 +358,9 @@ def bounded_iou_loss(
     return _ops.box_loss(pred, target, weight, mask, avg_factor, "bounded_iou", fmt, eps, reduction, beta=beta)
 
 
-_LOSSES: dict[str, tuple[Callable[..., Tensor], tuple[str, ...]]] = {
-    "iou": (iou_loss, ("mode",)),
-    "giou": (giou_loss, ()),
-    "diou": (diou_loss, ()),
-    "ciou": (ciou_loss, ()),
-    "eiou": (eiou_loss, ()),
-    "focal_eiou": (focal_eiou_loss, ("gamma",)),
-    "cdiou": (cdiou_loss, ("base", "lambda_")),
-    "bounded_iou": (bounded_iou_loss, ("beta",)),
-}
+def _own(function: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], set[str]]:
+    """A loss, and the parameters that it has beside those of all box losses."""
+    return function, signature(function).parameters.keys() - signature(box_loss).parameters.keys()
+
+
+_LOSSES = {name.removesuffix("_loss"): _own(globals()[name]) for name in __all__ if name != "box_loss"}

@@ -10,7 +10,7 @@ from backends import Backend
 import iouloss
 from iouloss import _ops
 
-KINDS = "'iou', 'giou', 'diou', 'ciou', 'eiou', 'focal_eiou', 'cdiou', 'bounded_iou'"
+KINDS = "'bounded_iou', 'cdiou', 'ciou', 'diou', 'eiou', 'focal_eiou', 'giou', 'iou'"
 BASES = "'iou', 'log_iou', 'giou', 'diou', 'ciou'"
 FORMULAS = (
     "'iou', 'log_iou', 'square_iou', 'giou', 'diou', 'ciou', 'eiou', 'focal_eiou', 'cdiou_iou', 'cdiou_log_iou', "
