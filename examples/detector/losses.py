@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,11 +21,11 @@ TORCHVISION_KINDS: dict[str, Callable[..., Tensor]] = {
     "ciou": ops.complete_box_iou_loss,
 }
 # The formula in the reference of each kind that torchvision lacks, and its parameter.
-REFERENCE_FORMULAS = {
-    "iou": ("iou", 0.0),
-    "eiou": ("eiou", 0.0),
-    "focal_eiou": ("focal_eiou", 0.5),
-    "cdiou": ("cdiou_giou", 1.0),
+REFERENCE_FORMULAS: dict[str, dict[str, Any]] = {
+    "iou": {"formula": "iou"},
+    "eiou": {"formula": "eiou"},
+    "focal_eiou": {"formula": "focal_eiou", "gamma": 0.5},
+    "cdiou": {"formula": "cdiou_giou", "lambda_": 1.0},
 }
 
 REPETITIONS = 9
@@ -72,10 +73,8 @@ def box_loss(backend: str, kind: str) -> Loss:
     if backend == "torchvision":
         function = TORCHVISION_KINDS[kind]
         return lambda boxes, targets, n: function(boxes, targets, reduction="sum") / n
-    formula, parameter = REFERENCE_FORMULAS[kind]
-    return lambda boxes, targets, n: reference.box_loss(
-        reference.BoxInputs(boxes, targets, avg_factor=n, formula=formula, parameter=parameter)
-    )
+    options = REFERENCE_FORMULAS[kind]
+    return lambda boxes, targets, n: reference.box_loss(reference.BoxInputs(boxes, targets, avg_factor=n, **options))
 
 
 @dataclass(frozen=True)

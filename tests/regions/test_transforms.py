@@ -61,6 +61,7 @@ ERRORS: list[tuple[Any, dict[str, Any], type[Exception], str]] = [
     (DICE, {"ignore_index": 2**63}, ValueError, "ignore_index: got more than 64 bits, wants an int of 64 bits"),
     (DICE, {"logits": torch.ones(2, 3, 4).long()}, TypeError, f"logits: got dtype torch.int64, {FLOATS}"),
     (
+        DICE,
         {"targets": INDEX.float()},
         TypeError,
         "targets: got dtype torch.float32 and shape [2, 4], wants an integer dtype (class indices), or the logits' "
