@@ -56,7 +56,6 @@ def tensors(device: str) -> dict[str, dict[str, Any]]:
     }
 
 
-NAMES = list(tensors("cpu"))
 TABLES = {
     "box_loss": _tables.BOXES,
     "logit_loss": _tables.LOGITS,
@@ -64,7 +63,8 @@ TABLES = {
     "row_loss": _tables.ROWS,
     "region_loss": _tables.REGIONS,
 }
-LOSSES = [name for name in NAMES if name != "kept_weight"]
+LOSSES = list(TABLES)
+NAMES = [*LOSSES, "kept_weight"]
 every_operator = pytest.mark.parametrize("name", NAMES)
 every_loss = pytest.mark.parametrize("name", LOSSES)
 
