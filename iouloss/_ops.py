@@ -124,8 +124,8 @@ def box_loss(
     beta: float = 0.0,
 ) -> Tensor:
     """The loss of paired boxes; ``iouloss.functional.box_loss`` documents it."""
-    options = (formula, gamma, lambda_, beta, fmt, eps, reduction)
-    given = (pred, target, weight, mask, avg_factor, *options, eps_mode)
+    # Every tuple is written out: to unpack one into another costs as much as the rest of this function.
+    given = (pred, target, weight, mask, avg_factor, formula, gamma, lambda_, beta, fmt, eps, reduction, eps_mode)
     loss: Tensor
     if _checking.wanted:
         _checking.box_loss(BoxInputs(*given))
@@ -137,10 +137,12 @@ def box_loss(
         mask, avg_factor = kept_boxes(BoxInputs(*given))
     if _is_compiling():
         by = _traced(avg_factor, pred.device)
-        return _numbers.call("box_loss", (pred, target, weight, mask, by, None, *options))
+        return _numbers.call("box_loss", (pred, target, weight, mask, by, None, *given[5:-1]))
     by, divisor = (None, None) if avg_factor is None else _split(avg_factor)
     try:
-        loss = _extension.box_loss(pred, target, weight, mask, by, divisor, *options)
+        loss = _extension.box_loss(
+            pred, target, weight, mask, by, divisor, formula, gamma, lambda_, beta, fmt, eps, reduction
+        )
     except TypeError as error:
         _explain(error, "box_loss", given)
         raise
@@ -216,11 +218,13 @@ def logit_loss(
 
     Some of the varifocal losses have no kernel: the reference serves them, on every device.
     """
-    options = (
-        *(formula, alpha1, alpha0, complement, alpha, beta, gamma, gamma_neg, gamma_pos, margin),
-        *(label_smoothing, smooth_all, epsilon1, epsilon0, scale, iou_weighted, ignore_index, reduction),
+    # fmt: off
+    given = (
+        logits, targets, scores, weight, alpha_per_class, balance, avg_factor, formula, alpha1, alpha0, complement,
+        alpha, beta, gamma, gamma_neg, gamma_pos, margin, label_smoothing, smooth_all, epsilon1, epsilon0, scale,
+        iou_weighted, ignore_index, reduction, class_dim,
     )
-    given = (logits, targets, scores, weight, alpha_per_class, balance, avg_factor, *options, class_dim)
+    # fmt: on
     if _checking.wanted:
         _checking.logit_loss(LogitInputs(*given))
     if class_dim != -1:
@@ -245,7 +249,7 @@ def _last_classes_loss(given: tuple[Any, ...]) -> Tensor:
     return _serve(
         "logit_loss",
         given,
-        (*given[:6], *divisors(avg_factor, logits), *given[7:-1]),
+        given[:6] + divisors(avg_factor, logits) + given[7:-1],
         constants=(targets, scores, weight, alpha_per_class, balance, avg_factor),
     )
 

@@ -1,6 +1,7 @@
 // The Python module iouloss._C: each operator as a plain function that enters the C++ dispatcher, so that a call costs
 // less than through torch.ops and autograd, FakeTensor and the rest still see it. The only file that includes
 // torch/extension.h, which takes longest of all to compile.
+#include <torch/csrc/autograd/python_variable.h>
 #include <torch/extension.h>
 
 #include "../core/box_table.h"
@@ -14,38 +15,8 @@ namespace py = pybind11;
 
 namespace {
 
-// An argument of just that type. pybind11 by itself makes an int of 2.9, a str of bytes and a number of a tensor.
-template <class T>
-struct Exact {
-  T value{};
-  operator const T&() const { return value; }
-};
-
-template <class T>
-struct ExactOf {
-  using type = T;
-};
-template <>
-struct ExactOf<int64_t> {
-  using type = Exact<int64_t>;
-};
-template <>
-struct ExactOf<double> {
-  using type = Exact<double>;
-};
-template <>
-struct ExactOf<bool> {
-  using type = Exact<bool>;
-};
-template <>
-struct ExactOf<std::string_view> {
-  using type = Exact<std::string_view>;
-};
-template <class T>
-struct ExactOf<std::optional<T>> {
-  using type = std::optional<typename ExactOf<T>::type>;
-};
-
+// An argument as it was given: of just its type, since pybind11 by itself makes an int of 2.9, a str of bytes and a
+// number of a tensor. read() says whether it is one.
 bool read(PyObject* object, bool& value) {
   value = object == Py_True;
   return PyBool_Check(object);
@@ -71,48 +42,47 @@ bool read(PyObject* object, std::string_view& value) {
   return text;
 }
 
-}  // namespace
+bool read(PyObject* object, at::Tensor& value) {
+  if (!THPVariable_Check(object)) return false;
+  value = THPVariable_Unpack(object);
+  return true;
+}
 
 template <class T>
-struct pybind11::detail::type_caster<Exact<T>> {
-  PYBIND11_TYPE_CASTER(Exact<T>, const_name("exact"));
-  bool load(handle source, bool) {
-    const bool is_read = read(source.ptr(), value.value);
-    if (!PyErr_Occurred()) return is_read;
-    PyErr_Clear();  // what it is not is said by the checks of the Python package
-    return false;
+bool read(PyObject* object, std::optional<T>& value) {
+  return object == Py_None || read(object, value.emplace());
+}
+
+// The operator as Python calls it, by position. pybind11 would take a tenth of a microsecond for each argument. Errors
+// of torch become the Python errors they stand for; what an argument is not is said by the checks of the Python
+// package.
+template <class Inputs, at::Tensor (*f)(const Inputs&), class... Ts>
+PyObject* call(PyObject* const* arguments, Py_ssize_t count, iouloss::TypeList<Ts...>) {
+  HANDLE_TH_ERRORS
+  std::tuple<Ts...> values;
+  const bool are_read =
+      count == sizeof...(Ts) && std::apply([&](Ts&... value) { return (read(*arguments++, value) && ...); }, values);
+  if (!are_read || PyErr_Occurred()) {
+    PyErr_SetString(PyExc_TypeError, "incompatible function arguments");
+    return nullptr;
   }
-};
-
-namespace {
-
-template <class T>
-const T& given(const T& value) {
-  return value;
-}
-template <class T>
-const T& given(const Exact<T>& exact) {
-  return exact.value;
-}
-template <class T>
-std::optional<T> given(const std::optional<Exact<T>>& exact) {
-  return exact ? std::optional<T>(exact->value) : std::nullopt;
-}
-
-// The operator as Python calls it. Errors of torch become the Python errors they stand for.
-template <class Inputs, class... Ts>
-void define(py::module_& m, const char* name, at::Tensor (*f)(const Inputs&), iouloss::TypeList<Ts...>) {
-  m.def(name, [f](const typename ExactOf<Ts>::type&... values) -> at::Tensor {
-    HANDLE_TH_ERRORS
+  const at::Tensor result = [&] {
     py::gil_scoped_release no_gil;
-    return f(Inputs{given(values)...});
-    END_HANDLE_TH_ERRORS_PYBIND
-  });
+    return std::apply([](const Ts&... value) { return f(Inputs{value...}); }, values);
+  }();
+  return THPVariable_Wrap(result);
+  END_HANDLE_TH_ERRORS
 }
 
-template <class Inputs>
-void define(py::module_& m, const char* name, at::Tensor (*f)(const Inputs&)) {
-  define(m, name, f, typename Inputs::Types());
+template <class Inputs, at::Tensor (*f)(const Inputs&)>
+void define(py::module_& m, const char* name) {
+  static PyMethodDef methods[2] = {};
+  const auto entry = [](PyObject*, PyObject* const* arguments, Py_ssize_t count) {
+    return call<Inputs, f>(arguments, count, typename Inputs::Types());
+  };
+  PyObject* (*const function)(PyObject*, PyObject* const*, Py_ssize_t) = entry;
+  methods[0] = {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, nullptr};
+  if (PyModule_AddFunctions(m.ptr(), methods)) throw py::error_already_set();
 }
 
 // The losses of a table: of each, the ranges of its options.
@@ -141,12 +111,12 @@ void set_cpu_isa(const std::string& name) {
 }  // namespace
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
-  define(m, "box_loss", &iouloss::box_loss);
-  define(m, "logit_loss", &iouloss::logit_loss);
-  define(m, "regression_loss", &iouloss::regression_loss);
-  define(m, "row_loss", &iouloss::row_loss);
-  define(m, "region_loss", &iouloss::region_loss);
-  define(m, "kept_weight", &iouloss::kept_weight);
+  define<iouloss::BoxInputs, iouloss::box_loss>(m, "box_loss");
+  define<iouloss::LogitInputs, iouloss::logit_loss>(m, "logit_loss");
+  define<iouloss::RegressionInputs, iouloss::regression_loss>(m, "regression_loss");
+  define<iouloss::RowInputs, iouloss::row_loss>(m, "row_loss");
+  define<iouloss::RegionInputs, iouloss::region_loss>(m, "region_loss");
+  define<iouloss::KeptWeightInputs, iouloss::kept_weight>(m, "kept_weight");
   m.def("losses", [] {
     py::dict shapes;
     shapes["boxes"] = rows_of(iouloss::BoxTable::rows);
