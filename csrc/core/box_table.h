@@ -26,21 +26,8 @@ IOULOSS_OPTIONS(BoxOptions, IOULOSS_BOX_OPTIONS);
   X(bounded_iou, BoundedIoU<false>, POSITIVE(beta)) \
   X(bounded_iou_swapped, BoundedIoU<true>, POSITIVE(beta))
 
-enum class BoxFormula : int {
-#define X(name, ...) name,
-  IOULOSS_BOX_FORMULAS(X)
-#undef X
-};
-
-struct BoxTable {
-  using Options = BoxOptions<double>;
-  static constexpr auto argument = "formula";
-  static constexpr LossRow<BoxFormula, Options> rows[] = {
-#define X(name, formula, ...) {#name, BoxFormula::name, {__VA_ARGS__}},
-      IOULOSS_BOX_FORMULAS(X)
-#undef X
-  };
-};
+IOULOSS_FORMULAS(BoxFormula, IOULOSS_BOX_FORMULAS);
+IOULOSS_TABLE(BoxTable, BoxFormula, BoxOptions, "formula", IOULOSS_BOX_FORMULAS);
 
 // The formula of the same loss with its two boxes swapped. Kernels compute the gradient with respect to the first box.
 // To get that with respect to the second, a caller swaps the boxes and uses this formula.

@@ -50,23 +50,8 @@ IOULOSS_OPTIONS(LogitOptions, IOULOSS_LOGIT_OPTIONS);
 
 #define IOULOSS_LOGIT_FORMULAS(X) IOULOSS_LOGIT_LOSSES(X) IOULOSS_REGRESSION_LOSSES(X)
 
-enum class LogitFormula : int {
-#define X(name, ...) name,
-  IOULOSS_LOGIT_FORMULAS(X)
-#undef X
-};
-
-#define IOULOSS_ROW(name, formula, ...) {#name, LogitFormula::name, {__VA_ARGS__}},
-struct LogitTable {
-  using Options = LogitOptions<double>;
-  static constexpr auto argument = "formula";
-  static constexpr LossRow<LogitFormula, Options> rows[] = {IOULOSS_LOGIT_LOSSES(IOULOSS_ROW)};
-};
-struct RegressionTable {
-  using Options = LogitOptions<double>;
-  static constexpr auto argument = "formula";
-  static constexpr LossRow<LogitFormula, Options> rows[] = {IOULOSS_REGRESSION_LOSSES(IOULOSS_ROW)};
-};
-#undef IOULOSS_ROW
+IOULOSS_FORMULAS(LogitFormula, IOULOSS_LOGIT_FORMULAS);
+IOULOSS_TABLE(LogitTable, LogitFormula, LogitOptions, "formula", IOULOSS_LOGIT_LOSSES);
+IOULOSS_TABLE(RegressionTable, LogitFormula, LogitOptions, "formula", IOULOSS_REGRESSION_LOSSES);
 
 }  // namespace iouloss

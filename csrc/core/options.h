@@ -37,19 +37,32 @@ struct OptionRule {
 
 // A row of a shape's table of losses: the name by which callers choose the loss, what the kernels know it by, and the
 // options it takes; the rest of them are empty.
-template <class Formula_, class Options_>
+template <class Formula, class Options_>
 struct LossRow {
-  using Formula = Formula_;
   using Options = Options_;
   const char* name;
   Formula formula;
   OptionRule<Options> rules[5];
 };
 
-// The tables name options by these. The struct that holds the table says what Options are.
+// The tables name options by these.
 #define FINITE(name) {#name, Range::finite, &Options::name}
 #define NOT_NEGATIVE(name) {#name, Range::not_negative, &Options::name}
 #define POSITIVE(name) {#name, Range::positive, &Options::name}
 #define FRACTION(name) {#name, Range::fraction, &Options::name}
+
+// LOSSES is a list of X(name, formula, options...). What the kernels know its losses by:
+#define IOULOSS_FORMULA_NAME(name, ...) name,
+#define IOULOSS_FORMULAS(Formula, LOSSES) enum class Formula : int { LOSSES(IOULOSS_FORMULA_NAME) }
+
+// The table of the losses. Operators have the name under `argument_name`.
+#define IOULOSS_LOSS_ROW(name, formula, ...) {#name, Formula::name, {__VA_ARGS__}},
+#define IOULOSS_TABLE(Name, Formula_, Options_, argument_name, LOSSES)              \
+  struct Name {                                                                     \
+    using Formula = Formula_;                                                       \
+    using Options = Options_<double>;                                               \
+    static constexpr auto argument = argument_name;                                 \
+    static constexpr LossRow<Formula, Options> rows[] = {LOSSES(IOULOSS_LOSS_ROW)}; \
+  }
 
 }  // namespace iouloss

@@ -8,26 +8,13 @@ namespace iouloss {
 #define IOULOSS_REGION_OPTIONS(X) X(alpha) X(beta) X(gamma) X(smooth_numerator) X(smooth_denominator)
 IOULOSS_OPTIONS(RegionOptions, IOULOSS_REGION_OPTIONS);
 
-#define IOULOSS_REGION_LOSSES(X)                                                                         \
-  X(dice, POSITIVE(gamma), NOT_NEGATIVE(smooth_numerator), NOT_NEGATIVE(smooth_denominator))             \
-  X(generalized_dice, POSITIVE(gamma), NOT_NEGATIVE(smooth_numerator), NOT_NEGATIVE(smooth_denominator)) \
-  X(tversky, NOT_NEGATIVE(alpha), NOT_NEGATIVE(beta), POSITIVE(gamma), NOT_NEGATIVE(smooth_numerator),   \
+#define IOULOSS_REGION_LOSSES(X)                                                                                     \
+  X(dice, RegionLoss, POSITIVE(gamma), NOT_NEGATIVE(smooth_numerator), NOT_NEGATIVE(smooth_denominator))             \
+  X(generalized_dice, RegionLoss, POSITIVE(gamma), NOT_NEGATIVE(smooth_numerator), NOT_NEGATIVE(smooth_denominator)) \
+  X(tversky, RegionLoss, NOT_NEGATIVE(alpha), NOT_NEGATIVE(beta), POSITIVE(gamma), NOT_NEGATIVE(smooth_numerator),   \
     NOT_NEGATIVE(smooth_denominator))
 
-enum class RegionKind : int {
-#define X(name, ...) name,
-  IOULOSS_REGION_LOSSES(X)
-#undef X
-};
-
-struct RegionTable {
-  using Options = RegionOptions<double>;
-  static constexpr auto argument = "kind";
-  static constexpr LossRow<RegionKind, Options> rows[] = {
-#define X(name, ...) {#name, RegionKind::name, {__VA_ARGS__}},
-      IOULOSS_REGION_LOSSES(X)
-#undef X
-  };
-};
+IOULOSS_FORMULAS(RegionKind, IOULOSS_REGION_LOSSES);
+IOULOSS_TABLE(RegionTable, RegionKind, RegionOptions, "kind", IOULOSS_REGION_LOSSES);
 
 }  // namespace iouloss

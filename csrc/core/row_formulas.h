@@ -311,7 +311,7 @@ template <class F>
 IOULOSS_INLINE auto with_row_formula(const RowArguments& a, F f) {
   if (a.formula == RowFormula::kl_div) return f(KLDivergence());
   if (a.formula == RowFormula::entropy) return f(Entropy());
-  if (a.formula == RowFormula::distribution) return f(BinTarget());
+  if (a.formula == RowFormula::distribution_focal) return f(BinTarget());
   if (a.options.label_smoothing > 0) return f(ClassTarget<true>());
   return f(ClassTarget<false>());
 }

@@ -16,7 +16,8 @@ namespace py = pybind11;
 namespace {
 
 // An argument as it was given: of just its type, since pybind11 by itself makes an int of 2.9, a str of bytes and a
-// number of a tensor. read() says whether it is one.
+// number of a tensor. read() says whether it is one. Python's error may then be set, after which nothing of Python may
+// be called until the error is dealt with.
 bool read(PyObject* object, bool& value) {
   value = object == Py_True;
   return PyBool_Check(object);
@@ -25,13 +26,13 @@ bool read(PyObject* object, bool& value) {
 bool read(PyObject* object, int64_t& value) {
   if (PyBool_Check(object) || !PyIndex_Check(object) || THPVariable_Check(object)) return false;
   value = PyLong_AsLongLong(object);
-  return true;
+  return value != -1 || !PyErr_Occurred();
 }
 
 bool read(PyObject* object, double& value) {
   if (THPVariable_Check(object)) return false;
   value = PyFloat_AsDouble(object);
-  return true;
+  return value != -1 || !PyErr_Occurred();
 }
 
 bool read(PyObject* object, std::string_view& value) {
@@ -62,7 +63,7 @@ PyObject* call(PyObject* const* arguments, Py_ssize_t count, iouloss::TypeList<T
   std::tuple<Ts...> values;
   const bool are_read =
       count == sizeof...(Ts) && std::apply([&](Ts&... value) { return (read(*arguments++, value) && ...); }, values);
-  if (!are_read || PyErr_Occurred()) {
+  if (!are_read) {
     PyErr_SetString(PyExc_TypeError, "incompatible function arguments");
     return nullptr;
   }

@@ -77,8 +77,8 @@ struct RowCall : LossCall<RowArguments, 0> {
       a.targets = rows_of(*in.targets, dim, targets);
     else if (in.targets)
       targets = in.targets->contiguous();
-    if (a.formula == RowFormula::classes) a.class_index = indices_of(targets);
-    if (a.formula == RowFormula::distribution) a.places = values_of(targets);
+    if (is_by_class(a.formula)) a.class_index = indices_of(targets);
+    if (a.formula == RowFormula::distribution_focal) a.places = values_of(targets);
     if (in.weight) a.weight = values_of(weight = in.weight->contiguous());
     if (in.class_weight) a.class_weight = values_of(class_weight = in.class_weight->contiguous());
     divisor = Divisor(in, reduction, a.n, a.float64);
@@ -91,7 +91,7 @@ struct RowCall : LossCall<RowArguments, 0> {
   void check_dtype_of_targets(const RowInputs& in) const {
     if (a.formula == RowFormula::entropy) return;
     TORCH_CHECK_TYPE(in.targets, "targets: got NoneType, wants a torch.Tensor");
-    if (a.formula != RowFormula::classes) check_floating("targets", *in.targets);
+    if (!is_by_class(a.formula)) check_floating("targets", *in.targets);
   }
 
   void check_shapes(const RowInputs& in) {
@@ -99,9 +99,9 @@ struct RowCall : LossCall<RowArguments, 0> {
     TORCH_CHECK_VALUE(!shape.empty(), "logits: got shape [], wants [..., C]");
     dim = checked_class_dim(in.class_dim, in.logits);
     TORCH_CHECK_VALUE(shape[dim] > 0, "logits: got shape ", shape, ", wants at least one class");
-    if (a.formula == RowFormula::distribution) check_classes(shape[dim]);
+    if (a.formula == RowFormula::distribution_focal) check_classes(shape[dim]);
     const auto rows = without(shape, dim);
-    if (a.formula == RowFormula::classes) {
+    if (is_by_class(a.formula)) {
       const bool dense = check_targets(*in.targets, in.logits, dim);
       TORCH_CHECK_VALUE(!dense, "targets: got the logits' shape ", shape, ", wants class indices");
     } else {

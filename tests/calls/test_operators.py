@@ -1,5 +1,6 @@
 """What the operators refuse when they are called by themselves, through torch.ops: every one, every tensor it takes."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -10,6 +11,7 @@ from operators import arguments as of_operator
 from torch import Tensor
 
 from iouloss import _tables
+from iouloss._backend import extension
 from iouloss.reference import BoxInputs, LogitInputs, RegressionInputs
 
 N, C = 3, 5
@@ -97,6 +99,34 @@ def refused(name: str, arguments: dict[str, Any], key: str, value: Any) -> None:
 @every_operator
 def test_the_call_is_one(arguments: dict[str, Any], name: str) -> None:
     assert call(name, arguments).isfinite().all()
+
+
+@every_operator
+def test_the_extension_reads_or_refuses_what_it_is_given(arguments: dict[str, Any], name: str) -> None:
+    """An error that Python raises at one argument must not be left standing while the next is read."""
+    function = getattr(extension, name)
+    schema = getattr(torch.ops.iouloss, name).default._schema
+    arguments = {argument.name: arguments[argument.name] for argument in schema.arguments}
+    function(*arguments.values())
+    for place in range(len(arguments)):
+        for value in (None, object(), 1j, 10**400, -(10**30), 2.9, "\ud800", b"mean", [], Unreadable()):
+            given = [*arguments.values()]
+            given[place] = value
+            with contextlib.suppress(TypeError, ValueError):
+                function(*given)
+    for count in (0, len(arguments) - 1, len(arguments) + 1):
+        with pytest.raises(TypeError):
+            function(*([*arguments.values(), None][:count]))
+
+
+class Unreadable:
+    """It says that it is a number, and raises when it is asked which."""
+
+    def __index__(self) -> int:
+        raise ValueError("not a number")
+
+    def __float__(self) -> float:
+        raise ValueError("not a number")
 
 
 @every_operator
