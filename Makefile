@@ -8,6 +8,7 @@
 #   make counts     what the CUDA kernels execute and move, and a model of their time, for docs/gpu_tables.md
 #   make emulate    the tests on the emulated GPU    make lint          formatters and types
 #   make wheel      build a wheel                    make format        let the formatters have their way
+#   make asan       the tests of the losses on CPU kernels that AddressSanitizer watches
 #   make libraries  the losses beside kornia's, MONAI's and segmentation-models-pytorch's
 #   make docs       draw the losses for docs/losses.md
 #   make mutate     plant faults in the kernels, and see which tests on the emulated GPU notice
@@ -51,7 +52,7 @@ IN_PARALLEL := --numprocesses=auto --dist=worksteal
 COVERAGE := $(VENV)/cuda_coverage
 
 .PHONY: train test emulate emulate-regression emulate-others emulate-counts libraries mutate gpu bench bench-quick accuracy \
-	counts docs lint format wheel clean
+	asan counts docs lint format wheel clean
 
 $(TORCH): requirements/torch.txt
 	$(PYTHON) -m venv $(VENV)
@@ -114,6 +115,19 @@ emulate-counts: $(BUILT)
 
 libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
 	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q -m libraries tests/peers tests/tools/test_docs.py
+
+# What is read or written beside a tensor on the CPU, by whichever of the losses' tests. A build of its own, and a run of
+# twenty minutes, so not a part of `make test`. Python itself is not built for the sanitizer, so that has to be loaded first.
+ASAN := build/asan
+asan: $(TORCH) $(VENV)/.test
+	mkdir -p $(ASAN)
+	cp -Rp setup.py pyproject.toml csrc iouloss $(ASAN)
+	rm -f $(ASAN)/iouloss/*.so
+	cd $(ASAN) && IOULOSS_NO_CUDA=1 CFLAGS="-fsanitize=address -fno-omit-frame-pointer" LDFLAGS=-fsanitize=address \
+		$(abspath $(IN_VENV)) setup.py -q build_ext --inplace
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+		ASAN_OPTIONS=detect_leaks=0 OMP_WAIT_POLICY=passive \
+		$(IN_VENV) -m pytest -q $(IN_PARALLEL) -o pythonpath="$(ASAN) . tests/common" $(ARGS) $(LOSSES)
 
 # Which faults in the CUDA sources those tests notice: docs/mutations.md. Not a part of `make test`; takes long.
 mutate: $(BUILT) $(VENV)/.test
