@@ -16,7 +16,12 @@ def kept_weight(logits: Tensor, targets: Tensor, kept: Tensor, class_weight: Ten
     if class_weight is None:
         return kept.sum()
     weights = class_weight.detach().to(compute_dtype(logits, class_weight))
-    return torch.where(kept, weights[torch.where(kept, targets, 0)], 0.0).sum()
+    return torch.where(kept, of_class(weights, torch.where(kept, targets, 0)), 0.0).sum()
+
+
+def of_class(values: Tensor, index: Tensor) -> Tensor:
+    """The value of each row's class. ``values[index]`` would read an index without dimensions back to the host."""
+    return values.index_select(0, index.flatten()).reshape(index.shape)
 
 
 def log_odds(x: Tensor, chosen: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,7 +88,7 @@ def class_terms(
     chosen = count_up(x.shape[-1], x) == index[..., None]
     own = x.gather(-1, index[..., None]).squeeze(-1)
     y, largest, log_others = log_odds(x, chosen, own)
-    weight = weights[index]
+    weight = of_class(weights, index)
     entropy = -logsigmoid(-y)
     each = times((1 - smoothing) * weight, entropy)
     impossible = x == -math.inf
@@ -93,7 +98,8 @@ def class_terms(
         above = log_others - logsigmoid(y)  # logsumexp(all) over the largest
         below = largest[..., None] - torch.where(chosen, largest[..., None], x)
         below = torch.where(impossible, below, bounded(below))
-        each = each + times(shares[index], entropy) + times(of_others, below).sum(-1) + of_others.sum(-1) * above
+        each = each + times(of_class(shares, index), entropy)
+        each = each + times(of_others, below).sum(-1) + of_others.sum(-1) * above
     if poly != 0:
         each = each + poly * weight * torch.sigmoid(y)
     return focused(each, y, gamma, impossible.any(-1))

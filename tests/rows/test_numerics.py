@@ -238,6 +238,8 @@ def test_func(backend: Backend, case: RowCase) -> None:
     if targets is not None:
         each = torch.func.vmap(lambda x, t: case(x, t, reduction="none"))(logits, targets)
         torch.testing.assert_close(each, case(logits, targets, reduction="none"))
+        of_rows = torch.func.vmap(torch.func.grad(lambda x, t: case(x, t, reduction="sum")))(logits, targets)
+        torch.testing.assert_close(of_rows.cpu(), wanted)
 
 
 @every_kernel
