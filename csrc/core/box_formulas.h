@@ -211,12 +211,15 @@ struct FocalEIoU {
 // its size along the axis. The target is the second box, or the first one where they are swapped.
 template <bool swapped>
 struct BoundedIoU {
-  // 1 - n / d, computed from rest = d - n, in which nothing cancels. Where d is 0, n / d counts as 0.
+  // 1 - n / d, computed from rest = d - n, in which nothing cancels. Where d is 0, n / d counts as 0. Where the
+  // quotient overflows, it is infinite: quotient() would make it NaN.
   template <class V>
   struct Remainder {
     V reciprocal, value;
     IOULOSS_INLINE Remainder(V rest, V d) : reciprocal(reciprocal_or_zero(d)) {
-      value = select(reciprocal == V(0), V(1), quotient(rest, d, reciprocal));
+      const V estimate = rest * reciprocal, largest(Limits<Element<V>>::largest);
+      const V finite = select(absolute(estimate) <= largest, quotient(rest, d, reciprocal), estimate);
+      value = select(reciprocal == V(0), V(1), finite);
     }
   };
   template <class V>

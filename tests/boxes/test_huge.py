@@ -87,6 +87,24 @@ def test_float64(backend: Backend, formula: str, exponent: int) -> None:
     assert all(gradient.isfinite().all() for gradient in gradients)
 
 
+@pytest.mark.parametrize("eps", [None, 0.0])
+@pytest.mark.parametrize("exponent", [60, 70, 90, 120])
+def test_a_quotient_beyond_float32(backend: Backend, eps: float | None, exponent: int) -> None:
+    """A huge side beside a tiny one: bounded IoU divides one by the other both ways, and keeps the smaller quotient."""
+    large, small = 2.0**exponent, 2.0**-exponent
+    boxes = torch.tensor([[0, 0, large, large], [0, 0, large, 1], [0, 0, small, small], [0, 0, small, 1]])
+    pred, target = boxes[[0, 1, 2, 3, 0, 1]], boxes[[2, 3, 0, 1, 3, 2]]
+    case = next(case for case in BOX_CASES if case.formula == "bounded_iou")
+    options = {} if eps is None else {"eps": eps}
+    got = box_losses(case, *backend.put(pred, target), **options)
+    want = box_truths(case, pred, target, **options)
+    torch.testing.assert_close(got[0].double(), want[0], rtol=2e-6, atol=4e-6)
+    for gradient, truth in zip(got[1:], want[1:], strict=True):
+        # Without eps, float32 may miss which quotient is the larger; its gradient is then one of half or none.
+        error = (gradient.double() - truth).abs()
+        assert (error <= (1e-6 if eps is None else truth.abs() + 1e-6)).all()
+
+
 def sides(box: Tensor) -> list[float]:
     return (box[2:] - box[:2]).tolist()
 
