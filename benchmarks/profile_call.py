@@ -1,12 +1,14 @@
 """``python -m benchmarks.profile_call``: where the microseconds of a call of 128 boxes go.
 
-The nested layers are timed in turns, each called directly; a layer's own cost is the difference to the next. What the
-kernel costs is the difference to a call without boxes.
+Each layer of a call is timed by itself, in turns with the others. What a layer costs is its time less that of the layer
+that it calls. What the kernel costs is the time of a call less that of a call without boxes.
 """
 
 import argparse
+import inspect
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,33 @@ from torch.utils.benchmark import Timer
 
 import iouloss
 from iouloss import _backend, _ops
+from iouloss._inputs import BoxInputs
 
 from . import inputs, machine
 from .harness import Effort, Timing, measure, threads
 
-_OPS = "(p, t, None, None, None, 'ciou', 0.0, 'xyxy', 1e-7, 'mean')"
-_C = "(p, t, None, None, None, None, 'ciou', 0.0, 'xyxy', 1e-7, 'mean')"
+
+def _arguments(names: Iterable[str]) -> str:
+    """The arguments that a layer has under these names: the boxes ``p`` and ``t``, and the defaults of the inputs."""
+    values = {name: repr(value) for name, value in BoxInputs._field_defaults.items()}
+    values |= {"pred": "p", "target": "t", "divisor": "None"}
+    return ", ".join(values[name] for name in names)
+
+
+def _positional(function: Any) -> list[str]:
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+
+
+def _of_operator() -> list[str]:
+    """The names in the schema, which the operator of the extension takes in the same order."""
+    if _backend.extension is None:
+        return []
+    return [argument.name for argument in torch.ops.iouloss.box_loss.default._schema.arguments]
+
+
+_OPS = f"_ops.box_loss({_arguments(_positional(_ops.box_loss))})"
+_OPERATOR = f"box_loss({_arguments(_of_operator())})"
 _BACKWARD = "p.grad = None; iouloss.ciou_loss(p, t).backward()"
 
 # Each entry is name: (statement, number of boxes, whether a gradient is wanted).
@@ -29,31 +52,36 @@ CALLS: dict[str, tuple[str, int, bool]] = {
     "forward + backward": (_BACKWARD, 128, True),
     "forward + backward, no boxes": (_BACKWARD, 0, True),
     "iouloss.ciou_loss": ("iouloss.ciou_loss(p, t)", 128, True),
-    "_ops.box_loss": (f"_ops.box_loss{_OPS}", 128, True),
-    "_C.box_loss": (f"_C.box_loss{_C}", 128, True),
-    "_C.box_loss, no boxes": (f"_C.box_loss{_C}", 0, True),
-    "_C.box_loss, no gradient": (f"_C.box_loss{_C}", 128, False),
-    "_C.box_loss, no gradient, no boxes": (f"_C.box_loss{_C}", 0, False),
-    "_C.has_cuda, a binding without arguments": ("_C.has_cuda()", 0, False),
-    "torch.ops.iouloss.box_loss, no gradient": (f"torch.ops.iouloss.box_loss{_C}", 128, False),
-    "torch.ops.iouloss.box_loss": (f"torch.ops.iouloss.box_loss{_C}", 128, True),
+    "_ops.box_loss": (_OPS, 128, True),
+    "_C.box_loss": (f"_C.{_OPERATOR}", 128, True),
+    "_C.box_loss, no boxes": (f"_C.{_OPERATOR}", 0, True),
+    "_C.box_loss, no gradient": (f"_C.{_OPERATOR}", 128, False),
+    "_C.box_loss, no gradient, no boxes": (f"_C.{_OPERATOR}", 0, False),
+    "torch.ops.iouloss.box_loss, no gradient": (f"torch.ops.iouloss.{_OPERATOR}", 128, False),
+    "torch.ops.iouloss.box_loss": (f"torch.ops.iouloss.{_OPERATOR}", 128, True),
     "backward of a leaf: autograd's engine alone": ("s.grad = None; s.backward()", 0, True),
 }
 
 
+def names_for(n: int, wants_gradient: bool) -> dict[str, Any]:
+    """What a statement finds: ``n`` pairs of boxes, a leaf, and the layers."""
+    pred, target = inputs.boxes(n, torch.float32, "cpu")
+    return {
+        "p": pred.requires_grad_() if wants_gradient else pred.detach(),
+        "t": target,
+        "s": torch.zeros((), requires_grad=True),
+        "torch": torch,
+        "iouloss": iouloss,
+        "_ops": _ops,
+        "_C": _backend.extension,
+    }
+
+
 def time_calls(boxes: int, effort: Effort) -> dict[str, Timing]:
-    timers = {}
-    for name, (statement, n, wants_gradient) in CALLS.items():
-        pred, target = inputs.boxes(boxes if n else 0, torch.float32, "cpu")
-        names = {
-            "p": pred.requires_grad_() if wants_gradient else pred.detach(),
-            "t": target,
-            "s": torch.zeros((), requires_grad=True),
-            "iouloss": iouloss,
-            "_ops": _ops,
-            "_C": _backend.extension,
-        }
-        timers[name] = Timer(statement, globals=names)
+    timers = {
+        name: Timer(statement, globals=names_for(boxes if n else 0, wants_gradient))
+        for name, (statement, n, wants_gradient) in CALLS.items()
+    }
     return measure(timers, effort)
 
 
@@ -61,12 +89,10 @@ def layers(times: dict[str, float]) -> dict[str, float]:
     """The cost of each layer by itself. Together they give ``forward + backward``."""
     of = times.__getitem__
     engine = of("backward of a leaf: autograd's engine alone")
-    binding = of("_C.has_cuda, a binding without arguments")
     return {
         "iouloss.functional": of("iouloss.ciou_loss") - of("_ops.box_loss"),
         "iouloss._ops: choice of the backend": of("_ops.box_loss") - of("_C.box_loss"),
-        "binding: entering and leaving C++": binding,
-        "arguments, dispatcher, checks, allocation": of("_C.box_loss, no gradient, no boxes") - binding,
+        "iouloss._C: arguments, dispatcher, checks, allocation": of("_C.box_loss, no gradient, no boxes"),
         "autograd: recording the call": of("_C.box_loss, no boxes") - of("_C.box_loss, no gradient, no boxes"),
         "kernel, of loss and gradient": of("_C.box_loss") - of("_C.box_loss, no boxes"),
         "Tensor.backward and autograd's engine": engine,
@@ -86,14 +112,14 @@ def main(argv: list[str] | None = None) -> int:
     with threads(1):
         timings = time_calls(options.boxes, Effort(options.seconds, most_blocks=51))
     own = layers({name: timing.median for name, timing in timings.items()})
-    print(f"{'call':<48}{'µs':>8}  interquartile range")
+    print(f"{'call':<56}{'µs':>8}  interquartile range")
     for name, timing in timings.items():
-        print(f"{name:<48}{timing.median * 1e6:8.2f}  {(timing.q3 - timing.q1) * 1e6:.2f}")
+        print(f"{name:<56}{timing.median * 1e6:8.2f}  {(timing.q3 - timing.q1) * 1e6:.2f}")
     total = timings["forward + backward"].median
-    print(f"\n{'layer':<48}{'µs':>8}  share")
+    print(f"\n{'layer':<56}{'µs':>8}  share")
     for name, seconds in own.items():
-        print(f"{name:<48}{seconds * 1e6:8.2f}  {seconds / total:5.0%}")
-    print(f"{'forward + backward':<48}{total * 1e6:8.2f}")
+        print(f"{name:<56}{seconds * 1e6:8.2f}  {seconds / total:5.0%}")
+    print(f"{'forward + backward':<56}{total * 1e6:8.2f}")
     if options.json:
         result: dict[str, Any] = {**machine.describe(), "boxes": options.boxes}
         result |= {"calls": {name: asdict(timing) for name, timing in timings.items()}, "layers": own}

@@ -6,11 +6,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils.benchmark import Timer
 
+import iouloss
 from benchmarks import __main__ as program
-from benchmarks import accuracy, accuracy_report, cases, compare, device_time, gpu_report, harness, peers, report
+from benchmarks import (
+    accuracy,
+    accuracy_report,
+    cases,
+    compare,
+    device_time,
+    gpu_report,
+    harness,
+    peers,
+    profile_call,
+    report,
+)
 from benchmarks.cases import Case
 from benchmarks.harness import DisagreementError, Effort
+from iouloss import _backend
 
 pytest.importorskip("torchvision")
 
@@ -160,6 +174,23 @@ def test_backends_that_lie_apart_are_seen() -> None:
         "reference and cuda": {"value": 0, "gradient": "nan"},
         "cpu and cuda": {"value": 0.5, "gradient": "nan"},
     }
+
+
+@pytest.mark.skipif(_backend.extension is None, reason="a call in pure PyTorch does not have these layers")
+@pytest.mark.parametrize("call", profile_call.CALLS)
+def test_the_profile_times_calls_of_one_loss(call: str) -> None:
+    statement, n, wants_gradient = profile_call.CALLS[call]
+    names = profile_call.names_for(n, wants_gradient)
+    assert Timer(statement, globals=names).timeit(1).median > 0
+    if "box_loss" in statement:
+        loss = eval(statement, names)
+        assert loss.requires_grad == wants_gradient
+        torch.testing.assert_close(loss, iouloss.ciou_loss(names["p"], names["t"]), rtol=0, atol=0)
+
+
+def test_the_layers_of_the_profile_are_the_whole_call() -> None:
+    times = {name: float(i**3) for i, name in enumerate(profile_call.CALLS, 1)}
+    assert sum(profile_call.layers(times).values()) == times["forward + backward"]
 
 
 def test_the_page_has_what_the_gpu_took(capsys: pytest.CaptureFixture[str]) -> None:

@@ -168,7 +168,7 @@ def test_a_folder_without_a_model(capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--box-loss", "siou"], "argument --box-loss: invalid choice: 'siou' (choose from"),
+        (["--box-loss", "abacus"], "argument --box-loss: invalid choice: 'abacus' (choose from"),
         (["--backend", "torchvision", "--box-loss", "eiou"], "--box-loss eiou: torchvision has only giou, diou, ciou"),
         (["--steps", "0"], "argument --steps: got 0, wants a whole number, 1 or more"),
         (["--steps", "many"], "argument --steps: got many, wants a whole number, 1 or more"),
