@@ -43,8 +43,8 @@ TIMEOUT = 900  # seconds for the tests of a mutant
 TESTS = [
     f"tests/{name}.py"
     for name in (
-        "calls/test_determinism boxes/test_numerics boxes/test_losses logits/test_focal_numerics logits/test_focal "
-        "logits/test_elements_numerics logits/test_elements boxes/test_mask calls/test_autograd calls/test_errors "
+        "calls/test_determinism boxes/test_numerics boxes/test_losses logits/test_numerics logits/test_losses "
+        "logits/test_layouts logits/test_kernels boxes/test_mask calls/test_autograd calls/test_errors "
         "boxes/test_bounded_iou rows/test_numerics rows/test_losses rows/test_kernels regions/test_numerics "
         "regions/test_losses regions/test_kernels regions/test_transforms logits/test_kept_weight"
     ).split()
@@ -233,7 +233,8 @@ def tried(mutants: list[Mutant], minutes: float) -> Iterator[tuple[str, dict[str
         found = run_tests(tests_for(mutant), place)
         places.put(place)
         print(f"{mutant.name}: {found['noticed_by']} ({found['seconds']} s)", flush=True)
-        return {"file": mutant.file, "old": mutant.old, "new": mutant.new, **found}
+        today = datetime.date.today().isoformat()
+        return {"file": mutant.file, "old": mutant.old, "new": mutant.new, "date": today, **found}
 
     with ThreadPoolExecutor(len(PLACES)) as pool:
         for mutant, result in zip(mutants, pool.map(try_out, mutants), strict=True):
@@ -255,14 +256,15 @@ def read_results(mutants: list[Mutant]) -> dict[str, Any]:
 
 
 def write_results(mutants: list[Mutant], results: dict[str, Any]) -> None:
-    today = datetime.date.today().isoformat()
-    RESULTS.write_text(json.dumps({"date": today, "mutants": results}, indent=1) + "\n")
-    REPORT.write_text(drawn([m for m in mutants if m.name in results], results, today))
+    RESULTS.write_text(json.dumps({"mutants": results}, indent=1) + "\n")
+    REPORT.write_text(drawn(mutants, results))
 
 
-def drawn(mutants: list[Mutant], results: dict[str, Any], date: str) -> str:
-    survivors = [m for m in mutants if results[m.name]["noticed_by"] is None]
-    open_ones = [m for m in survivors if not m.harmless]
+def drawn(mutants: list[Mutant], results: dict[str, Any]) -> str:
+    """The page: how many of all mutants have a result, when they were tried, and a row for each that has one."""
+    tried_ones, untried = ([m for m in mutants if (m.name in results) == known] for known in (True, False))
+    survivors = [m for m in tried_ones if results[m.name]["noticed_by"] is None]
+    missed = [m for m in survivors if not m.harmless]
     lines = [
         "# Faults planted in the CUDA sources",
         "",
@@ -270,29 +272,39 @@ def drawn(mutants: list[Mutant], results: dict[str, Any], date: str) -> str:
         "faults of `tools/cuda_mutants.txt` one at a time, builds the extension and runs the tests on the",
         "[emulated device](emulated_cuda.md).",
         "",
-        f"{date}: {len(mutants)} faults, {len(mutants) - len(survivors)} noticed, "
-        f"{len(survivors) - len(open_ones)} without any effect there, {len(open_ones)} missed.",
+        f"{len(tried_ones)} of {len(mutants)} faults have a result{when(results)}: "
+        f"{len(tried_ones) - len(survivors)} noticed, {len(survivors) - len(missed)} without any effect there, "
+        f"{len(missed)} missed.",
+        *(["The others are new, or were changed since. `make mutate` tries them."] if untried else []),
         "",
         "| fault | kind | file | noticed by |",
         "|---|---|---|---|",
     ]
-    for m in mutants:
+    for m in tried_ones:
         by = results[m.name]["noticed_by"]
         noticed = f"`{escaped(by)}`" if by else f"none: {m.harmless or '**missed**'}"
         lines.append(f"| {m.name} | {m.kind} | `{m.file.removeprefix('csrc/')}` | {noticed} |")
     return "\n".join(lines) + "\n"
 
 
+def when(results: dict[str, Any]) -> str:
+    """The days of the results, each of which keeps its own."""
+    dates = sorted({result["date"] for result in results.values()})
+    if len(dates) > 1:
+        return f" ({dates[0]} to {dates[-1]})"
+    return f" ({dates[0]})" if dates else ""
+
+
 def escaped(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def main() -> int:
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these mutants, whether or not their result is known")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="after these, no further one is started")
     parser.add_argument("--report", action="store_true", help="only draw the report")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
     mutants = read_mutants()
     results = read_results(mutants)
     if not options.report:

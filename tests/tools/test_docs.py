@@ -3,7 +3,6 @@
 import inspect
 import json
 import re
-import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -12,8 +11,6 @@ from typing import Any
 import pytest
 import torch
 from cases import random_boxes, uniform
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import iouloss
 from benchmarks import gpu_counts, roofline
@@ -260,33 +257,3 @@ def test_times_of_a_copy_are_those_of_the_results() -> None:
     ]
     assert f"{float32['softmax_dice']:.1f}" == "2.2"
     assert f"{min(halves):.2f} to {max(halves):.1f}" == "1.05 to 2.6"
-
-
-def test_the_page_of_planted_faults_is_their_results() -> None:
-    """All that are known, in the words that the list of faults has now."""
-    known = json.loads((DOCS / "mutations.json").read_text())
-    (planted,) = (file.read_text() for file in ROOT.glob("*/cuda_mutants.txt"))
-    page = (DOCS / "mutations.md").read_text()
-    rows = page.split("|---|---|---|---|\n")[1].splitlines()
-    assert len(rows) == len(known["mutants"])
-    shown = {name: (file, by) for name, _, file, by in (re.split(r" (?<!\\)\| ", row.strip("| ")) for row in rows)}
-    noticed = 0
-    for name, result in known["mutants"].items():
-        file, by = shown[name]
-        assert f"@ csrc/{file.strip('`')}\n" in planted  # where it stands now
-        if result["noticed_by"]:
-            noticed += 1
-            assert by.replace("\\|", "|") == f"`{result['noticed_by']}`"
-        else:
-            assert by.startswith("none: ")
-        fault = "".join(f"{sign} {line}\n" for sign in "-+" for line in lines_of(result, sign))
-        assert f": {name}\n{fault}" in planted, f"mutate_cuda --report forgets what became of {name!r}, as it was"
-    missed = page.count("| none: **missed** |")
-    counts = f"{len(rows)} faults, {noticed} noticed, {len(rows) - noticed - missed} without any effect there"
-    assert f"\n{known['date']}: {counts}, {missed} missed.\n" in page
-
-
-def lines_of(result: dict[str, Any], sign: str) -> list[str]:
-    """Of what stands in the source, or of what stands there instead."""
-    text = result["old" if sign == "-" else "new"]
-    return text.split("\n") if text else []
