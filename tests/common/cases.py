@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from backends import Backend
 from torch import Tensor
 
 import iouloss
@@ -238,29 +237,10 @@ def _naive_terms(pred: Sequence[float], target: Sequence[float], eps: float) -> 
     }
 
 
-# ----------------------------------------------------------------------------------------------------- the focal loss
+# ----------------------------------------------------------------------------------------------------------- the logits
 
 GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
 every_gamma = pytest.mark.parametrize("gamma", GAMMAS)
-LOGITS = torch.cat((torch.linspace(-90, 90, 721), torch.tensor([-1e4, -1e3, -150, 1e-3, -1e-3, 1e-20, 150, 1e3, 1e4])))
-
-
-def naive_focal_loss(x: float, z: float, alpha: float | None, gamma: float) -> float:
-    """The formula on Python floats."""
-    p, n = 1 / (1 + math.exp(-x)), 1 / (1 + math.exp(x))
-    bce = z * math.log1p(math.exp(-x)) + (1 - z) * math.log1p(math.exp(x))
-    balance = 1.0 if alpha is None else alpha * z + (1 - alpha) * (1 - z)
-    return balance * (z * n + (1 - z) * p) ** gamma * bce
-
-
-def focal_truth(logits: Tensor, targets: Tensor, alpha: Any = 0.25, gamma: float = 2.0) -> Tensor:
-    """The losses by the reference, in the inputs' precision."""
-    options = {"formula": "focal", "gamma": gamma, "ignore_index": -100, "reduction": "none"}
-    if isinstance(alpha, Tensor):
-        options |= {"alpha_per_class": alpha, "complement": True}
-    elif alpha is not None:
-        options |= {"alpha1": alpha, "alpha0": 1 - alpha}
-    return reference.logit_loss(reference.LogitInputs(logits, targets, **options))
 
 
 def uniform(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -278,20 +258,6 @@ def random_targets(*shape: int, hard: bool, dtype: torch.dtype = torch.float64) 
 
 def one_hot(classes: Tensor, count: int, dtype: torch.dtype = torch.float64) -> Tensor:
     return (classes[..., None] == torch.arange(count)).to(dtype)
-
-
-def focal_losses(backend: Backend, logits: Tensor, targets: Tensor, **options: Any) -> list[Tensor]:
-    """The losses on a backend, and the gradient of their sum."""
-    moved = {name: x.to(backend.device) if isinstance(x, Tensor) else x for name, x in options.items()}
-    targets = targets.to(backend.device)
-    return evaluate(
-        lambda x: iouloss.sigmoid_focal_loss(x, targets, reduction="none", **moved), logits.to(backend.device)
-    )
-
-
-def focal_truths(logits: Tensor, targets: Tensor, **options: Any) -> list[Tensor]:
-    """The same by the reference in float64, of the same rounded numbers."""
-    return evaluate(lambda x: focal_truth(x, targets.double(), **options), logits.double())
 
 
 # ------------------------------------------------------------------------------------------------------------- helpers

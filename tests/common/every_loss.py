@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any, get_args
 
-import element_cases
+import logit_cases
 import pytest
 import regions
 import row_cases
@@ -61,10 +61,10 @@ def _elements() -> Iterator[Loss]:
     kinks = tuple(each.contiguous() for each in torch.meshgrid(at, hard, indexing="ij"))
     kinks = (*kinks, torch.ones_like(kinks[0]))
     weight = 0.5 + uniform(3, 4, seed=2)
-    for case in element_cases.CASES:
+    for case in logit_cases.CASES:
         yield Loss(case.id, lambda x, z, w, c=case, **options: c(x, z, weight=w, **options), (x, z, weight), kinks)
     classes = torch.tensor([2, -100, 4])
-    for case in element_cases.CASES:
+    for case in logit_cases.CASES:
         if "ignore_index" in getattr(iouloss, case.name).__annotations__:
 
             def loss(x: Tensor, w: Tensor, c=case, **options: Any) -> Tensor:

@@ -1,5 +1,6 @@
-"""Numbers and tensors that no loss of logits or of rows can use, and the words in which they are refused."""
+"""Options, numbers and tensors that no loss of logits or of rows can use, and the words in which they are refused."""
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -67,6 +68,67 @@ def refuses(error: type[Exception], message: str, name: str, backend: Backend, *
     with pytest.raises(error) as caught:
         call(name, backend, **options)
     assert caught.type is error and str(caught.value) == message
+
+
+# -------------------------------------------------------------------------------------------------------------- options
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("focal_star_loss", {"gamma": 0.0}, ValueError, "gamma: got 0.0, wants a finite number > 0"),
+        ("poly1_focal_loss", {"alpha": 2.0}, ValueError, r"alpha: got 2.0, wants a number in \[0, 1\] or None"),
+        ("quality_focal_loss", {"beta": -1.0}, ValueError, "beta: got -1.0, wants a finite number >= 0"),
+        ("quality_focal_loss", {"scores": torch.ones(2)}, ValueError, "scores: got dense targets, wants class indices"),
+        ("varifocal_loss", {"gamma": "2"}, TypeError, "gamma: got str, wants a finite number >= 0"),
+        ("gaussian_focal_loss", {"alpha": math.nan}, ValueError, "alpha: got nan, wants a finite number >= 0"),
+        (
+            "binary_cross_entropy_loss",
+            {"pos_weight": torch.ones(2)},
+            ValueError,
+            r"pos_weight: got shape \[2\], wants \[3\]",
+        ),
+        ("asymmetric_loss", {"margin": 1.5}, ValueError, r"margin: got 1.5, wants a number in \[0, 1\]"),
+        ("sigmoid_focal_loss", {"label_smoothing": 2.0}, ValueError, "label_smoothing: got 2.0, wants a number in"),
+        ("sigmoid_focal_loss", {"smooth_all": 1}, TypeError, "smooth_all: got int, wants a bool"),
+        ("equalized_focal_loss", {"balance": 1.0}, TypeError, "balance: got float, wants a torch.Tensor"),
+        ("equalized_focal_loss", {"balance": torch.ones(2)}, ValueError, r"balance: got shape \[2\], wants \[3\]"),
+        (
+            "equalized_focal_loss",
+            {"balance": torch.ones(3, dtype=torch.int64)},
+            TypeError,
+            "balance: got dtype torch.int64, wants float64, float32, float16 or bfloat16",
+        ),
+        ("smooth_l1_loss", {"beta": -1.0}, ValueError, "beta: got -1.0, wants a finite number >= 0"),
+        ("huber_loss", {"delta": 0.0}, ValueError, "delta: got 0.0, wants a finite number > 0"),
+        ("balanced_l1_loss", {"alpha": 0.01}, ValueError, "gamma: got 1.5, wants at most 80 \\* alpha, 0.8"),
+        ("focal_l1_loss", {"beta": 2.0}, ValueError, r"beta: got 2.0, wants a number in \[1 / e, 1\]"),
+        ("l1_loss", {"reduction": "avg"}, ValueError, "reduction: got 'avg', wants 'mean', 'sum' or 'none'"),
+        ("l1_loss", {"weight": torch.ones(3)}, ValueError, r"weight: got shape \[3\], wants \[2, 3\] or \[2\]"),
+        (
+            "l2_loss",
+            {"avg_factor": 2.0, "reduction": "sum"},
+            ValueError,
+            "avg_factor: got reduction 'sum', wants 'mean'",
+        ),
+    ],
+)
+def test_options(backend: Backend, name: str, options: dict[str, Any], error: type[Exception], message: str) -> None:
+    moved = {key: value.to(backend.device) if isinstance(value, Tensor) else value for key, value in options.items()}
+    with pytest.raises(error, match=message):
+        getattr(iouloss, name)(*torch.zeros(2, 2, 3, device=backend.device).unbind(), **moved)
+
+
+def test_differences(backend: Backend) -> None:
+    x = torch.zeros(2, 3, device=backend.device)
+    with pytest.raises(ValueError, match=r"target: got shape \[3\], wants pred's shape \[2, 3\]"):
+        iouloss.l1_loss(x, x[0])
+    with pytest.raises(TypeError, match=r"target: got dtype torch.int64, wants float64, float32, float16 or bfloat16"):
+        iouloss.l1_loss(x, x.long())
+    with pytest.raises(TypeError, match=r"pred: got list, wants a torch.Tensor"):
+        iouloss.l1_loss([0.0], x)
+    with pytest.raises(TypeError, match=r"target: got NoneType, wants a torch.Tensor"):
+        iouloss.l1_loss(x, None)
 
 
 # ------------------------------------------------------------------------------------------------------------- numbers

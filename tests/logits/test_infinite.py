@@ -7,15 +7,14 @@ import pytest
 import torch
 from backends import Backend
 from cases import evaluate, random_logits, uniform
-from element_cases import CASES, Case, by_class
-from row_cases import ROW_CASES, RowCase, row_losses
+from logit_cases import CASES, LogitCase, by_class, parametrized
+from row_cases import RowCase, every_row_case, row_losses
 from torch import Tensor
 
 import iouloss
 
 INFINITY = torch.tensor([-math.inf, math.inf])
 every_dtype = pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-every_row_case = pytest.mark.parametrize("case", ROW_CASES, ids=lambda case: case.name)
 
 
 def are_limits(got: list[Tensor], near: list[Tensor], dtype: torch.dtype) -> None:
@@ -32,7 +31,7 @@ def are_limits(got: list[Tensor], near: list[Tensor], dtype: torch.dtype) -> Non
 
 @by_class
 @every_dtype
-def test_infinite_logits_are_the_limit_of_large_ones(backend: Backend, case: Case, dtype: torch.dtype) -> None:
+def test_infinite_logits_are_the_limit_of_large_ones(backend: Backend, case: LogitCase, dtype: torch.dtype) -> None:
     x, z = (t.flatten() for t in torch.meshgrid(INFINITY, torch.tensor([0.0, 0.02, 0.3, 0.5, 0.8, 1.0]), indexing="ij"))
     x, z = backend.put(x.to(dtype), z.to(dtype))
     got = evaluate(lambda x: case(x, z, reduction="none"), x)
@@ -57,12 +56,8 @@ def test_every_gamma(backend: Backend, gamma: float, smoothing: float, dtype: to
         are_limits(got, evaluate(lambda x, z=z: iouloss.sigmoid_focal_loss(x, z, **options), x.sign() * 1e30), dtype)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [case for case in CASES if not case.is_difference and not case.options.get("smooth_all")],
-    ids=lambda case: case.id,
-)
-def test_masked_classes_cost_nothing(backend: Backend, case: Case) -> None:
+@parametrized(case for case in CASES if case.takes_classes and not case.options.get("smooth_all"))
+def test_masked_classes_cost_nothing(backend: Backend, case: LogitCase) -> None:
     x = random_logits(12, 5)
     x[:, 3] = -math.inf
     index = torch.tensor([0, 1, 2, 4, 5, -1] * 2)
@@ -92,7 +87,7 @@ def test_a_factor_of_0_outweighs_an_infinity(backend: Backend) -> None:
 
 
 @by_class
-def test_nan_stays_nan_beside_an_infinity(backend: Backend, case: Case) -> None:
+def test_nan_stays_nan_beside_an_infinity(backend: Backend, case: LogitCase) -> None:
     x = torch.tensor([[math.nan, -math.inf, math.inf]]).to(backend.device)
     z = torch.tensor([[0.0, 0.0, 1.0]]).to(backend.device)
     for tensor in evaluate(lambda x: case(x, z, reduction="none"), x):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 from backends import KINDS, Backend, compiling
-from cases import DTYPES, INTEGERS, evaluate, naive_focal_loss, random_logits, same, uniform
-from element_cases import Case, by_class, numbers
+from cases import DTYPES, INTEGERS, evaluate, random_logits, same, uniform
+from logit_cases import LogitCase, by_class, focal, numbers
 from row_cases import ROW_CASES, RowCase
 from torch import Tensor
 
@@ -19,7 +19,7 @@ row_of_class = pytest.mark.parametrize(
 every_integer = pytest.mark.parametrize("dtype", INTEGERS, ids=str)
 
 
-def results(case: Case | RowCase, x: Tensor, targets: Tensor, **options: Any) -> list[Tensor]:
+def results(case: LogitCase | RowCase, x: Tensor, targets: Tensor, **options: Any) -> list[Tensor]:
     """The losses one by one and their mean, and the gradients of both."""
     each = evaluate(lambda x: case(x, targets, reduction="none", **options), x)
     return each + evaluate(lambda x: case(x, targets, **options), x)
@@ -30,7 +30,7 @@ def results(case: Case | RowCase, x: Tensor, targets: Tensor, **options: Any) ->
 
 @by_class
 @every_integer
-def test_dense_targets_of_integers(backend: Backend, case: Case, dtype: torch.dtype) -> None:
+def test_dense_targets_of_integers(backend: Backend, case: LogitCase, dtype: torch.dtype) -> None:
     x = random_logits(33, 5, dtype=DTYPES[INTEGERS.index(dtype) % 4]).to(backend.device)
     z = (uniform(33, 5, seed=1) > 0.6).to(backend.device)
     got, want = results(case, x, z.to(dtype)), results(case, x, z.to(x.dtype))
@@ -46,7 +46,7 @@ def indices(dtype: torch.dtype) -> Tensor:
 
 @by_class
 @every_integer
-def test_class_indices_of_any_integer_dtype(backend: Backend, case: Case, dtype: torch.dtype) -> None:
+def test_class_indices_of_any_integer_dtype(backend: Backend, case: LogitCase, dtype: torch.dtype) -> None:
     index = indices(dtype).to(backend.device)
     x = random_logits(len(index), 3).to(backend.device)
     for ignore_index in (None, 1, 255):
@@ -89,7 +89,7 @@ def test_the_one_class_is_target_1(backend: Backend) -> None:
     ],
     ids=str,
 )
-def test_ignored_dense_targets(backend: Backend, case: Case, dtype: torch.dtype, weighted: str | None) -> None:
+def test_ignored_dense_targets(backend: Backend, case: LogitCase, dtype: torch.dtype, weighted: str | None) -> None:
     x, z = numbers(40, 5)
     z = z.round() if dtype in INTEGERS else z
     ignored = uniform(40, 5, seed=7) < 0.3
@@ -115,7 +115,7 @@ def test_ignored_dense_targets(backend: Backend, case: Case, dtype: torch.dtype,
 
 
 @by_class
-def test_dense_targets_are_ignored_by_name_alone(backend: Backend, case: Case) -> None:
+def test_dense_targets_are_ignored_by_name_alone(backend: Backend, case: LogitCase) -> None:
     x = random_logits(3, 2).to(backend.device)
     nothing = torch.full_like(x, -100.0)
     assert case(x, nothing, reduction="none").any()
@@ -127,7 +127,7 @@ def test_a_mean_leaves_out_what_is_ignored(backend: Backend) -> None:
     x, z = backend.put(torch.tensor([[2.0, -1.0, math.nan]]), torch.tensor([[1.0, 0.0, 255.0]]))
     mean = iouloss.sigmoid_focal_loss(x, z, ignore_index=255)
     torch.testing.assert_close(mean, iouloss.sigmoid_focal_loss(x[:, :2], z[:, :2]))
-    by_hand = [naive_focal_loss(*pair, 0.25, 2) for pair in ((2.0, 1.0), (-1.0, 0.0))]
+    by_hand = [focal(*pair, 2) for pair in ((2.0, 1.0), (-1.0, 0.0))]
     assert mean.item() == pytest.approx(sum(by_hand) / 2)
 
 
@@ -151,7 +151,7 @@ def moved(value: Any, to: int) -> Any:
 @pytest.mark.parametrize("backend", KINDS, indirect=True)
 @pytest.mark.parametrize("dim", [1, -4])
 @pytest.mark.parametrize("kind", ["dense", "dense, row weights", "dense, weights", "indices", "indices, row weights"])
-def test_classes_in_another_dimension(backend: Backend, case: Case, dim: int, kind: str) -> None:
+def test_classes_in_another_dimension(backend: Backend, case: LogitCase, dim: int, kind: str) -> None:
     x, z, each = (uniform(2, 3, 4, 5, seed=seed).to(backend.device) for seed in range(3))
     x = 8 * x - 4
     index = (torch.arange(24).reshape(2, 3, 4) % 7 - 1).int().to(backend.device)
