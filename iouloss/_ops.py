@@ -70,9 +70,14 @@ def _check(name: str, given: tuple[Any, ...]) -> None:
     check(inputs(*given))
 
 
-def _explain(error: TypeError, name: str, given: tuple[Any, ...]) -> None:
-    """Raise the error of the check, which names the argument, if the binding or the operator refused its kind."""
-    if any(words in str(error) for words in ("incompatible function arguments", "wants a dense (strided) one")):
+# What the binding and the dispatcher raise for a kind of argument that no kernel takes.
+_REFUSALS = (TypeError, NotImplementedError)
+
+
+def _explain(error: Exception, name: str, given: tuple[Any, ...]) -> None:
+    """Raise the error of the check, which names the argument, if the binding or the dispatcher refused its kind."""
+    words = ("incompatible function arguments", "wants a dense (strided) one")
+    if isinstance(error, NotImplementedError) or any(each in str(error) for each in words):
         _check(name, given)
 
 
@@ -89,7 +94,7 @@ def _serve(name: str, given: tuple[Any, ...], arguments: tuple[Any, ...], consta
         return _numbers.call(name, arguments)
     try:
         loss: Tensor = getattr(_extension, name)(*arguments)
-    except TypeError as error:
+    except _REFUSALS as error:
         _explain(error, name, given)
         raise
     return loss
@@ -143,7 +148,7 @@ def box_loss(
         loss = _extension.box_loss(
             pred, target, weight, mask, by, divisor, formula, gamma, lambda_, beta, fmt, eps, reduction
         )
-    except TypeError as error:
+    except _REFUSALS as error:
         _explain(error, "box_loss", given)
         raise
     return loss
@@ -174,7 +179,7 @@ def _kept_weight(
     operators = torch.ops.iouloss if _is_compiling() else _extension
     try:
         kept: Tensor = operators.kept_weight(logits, targets, class_weight, ignore_index, class_dim, unit)
-    except (TypeError, ValueError):  # the checks of the loss give the better message
+    except (TypeError, NotImplementedError, ValueError):  # the checks of the loss give the better message
         _check(*of_loss)
         raise
     return kept
@@ -227,7 +232,7 @@ def logit_loss(
     # fmt: on
     if _checking.wanted:
         _checking.logit_loss(LogitInputs(*given))
-    if class_dim != -1:
+    if type(class_dim) is not int or class_dim != -1:  # what is no int may not be comparable
         _check("logit_loss", given)
         by_class = alpha_per_class is not None or balance is not None
         if by_class or any(x is not None and x.ndim < logits.ndim for x in (targets, weight)):
@@ -336,8 +341,8 @@ def region_loss(
     given = (logits, targets, weight, class_weight, avg_factor, *options)
     if _checking.wanted:
         _checking.region_loss(RegionInputs(*given))
-    dense = getattr(targets, "shape", None) == getattr(logits, "shape", None)
-    if soft_labels is not False or pixel_weight is not None or (dense and ignore_index is not None):
+    dense = ignore_index is not None and not _are_indices(targets, logits)
+    if soft_labels is not False or pixel_weight is not None or dense:
         return _pure("region_loss", given)
     return _serve(
         "region_loss",

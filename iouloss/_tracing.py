@@ -36,6 +36,6 @@ def check_whole(name: str, tensor: Any) -> None:
 
     A loss of regions of the whole is not the mean of the losses of its parts.
     """
-    if isinstance(tensor, Tensor) and implements_operators(tensor):
+    if isinstance(tensor, Tensor) and implements_operators(tensor) and not tensor.is_nested:
         wants = "a tensor of this process: full_tensor(), or to_local() for the loss of a part"
         raise TypeError(f"{name}: got a {type(tensor).__name__}, wants {wants}")

@@ -97,8 +97,8 @@ def are_dense(targets: Tensor, logits: Tensor, class_dim: int = -1) -> bool:
 
 def check_per_class(name: str, option: Any, logits: Any, class_dim: Any = -1) -> None:
     """Raise unless the option, if it is a tensor, has a number for each class of the logits."""
-    if not isinstance(option, Tensor) or not isinstance(logits, Tensor):
-        return
+    if not isinstance(option, Tensor) or not isinstance(logits, Tensor) or logits.is_nested:
+        return  # what logits must be is checked with the rest
     check_strided(name, option)
     check_floating(**{name: option})
     if logits.ndim == 0:

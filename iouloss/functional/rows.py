@@ -261,7 +261,7 @@ def kl_div_loss(
     check_positive("temperature ** 2", temperature * temperature)
     of_batch = isinstance(reduction, str) and reduction == "batchmean"
     if of_batch and avg_factor is None and isinstance(logits, Tensor) and logits.ndim > 0:
-        reduction, avg_factor = "mean", logits.shape[0]
+        reduction, avg_factor = "mean", logits.size(0)  # a nested tensor has it too
     return _ops.row_loss(logits, targets, weight, avg_factor, "kl_div", reduction, class_dim, temperature=temperature)
 
 

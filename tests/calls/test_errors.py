@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from backends import Backend
+from every_call import CALLS, Call
 
 import iouloss
 from iouloss import _ops
@@ -310,3 +311,38 @@ def test_devices(backend: Backend) -> None:
     refuses(ValueError, f"class_weight: {wants}", cross, here, index, class_weight=there[0])
     refuses(ValueError, f"alpha: {wants}", iouloss.softmax_focal_loss, here, index, there[0])
     refuses(ValueError, f"avg_factor: {wants}", iouloss.entropy_loss, here, avg_factor=there[0, 0])
+
+
+NESTED = {
+    "strided": lambda tensor: torch.nested.nested_tensor(list(tensor), layout=torch.strided),
+    "jagged": lambda tensor: torch.nested.nested_tensor(list(tensor), layout=torch.jagged),
+}
+
+
+@pytest.mark.parametrize("layout", NESTED)
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_nested_tensors(backend: Backend, call: Call, layout: str) -> None:
+    tensors = {name: given.values.flatten() for name, given in call.tensors.items()}
+    tensors = {
+        name: values.repeat(math.prod(given.shape))[: math.prod(given.shape)].reshape(given.shape).to(given.dtypes[0])
+        for (name, given), values in zip(call.tensors.items(), tensors.values(), strict=True)
+    }
+    tensors = {name: tensor.to(backend.device) for name, tensor in tensors.items()}
+    call(**tensors)
+    for name, tensor in tensors.items():
+        rows = tensor if tensor.ndim > 1 else tensor[:, None]
+        message = f"{name}: got a nested tensor (torch.{layout}), wants a dense (strided) one"
+        refuses(TypeError, message, call, **tensors | {name: NESTED[layout](rows)})
+    nested = {name: NESTED[layout](x if x.ndim > 1 else x[:, None]) for name, x in tensors.items()}
+    with pytest.raises(TypeError, match="got a nested tensor"):
+        call(**nested)
+
+
+@pytest.mark.parametrize("name", ["sigmoid_focal_loss", "quality_focal_loss", "cross_entropy_loss", "entropy_loss"])
+def test_a_class_dim_that_is_no_int(backend: Backend, name: str) -> None:
+    function = getattr(iouloss, name)
+    x = boxes(3, 4).to(backend.device)
+    tensors = [x] if name == "entropy_loss" else [x, torch.zeros(3, dtype=torch.int64, device=backend.device)]
+    for value in (torch.tensor([1, 1]), 1.0, "1", None, (1,), True, torch.ones(2).to_sparse()):
+        kind = type(value).__name__
+        refuses(TypeError, f"class_dim: got {kind}, wants an int", function, *tensors, class_dim=value)
