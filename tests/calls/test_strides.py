@@ -27,10 +27,14 @@ def tensors_of(data: Any, call: Call, device: str) -> dict[str, Tensor]:
     return tensors
 
 
-def evaluated(call: Call, tensors: dict[str, Tensor], reduction: str) -> list[Tensor]:
+def upstream_of(data: Any, loss: Tensor) -> Tensor:
+    values = torch.linspace(0.5, 1.5, max(loss.numel(), 1), dtype=loss.dtype, device=loss.device)
+    return laid_out(values, data.draw(layouts(loss.shape), "layout of what is upstream"), loss.shape)
+
+
+def evaluated(call: Call, tensors: dict[str, Tensor], reduction: str, upstream: Tensor) -> list[Tensor]:
     leaves = {name: x.detach().requires_grad_() if name in call.by else x for name, x in tensors.items()}
     loss = call(**leaves, reduction=reduction)
-    upstream = torch.linspace(0.5, 1.5, loss.numel(), dtype=loss.dtype, device=loss.device).reshape(loss.shape)
     gradients = torch.autograd.grad(loss, [leaves[name] for name in call.by], upstream)
     return [loss, *gradients, call(**tensors, reduction=reduction)]
 
@@ -42,7 +46,10 @@ def test_the_layout_makes_no_difference(backend: Backend, call: Call) -> None:
     def check(data: Any, reduction: str) -> None:
         tensors = tensors_of(data, call, backend.device)
         copies = {name: x.clone(memory_format=torch.contiguous_format) for name, x in tensors.items()}
-        for got, want in zip(evaluated(call, tensors, reduction), evaluated(call, copies, reduction), strict=True):
-            torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-7, equal_nan=True)
+        upstream = upstream_of(data, call(**copies, reduction=reduction))
+        got = evaluated(call, tensors, reduction, upstream)
+        want = evaluated(call, copies, reduction, upstream.clone(memory_format=torch.contiguous_format))
+        for a, b in zip(got, want, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-7, equal_nan=True)
 
     check()

@@ -124,6 +124,10 @@ def _rows() -> list[Call]:
             ),
             Call(f"entropy-{dim}", iouloss.entropy_loss, {"logits": x, "weight": weight}, options),
         ]
+    images = {"logits": _logits(2, C, *S), "targets": _classes(2, *S), "weight": _weights(2, *S)}
+    calls.append(Call("cross_entropy-images", iouloss.cross_entropy_loss, images, {"class_dim": 1}))
+    images |= {"targets": _shares(2, C, *S)}
+    calls.append(Call("kl_div-images", iouloss.kl_div_loss, images, {"class_dim": 1}))
     return calls
 
 
