@@ -17,7 +17,7 @@ _library = torch.library.Library("iouloss", "IMPL", "Autograd")  # type: ignore[
 
 
 def _register(name: str, inputs: type) -> None:
-    """Register the derivative of an operator by its first argument, of which ``inputs`` are the inputs."""
+    """Register ``{name}_backward`` in differentiable PyTorch; ``inputs`` is the tuple of the operator's inputs."""
     operator = getattr(torch.ops.iouloss, name + "_backward")
     loss = getattr(reference, name)
     names = [argument.name for argument in getattr(torch.ops.iouloss, name).default._schema.arguments]

@@ -1,8 +1,8 @@
 """The inputs of each operator, by name. The checks, the reference and the second derivatives take them whole.
 
-The fields of one are the arguments of its operator in ``torch.ops.iouloss``, but that ``avg_factor`` is there in two:
-as a tensor, or as the number ``divisor``. The last fields, if they have a comment, are those that no kernel knows. A
-loss takes the options that ``_tables`` names; those of other losses are not looked at.
+The fields of one are the arguments of its operator in ``torch.ops.iouloss``, except that the operator takes
+``avg_factor`` as two: a tensor, or the number ``divisor``. The last fields, if they have a comment, are those that no
+kernel knows. A loss takes the options that ``_tables`` names; those of other losses are not looked at.
 """
 
 from collections.abc import Sequence

@@ -66,7 +66,7 @@ def excuses() -> list[tuple[str, set[str]]]:
 
 
 def is_excused(kernel: str, what: Iterable[str]) -> bool:
-    """Whether all that the kernel has left out is excused: to be launched it never is."""
+    """Whether every access that the kernel never made is excused. A kernel that was never launched is not."""
     forms = {form for pattern, forms in excuses() if fnmatchcase(kernel, pattern) for form in forms}
     return all(one != NEVER and one.split()[-1] in forms for one in what)
 

@@ -126,7 +126,7 @@ def _lack(rest: Tensor, whole: Tensor) -> Tensor:
 
 def _aspect_angle(w: Tensor, h: Tensor) -> Tensor:
     """atan(w / h). At h == 0 it is the limit from h > 0; at w == h == 0 it is 0."""
-    # Takes that of w/h and h/w which is at most 1: it is finite, and 0 rather than 1/0 at h == 0.
+    # Divides the smaller by the larger: that is finite, and 0 at h == 0.
     wide = w.abs() > h.abs()
     angle = torch.atan(divide(torch.where(wide, h, w), torch.where(wide, w, h)))
     side = torch.where((w < 0) == (h < 0), torch.ones_like(w), -1.0)
