@@ -186,7 +186,7 @@ def measure_boxes(n: int) -> list[dict[str, Any]]:
     rows = []
     for formula in BOX_LOSSES:
         options = {"formula": formula, "eps": EPS.get(formula, 1e-7), "fmt": "xyxy", "reduction": "none", **NUMBERS}
-        ours = partial(_ops.box_loss, weight=None, mask=None, avg_factor=None, **options)
+        ours = lambda p, t, options=options: _ops.box_loss(BoxInputs(p, t, **options))  # noqa: E731
         theirs = torchvision_box(formula)
         for dtype in DTYPES:
             for scale, factor in SCALES.items():
@@ -208,7 +208,7 @@ def measure_focal(n: int) -> list[dict[str, Any]]:
     for gamma in GAMMAS:
         formula = "square_focal" if gamma == 2 else "focal"
         options = {"formula": formula, "alpha1": 0.25, "alpha0": 0.75, "gamma": gamma, "reduction": "none"}
-        ours = partial(_ops.logit_loss, weight=None, avg_factor=None, ignore_index=-100, class_dim=-1, **options)
+        ours = lambda x, z, options=options: _ops.logit_loss(LogitInputs(x, z, **options))  # noqa: E731
         for dtype in DTYPES:
             for hard in (True, False):
                 x, z = (values.to(dtype) for values in logits(n, hard))

@@ -5,10 +5,8 @@ that it calls. What the kernel costs is the time of a call less that of a call w
 """
 
 import argparse
-import inspect
 import json
 import sys
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,27 +22,17 @@ from . import inputs, machine
 from .harness import Effort, Timing, measure, threads
 
 
-def _arguments(names: Iterable[str]) -> str:
-    """The arguments that a layer has under these names: the boxes ``p`` and ``t``, and the defaults of the inputs."""
+def _arguments() -> str:
+    """Those of the operator: the boxes ``p`` and ``t``, and the defaults of the inputs."""
+    if _backend.extension is None:
+        return ""
     values = {name: repr(value) for name, value in BoxInputs._field_defaults.items()}
     values |= {"pred": "p", "target": "t", "divisor": "None"}
-    return ", ".join(values[name] for name in names)
+    schema = torch.ops.iouloss.box_loss.default._schema
+    return ", ".join(values[argument.name] for argument in schema.arguments)
 
 
-def _positional(function: Any) -> list[str]:
-    parameters = inspect.signature(function).parameters.values()
-    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-
-
-def _of_operator() -> list[str]:
-    """The names in the schema, which the operator of the extension takes in the same order."""
-    if _backend.extension is None:
-        return []
-    return [argument.name for argument in torch.ops.iouloss.box_loss.default._schema.arguments]
-
-
-_OPS = f"_ops.box_loss({_arguments(_positional(_ops.box_loss))})"
-_OPERATOR = f"box_loss({_arguments(_of_operator())})"
+_OPERATOR = f"torch.ops.iouloss.box_loss({_arguments()})"
 _BACKWARD = "p.grad = None; iouloss.ciou_loss(p, t).backward()"
 
 # Each entry is name: (statement, number of boxes, whether a gradient is wanted).
@@ -52,13 +40,13 @@ CALLS: dict[str, tuple[str, int, bool]] = {
     "forward + backward": (_BACKWARD, 128, True),
     "forward + backward, no boxes": (_BACKWARD, 0, True),
     "iouloss.ciou_loss": ("iouloss.ciou_loss(p, t)", 128, True),
-    "_ops.box_loss": (_OPS, 128, True),
-    "_C.box_loss": (f"_C.{_OPERATOR}", 128, True),
-    "_C.box_loss, no boxes": (f"_C.{_OPERATOR}", 0, True),
-    "_C.box_loss, no gradient": (f"_C.{_OPERATOR}", 128, False),
-    "_C.box_loss, no gradient, no boxes": (f"_C.{_OPERATOR}", 0, False),
-    "torch.ops.iouloss.box_loss, no gradient": (f"torch.ops.iouloss.{_OPERATOR}", 128, False),
-    "torch.ops.iouloss.box_loss": (f"torch.ops.iouloss.{_OPERATOR}", 128, True),
+    "_ops.box_loss": ("_ops.box_loss(i)", 128, True),
+    "_C.box_loss": ("_C.box_loss(i)", 128, True),
+    "_C.box_loss, no boxes": ("_C.box_loss(i)", 0, True),
+    "_C.box_loss, no gradient": ("_C.box_loss(i)", 128, False),
+    "_C.box_loss, no gradient, no boxes": ("_C.box_loss(i)", 0, False),
+    "torch.ops.iouloss.box_loss, no gradient": (_OPERATOR, 128, False),
+    "torch.ops.iouloss.box_loss": (_OPERATOR, 128, True),
     "backward of a leaf: autograd's engine alone": ("s.grad = None; s.backward()", 0, True),
 }
 
@@ -66,9 +54,11 @@ CALLS: dict[str, tuple[str, int, bool]] = {
 def names_for(n: int, wants_gradient: bool) -> dict[str, Any]:
     """What a statement finds: ``n`` pairs of boxes, a leaf, and the layers."""
     pred, target = inputs.boxes(n, torch.float32, "cpu")
+    pred = pred.requires_grad_() if wants_gradient else pred.detach()
     return {
-        "p": pred.requires_grad_() if wants_gradient else pred.detach(),
+        "p": pred,
         "t": target,
+        "i": BoxInputs(pred, target),
         "s": torch.zeros((), requires_grad=True),
         "torch": torch,
         "iouloss": iouloss,

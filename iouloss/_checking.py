@@ -239,8 +239,8 @@ def box_loss(inputs: BoxInputs) -> None:
 @_where_asked
 def logit_loss(inputs: LogitInputs) -> None:
     check_logit_loss(inputs)
-    logits, targets, scores, weight, alpha, balance, avg_factor, formula = inputs[:8]
-    ignore_index, class_dim = inputs.ignore_index, inputs.class_dim
+    logits, targets, weight, avg_factor, formula, ignore_index, _, scores, alpha, balance, *_ = inputs
+    class_dim = inputs.class_dim
     kept = rows = None
     if formula == "binary_entropy":
         pass  # it has no targets
@@ -274,8 +274,7 @@ def regression_loss(inputs: RegressionInputs) -> None:
 @_where_asked
 def row_loss(inputs: RowInputs) -> None:
     check_row_loss(inputs)
-    logits, targets, weight, avg_factor, class_weight, formula = inputs[:6]
-    ignore_index, class_dim = inputs.ignore_index, inputs.class_dim
+    logits, targets, weight, avg_factor, formula, ignore_index, _, class_dim, class_weight, *_ = inputs
     labels = logits if targets is None else targets  # an entropy has none
     classes, kept = logits.shape[class_dim], None
     if formula in ("softmax_focal", "cross_entropy") and are_dense(labels, logits, class_dim):

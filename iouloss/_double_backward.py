@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from . import reference
-from ._inputs import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs, of_operator
+from ._inputs import SHAPES, of_operator
 
 _library = torch.library.Library("iouloss", "IMPL", "Autograd")  # type: ignore[no-untyped-call]
 
 
-def _register(name: str, inputs: type) -> None:
-    """Register ``{name}_backward`` in differentiable PyTorch; ``inputs`` is the tuple of the operator's inputs."""
+def _register(name: str) -> None:
+    """Register ``{name}_backward`` in differentiable PyTorch."""
     operator = getattr(torch.ops.iouloss, name + "_backward")
     loss = getattr(reference, name)
     names = [argument.name for argument in getattr(torch.ops.iouloss, name).default._schema.arguments]
@@ -35,18 +35,12 @@ def _register(name: str, inputs: type) -> None:
         # would get one gradient for both. If not, a new leaf is.
         first = first.view_as(first) if first.requires_grad else first.detach().requires_grad_()
         derivative: Tensor
-        value = loss(of_operator(inputs, (first, second, *others), names))
+        value = loss(of_operator(name, (first, second, *others), names))
         (derivative,) = torch.autograd.grad(value, first, grad_output, create_graph=True)
         return derivative
 
     _library.impl(name + "_backward", backward)  # type: ignore[no-untyped-call]
 
 
-for _name, _inputs in (
-    ("box_loss", BoxInputs),
-    ("logit_loss", LogitInputs),
-    ("regression_loss", RegressionInputs),
-    ("row_loss", RowInputs),
-    ("region_loss", RegionInputs),
-):
-    _register(_name, _inputs)
+for _name in SHAPES:
+    _register(_name)

@@ -13,23 +13,35 @@ import torch
 from torch import Tensor
 
 from . import _backend
+from ._inputs import SHAPES
 from .reference.common import as_tensor, is_constant
 
-OPERATORS = ("box_loss", "logit_loss", "regression_loss", "row_loss", "region_loss")
-_places: dict[str, tuple[int, ...]] = {}  # of each operator: at which places of its arguments the numbers stand
+_names: dict[str, list[str]] = {}  # of each operator: its arguments
+_places: dict[str, tuple[int, ...]] = {}  # of each operator: which of its arguments are numbers
 _library = torch.library.Library("iouloss", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
-def call(name: str, arguments: tuple[Any, ...]) -> Tensor:
+def _arguments(name: str, inputs: Any) -> list[Any]:
+    """The arguments of the operator ``name``. A number ``avg_factor`` becomes a tensor, and ``divisor`` is None.
+
+    One compiled graph then serves every divisor, such as the size of a batch.
+    """
+    avg_factor = inputs.avg_factor
+    if avg_factor is not None and not isinstance(avg_factor, Tensor):
+        inputs = inputs._replace(avg_factor=as_tensor(avg_factor, torch.float64, inputs[0].device))
+    return [getattr(inputs, each, None) for each in _names[name]]
+
+
+def call(name: str, inputs: Any) -> Tensor:
     """Call the operator ``name``, or its twin if a number has changed, while a compiler traces."""
     loss: Tensor
+    arguments = _arguments(name, inputs)
     if all(is_constant(arguments[place]) for place in _places[name]):
         loss = getattr(torch.ops.iouloss, name)(*arguments)
         return loss
-    given = list(arguments)
     for place in _places[name]:
-        given[place] = as_tensor(given[place], torch.float64, "cpu")
-    loss = getattr(torch.ops.iouloss, f"{name}_of_numbers")(*given)
+        arguments[place] = as_tensor(arguments[place], torch.float64, "cpu")
+    loss = getattr(torch.ops.iouloss, f"{name}_of_numbers")(*arguments)
     return loss
 
 
@@ -78,7 +90,7 @@ def _define(name: str) -> None:
         backward = getattr(torch.ops.iouloss, backward_name)
         return tuple(backward(grad_output, i, *inputs) if ctx.needs_input_grad[i] else None for i in range(len(inputs)))
 
-    _places[name] = places
+    _names[name], _places[name] = [argument.name for argument in schema.arguments], places
     for each, implementation, fake in ((twin, loss, fake_loss), (backward_name, loss_backward, fake_backward)):
         _library.impl(each, implementation, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
         torch.library.register_fake(f"iouloss::{each}", fake, lib=_library)
@@ -86,5 +98,5 @@ def _define(name: str) -> None:
 
 
 if _backend.extension is not None:
-    for _name in OPERATORS:
+    for _name in SHAPES:
         _define(_name)

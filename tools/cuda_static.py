@@ -33,6 +33,7 @@ LARGER = re.compile(r"row_.*BinTarget")
 LARGER_BUDGET = 80
 BUDGET = {"float": 64, "double": 128}
 COMPILERS = 2  # at a time
+RESERVED = 1024  # bytes of shared memory that the driver takes of each block from sm_80 on
 FEW_NUMBERS = {"region_values", "kept_weight"}  # kernels that read no tensor of logits or boxes
 
 VECTOR_LOAD_PTX = re.compile(r"\bld\.global\.nc\.v4\.[bf]32\b")
@@ -137,6 +138,29 @@ def compile_kernels(nvcc: str, source: Path, arch: str) -> list[Kernel]:
     return kernels
 
 
+def built_kernels(cuobjdump: str, binary: Path, arch: str) -> list[Kernel]:
+    """The kernels for an architecture that a binary carries; none if it lacks their PTX or their machine code."""
+    arch = arch.replace(".", "")
+    shown = lambda what: run(cuobjdump, "-arch", f"sm_{arch}", what, binary).stdout  # noqa: E731
+    ptx, sass = split(shown("-ptx"), r"\.entry (\w+)\("), split(shown("-sass"), r"Function : (\w+)")
+    facts = split(shown("-res-usage"), r"Function (\w+):")
+    if ptx.keys() != sass.keys():
+        return []
+    names = run("c++filt", input="\n".join(ptx)).stdout.splitlines()
+    return [
+        Kernel(
+            arch,
+            *short_name(name),
+            registers=number_in(r"REG:(\d+)", facts[symbol]),
+            stack=number_in(r"STACK:(\d+)", facts[symbol]) + number_in(r"LOCAL:(\d+)", facts[symbol]),
+            shared=max(number_in(r"SHARED:(\d+)", facts[symbol]) - RESERVED, 0),
+            ptx=ptx[symbol],
+            sass=sass[symbol],
+        )
+        for symbol, name in zip(ptx, names, strict=True)
+    ]
+
+
 def split(text: str, heading: str) -> dict[str, str]:
     """The parts of a text that begin with a heading, by what the heading's group captured."""
     _, *parts = re.split(heading, text)
@@ -180,13 +204,20 @@ def table(kernels: Iterable[Kernel]) -> str:
     return "\n".join(lines)
 
 
-def main(archs: Sequence[str]) -> int:
+def main(archs: Sequence[str], built: Path | None = None) -> int:
+    """``built`` is a binary: what it carries is not compiled again, which takes a minute an architecture."""
     nvcc = find_nvcc()
     if nvcc is None:
         sys.exit("no nvcc was found, in CUDA_HOME or on the PATH")
-    if find_cuobjdump(nvcc) is None:
+    cuobjdump = find_cuobjdump(nvcc)
+    if cuobjdump is None:
         print("no cuobjdump was found: machine code is not looked at")
-    kernels = compile_all(nvcc, archs or ARCHS)
+    kernels, missing = [], []
+    for arch in archs or ARCHS:
+        found = built_kernels(cuobjdump, built, arch) if built and cuobjdump else []
+        kernels += found
+        missing += [] if found else [arch]
+    kernels += compile_all(nvcc, missing)
     violations = [violation for kernel in kernels for violation in kernel.violations()]
     print(table(kernels))
     print("\n".join(["", *violations]) if violations else f"\n{len(kernels)} kernels, no violation")

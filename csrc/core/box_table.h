@@ -27,7 +27,7 @@ IOULOSS_OPTIONS(BoxOptions, IOULOSS_BOX_OPTIONS);
   X(bounded_iou_swapped, BoundedIoU<true>, POSITIVE(beta))
 
 IOULOSS_FORMULAS(BoxFormula, IOULOSS_BOX_FORMULAS);
-IOULOSS_TABLE(BoxTable, BoxFormula, BoxOptions, "formula", IOULOSS_BOX_FORMULAS);
+IOULOSS_TABLE(BoxTable, BoxFormula, BoxOptions, IOULOSS_BOX_FORMULAS);
 
 // The formula of the same loss with its two boxes swapped. Kernels compute the gradient with respect to the first box.
 // To get that with respect to the second, a caller swaps the boxes and uses this formula.

@@ -51,7 +51,7 @@ IOULOSS_OPTIONS(LogitOptions, IOULOSS_LOGIT_OPTIONS);
 #define IOULOSS_LOGIT_FORMULAS(X) IOULOSS_LOGIT_LOSSES(X) IOULOSS_REGRESSION_LOSSES(X)
 
 IOULOSS_FORMULAS(LogitFormula, IOULOSS_LOGIT_FORMULAS);
-IOULOSS_TABLE(LogitTable, LogitFormula, LogitOptions, "formula", IOULOSS_LOGIT_LOSSES);
-IOULOSS_TABLE(RegressionTable, LogitFormula, LogitOptions, "formula", IOULOSS_REGRESSION_LOSSES);
+IOULOSS_TABLE(LogitTable, LogitFormula, LogitOptions, IOULOSS_LOGIT_LOSSES);
+IOULOSS_TABLE(RegressionTable, LogitFormula, LogitOptions, IOULOSS_REGRESSION_LOSSES);
 
 }  // namespace iouloss

@@ -5,8 +5,8 @@
 
 namespace iouloss {
 
-// A struct with a number for each option that LIST names. It converts to one of another number type, and takes from a
-// call's inputs those that have the same name there.
+// A struct of one number for each option in LIST. take(in) copies those that a call's inputs `in` have. The constructor
+// converts the number type.
 #define IOULOSS_OPTION_MEMBER(name) T name = T(0);
 #define IOULOSS_OPTION_CONVERTED(name) name = T(other.name);
 #define IOULOSS_OPTION_TAKEN(name) \
@@ -51,17 +51,16 @@ struct LossRow {
 #define POSITIVE(name) {#name, Range::positive, &Options::name}
 #define FRACTION(name) {#name, Range::fraction, &Options::name}
 
-// LOSSES is a list of X(name, formula, options...). What the kernels know its losses by:
+// LOSSES is a list of X(name, formula, options...). IOULOSS_FORMULAS makes the enum by which the kernels tell losses
+// apart, IOULOSS_TABLE the table that operators look names up in.
 #define IOULOSS_FORMULA_NAME(name, ...) name,
 #define IOULOSS_FORMULAS(Formula, LOSSES) enum class Formula : int { LOSSES(IOULOSS_FORMULA_NAME) }
 
-// The table of the losses. Operators have the name under `argument_name`.
 #define IOULOSS_LOSS_ROW(name, formula, ...) {#name, Formula::name, {__VA_ARGS__}},
-#define IOULOSS_TABLE(Name, Formula_, Options_, argument_name, LOSSES)              \
+#define IOULOSS_TABLE(Name, Formula_, Options_, LOSSES)                             \
   struct Name {                                                                     \
     using Formula = Formula_;                                                       \
     using Options = Options_<double>;                                               \
-    static constexpr auto argument = argument_name;                                 \
     static constexpr LossRow<Formula, Options> rows[] = {LOSSES(IOULOSS_LOSS_ROW)}; \
   }
 

@@ -14,7 +14,7 @@ IOULOSS_OPTIONS(RegionOptions, IOULOSS_REGION_OPTIONS);
   X(tversky, RegionLoss, NOT_NEGATIVE(alpha), NOT_NEGATIVE(beta), POSITIVE(gamma), NOT_NEGATIVE(smooth_numerator),   \
     NOT_NEGATIVE(smooth_denominator))
 
-IOULOSS_FORMULAS(RegionKind, IOULOSS_REGION_LOSSES);
-IOULOSS_TABLE(RegionTable, RegionKind, RegionOptions, "kind", IOULOSS_REGION_LOSSES);
+IOULOSS_FORMULAS(RegionFormula, IOULOSS_REGION_LOSSES);
+IOULOSS_TABLE(RegionTable, RegionFormula, RegionOptions, IOULOSS_REGION_LOSSES);
 
 }  // namespace iouloss

@@ -18,7 +18,7 @@ IOULOSS_OPTIONS(RowOptions, IOULOSS_ROW_OPTIONS);
   X(entropy, Entropy)
 
 IOULOSS_FORMULAS(RowFormula, IOULOSS_ROW_LOSSES);
-IOULOSS_TABLE(RowTable, RowFormula, RowOptions, "formula", IOULOSS_ROW_LOSSES);
+IOULOSS_TABLE(RowTable, RowFormula, RowOptions, IOULOSS_ROW_LOSSES);
 
 // Whether a row's target is a class.
 constexpr bool is_by_class(RowFormula formula) {

@@ -54,15 +54,33 @@ bool read(PyObject* object, std::optional<T>& value) {
   return object == Py_None || read(object, value.emplace());
 }
 
-// The operator as Python calls it, by position. pybind11 would take a tenth of a microsecond for each argument. Errors
-// of torch become the Python errors they stand for; what an argument is not is said by the checks of the Python
-// package.
+// The input of that name, from the next item of a tuple. `avg_factor` is one item, a tensor or a number, but two
+// inputs: a number is left to `divisor`, a tensor has been read when that is asked for.
+template <class Inputs, size_t i>
+bool read_input(PyObject* tuple, Py_ssize_t& next, auto& value) {
+  constexpr std::string_view name = Inputs::names[i];
+  if (next >= PyTuple_GET_SIZE(tuple)) return false;
+  PyObject* const object = PyTuple_GET_ITEM(tuple, next);
+  if constexpr (name != "avg_factor") ++next;
+  if constexpr (name == "avg_factor")
+    if (!THPVariable_Check(object)) return true;
+  if constexpr (name == "divisor")
+    if (THPVariable_Check(object)) return true;
+  return read(object, value);
+}
+
+// The operator as Python calls it, with a tuple of its inputs; what is behind them in the tuple, only the Python
+// package knows. pybind11 would take a tenth of a microsecond for each input. Errors of torch become the Python errors
+// they stand for; what an input is not is said by the checks of the Python package.
 template <class Inputs, at::Tensor (*f)(const Inputs&), class... Ts>
-PyObject* call(PyObject* const* arguments, Py_ssize_t count, iouloss::TypeList<Ts...>) {
+PyObject* call(PyObject* tuple, iouloss::TypeList<Ts...>) {
   HANDLE_TH_ERRORS
   std::tuple<Ts...> values;
-  const bool are_read =
-      count == sizeof...(Ts) && std::apply([&](Ts&... value) { return (read(*arguments++, value) && ...); }, values);
+  Py_ssize_t next = 0;
+  const auto read_all = [&]<size_t... i>(std::index_sequence<i...>) {
+    return (read_input<Inputs, i>(tuple, next, std::get<i>(values)) && ...);
+  };
+  const bool are_read = PyTuple_Check(tuple) && read_all(std::index_sequence_for<Ts...>());
   if (!are_read) {
     PyErr_SetString(PyExc_TypeError, "incompatible function arguments");
     return nullptr;
@@ -78,11 +96,8 @@ PyObject* call(PyObject* const* arguments, Py_ssize_t count, iouloss::TypeList<T
 template <class Inputs, at::Tensor (*f)(const Inputs&)>
 void define(py::module_& m, const char* name) {
   static PyMethodDef methods[2] = {};
-  const auto entry = [](PyObject*, PyObject* const* arguments, Py_ssize_t count) {
-    return call<Inputs, f>(arguments, count, typename Inputs::Types());
-  };
-  PyObject* (*const function)(PyObject*, PyObject* const*, Py_ssize_t) = entry;
-  methods[0] = {name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)), METH_FASTCALL, nullptr};
+  methods[0] = {name, [](PyObject*, PyObject* tuple) { return call<Inputs, f>(tuple, typename Inputs::Types()); },
+                METH_O, nullptr};
   if (PyModule_AddFunctions(m.ptr(), methods)) throw py::error_already_set();
 }
 

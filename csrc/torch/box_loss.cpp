@@ -17,21 +17,16 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
     a.formula = row.formula;
     reduction = parse_reduction(in.reduction);
     a.format = parse_format(in.fmt);
-    check_not_negative("eps", in.eps);
+    check_range("eps", Range::not_negative, in.eps);
     a.options = checked_options(row, in);
     check_floating("pred", in.pred);
-    check_floating("target", in.target);
-    if (in.weight) check_floating("weight", *in.weight);
     TORCH_CHECK_TYPE(!in.mask || in.mask->scalar_type() == at::kBool, "mask: got dtype ", dtype_name(*in.mask),
                      ", wants torch.bool");
     const auto shape = in.pred->sym_sizes();
     TORCH_CHECK_VALUE(!shape.empty() && shape.back() == 4, "pred: got shape ", shape, ", wants [..., 4]");
-    TORCH_CHECK_VALUE(in.target->sym_sizes() == shape, "target: got shape ", in.target->sym_sizes(),
-                      ", wants pred's shape ", shape);
-    check_shape("weight", in.weight, each(in));
+    check_partner("target", in.target, "pred", in.pred);
+    check_beside("weight", in.weight, each(in), "pred", in.pred);
     check_shape("mask", in.mask, each(in));
-    check_device("target", *in.target, "pred", in.pred);
-    check_device("weight", in.weight, "pred", in.pred);
     check_device("mask", in.mask, "pred", in.pred);
     check_avg_factor(in, "pred");
     a.float64 = computes_in_float64(in.pred, in.target);

@@ -32,36 +32,24 @@ BoxFormat parse_format(std::string_view format) {
 
 static bool is_finite(double value) { return std::abs(value) <= std::numeric_limits<float>::max(); }
 
-// `wants` holds for float32's normal numbers; of a finite number that it holds for in float64, the error says so.
-static void check_number(const char* name, double value, bool is_allowed, bool in_float64, const char* wants) {
-  TORCH_CHECK_VALUE(is_allowed, name, ": got ", repr(value), ", wants ", wants,
-                    in_float64 && std::isfinite(value) ? " in float32's range" : "");
-}
-
-void check_finite(const char* name, double value) {
-  check_number(name, value, is_finite(value), true, "a finite number");
-}
-
-void check_not_negative(const char* name, double value) {
-  check_number(name, value, is_finite(value) && value >= 0, value >= 0, "a finite number >= 0");
-}
-
-void check_positive(const char* name, double value) {
-  const bool is_normal = is_finite(value) && value >= std::numeric_limits<float>::min();
-  check_number(name, value, is_normal, value > 0, "a finite number > 0");
-}
-
-void check_fraction(const char* name, double value) {
-  TORCH_CHECK_VALUE(value >= 0 && value <= 1, name, ": got ", repr(value), ", wants a number in [0, 1]");
-}
-
 void check_range(const char* name, Range range, double value) {
-  switch (range) {
-    case Range::finite: return check_finite(name, value);
-    case Range::not_negative: return check_not_negative(name, value);
-    case Range::positive: return check_positive(name, value);
-    case Range::fraction: return check_fraction(name, value);
+  const char* wants = "a finite number";
+  bool is_allowed = is_finite(value), in_float64 = std::isfinite(value);
+  if (range == Range::fraction) {
+    wants = "a number in [0, 1]";
+    is_allowed = value >= 0 && value <= 1;
+    in_float64 = false;
+  } else if (range == Range::not_negative) {
+    wants = "a finite number >= 0";
+    is_allowed &= value >= 0;
+    in_float64 &= value >= 0;
+  } else if (range == Range::positive) {
+    wants = "a finite number > 0";
+    is_allowed &= value >= std::numeric_limits<float>::min();
+    in_float64 &= value > 0;
   }
+  TORCH_CHECK_VALUE(is_allowed, name, ": got ", repr(value), ", wants ", wants,
+                    in_float64 ? " in float32's range" : "");
 }
 
 bool is_supported(const at::Tensor& tensor) {
@@ -94,6 +82,21 @@ void check_device(const char* name, const std::optional<at::Tensor>& tensor, con
 void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef wanted) {
   TORCH_CHECK_VALUE(!tensor || tensor->sym_sizes() == wanted, name, ": got shape ", tensor->sym_sizes(), ", wants ",
                     wanted);
+}
+
+void check_beside(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef shape,
+                  const char* owner, const at::Tensor& prediction) {
+  if (!tensor) return;
+  check_floating(name, *tensor);
+  check_shape(name, tensor, shape);
+  check_device(name, tensor, owner, prediction);
+}
+
+void check_partner(const char* name, const at::Tensor& tensor, const char* owner, const at::Tensor& first) {
+  check_floating(name, tensor);
+  TORCH_CHECK_VALUE(tensor.sym_sizes() == first.sym_sizes(), name, ": got shape ", tensor.sym_sizes(), ", wants ",
+                    owner, "'s shape ", first.sym_sizes());
+  check_device(name, tensor, owner, first);
 }
 
 c10::SymDimVector without(c10::SymIntArrayRef sizes, int64_t dim) {

@@ -9,11 +9,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 
 #include "../core/arguments.h"
 #include "../core/box.h"
 #include "../core/options.h"
+#include "inputs.h"
 
 namespace iouloss {
 
@@ -32,17 +32,13 @@ const auto& row_of(std::string_view name) {
     if (name == row.name) return row;
   std::string all;
   for (const auto& row : Table::rows) all += (all.empty() ? "'" : ", '") + std::string(row.name) + "'";
-  TORCH_CHECK_VALUE(false, Table::argument, ": got '", name, "', wants one of ", all);
+  TORCH_CHECK_VALUE(false, "formula: got '", name, "', wants one of ", all);
 }
 
 // Numbers must be such in float32 as well, whatever the dtype of the computation.
-void check_not_negative(const char* name, double value);
-void check_positive(const char* name, double value);
-void check_finite(const char* name, double value);
-void check_fraction(const char* name, double value);
 void check_range(const char* name, Range range, double value);
 
-// The options of a call, of which those that its loss takes are in their ranges.
+// Copies the options of a call, having checked those that its loss takes.
 template <class Row>
 typename Row::Options checked_options(const Row& row, const auto& in) {
   typename Row::Options options;
@@ -68,10 +64,16 @@ void check_classes(const c10::SymInt& classes);
 void check_device(const char* name, const std::optional<at::Tensor>& tensor, const char* owner,
                   const at::Tensor& wanted);
 void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef wanted);
+
+// A floating tensor of that shape beside `prediction`, if there is one; `owner` is the prediction's name.
+void check_beside(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef shape,
+                  const char* owner, const at::Tensor& prediction);
+// The second of a pair of tensors.
+void check_partner(const char* name, const at::Tensor& tensor, const char* owner, const at::Tensor& first);
 void check_avg_factor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor,
                       std::string_view reduction);
 void check_avg_factor(const auto& in, const char* owner) {
-  check_device("avg_factor", in.avg_factor, owner, std::get<0>(in.values()));
+  check_device("avg_factor", in.avg_factor, owner, first(in));
   check_avg_factor(in.avg_factor, in.divisor, in.reduction);
 }
 

@@ -87,7 +87,7 @@ template <class First, class... Rest>
 TypeList<Rest...> without_first(TypeList<First, Rest...>);
 auto tuple_without_first(int, const auto&... rest) { return std::tuple(rest...); }
 
-// The lists below begin each element with a comma, so they stand behind a first one that is dropped.
+// Each element of these lists starts with a comma. So a dummy stands before the list, and is dropped.
 #define IOULOSS_INPUT_MEMBER(type, name) Held<type> name;
 #define IOULOSS_INPUT_NAME(type, name) #name,
 #define IOULOSS_INPUT_TYPE(type, name) , type
@@ -123,6 +123,10 @@ template <class T>
 const T& passed(const T& input) {
   return input;
 }
+
+// The prediction, and of a pair the other tensor.
+const Tensor& first(const auto& inputs) { return std::get<0>(inputs.values()); }
+const Tensor& second(const auto& inputs) { return std::get<1>(inputs.values()); }
 
 // f(values...), of the inputs in their order, as functions pass them.
 template <class Inputs>

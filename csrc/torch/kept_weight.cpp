@@ -58,11 +58,9 @@ Tensor compute(const KeptWeightInputs& in) {
   TORCH_CHECK_VALUE(!dense || of_logits, "targets: got the logits' shape for the unit 'row', wants class indices");
   TORCH_CHECK_VALUE(!dense || in.ignore_index, "ignore_index: got None with dense targets, wants an int");
   TORCH_CHECK_VALUE(!in.class_weight || !of_logits, "class_weight: got one for the unit 'logit', which has none");
-  if (in.class_weight) check_floating("class_weight", *in.class_weight);
-  check_shape("class_weight", in.class_weight, {in.logits->sym_size(dim)});
+  check_beside("class_weight", in.class_weight, {in.logits->sym_size(dim)}, "logits", in.logits);
   a.float64 = in.logits->scalar_type() == at::kDouble;
   a.ignore_index = in.ignore_index.value_or(no_class);
-  check_device("class_weight", in.class_weight, "logits", in.logits);
   Tensor sum = at::empty({}, in.logits->options().dtype(a.float64 ? at::kDouble : at::kFloat));
   if (sum.is_meta()) return sum;
   const Tensor targets = in.targets->contiguous();

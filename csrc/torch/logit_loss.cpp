@@ -64,8 +64,8 @@ struct LogitCall : ElementCall {
 
   explicit LogitCall(const LogitInputs& in) {
     check<LogitTable>("logits", in.logits, in);
-    check_not_negative("alpha1", in.alpha1);
-    check_not_negative("alpha0", in.alpha0);
+    check_range("alpha1", Range::not_negative, in.alpha1);
+    check_range("alpha0", Range::not_negative, in.alpha0);
     const bool dense = check_targets(in.targets, in.logits, in.logits->dim() - 1);
     const LogitTraits& has = traits_of(a.formula);
     TORCH_CHECK_VALUE(has.has_targets || !in.ignore_index, "ignore_index: got one for '", in.formula,
@@ -73,9 +73,11 @@ struct LogitCall : ElementCall {
     const auto shape = in.logits->sym_sizes();
     TORCH_CHECK_VALUE(!in.scores || !dense, "scores: got dense targets, wants class indices");
     TORCH_CHECK_VALUE(!in.scores || has.has_scores, "scores: got them for '", in.formula, "', which has none");
-    if (in.scores) check_beside(in, "scores", in.scores, shape.slice(0, shape.size() - 1));
-    check_per_class(in, "alpha", in.alpha_per_class);
-    check_per_class(in, "balance", in.balance);
+    if (in.scores) check_beside("scores", in.scores, shape.slice(0, shape.size() - 1), "logits", in.logits);
+    TORCH_CHECK_VALUE(!shape.empty() || !(in.alpha_per_class || in.balance), "logits: got shape [], wants [..., C]");
+    const auto classes = shape.slice(shape.empty() ? 0 : shape.size() - 1);
+    check_beside("alpha", in.alpha_per_class, classes, "logits", in.logits);
+    check_beside("balance", in.balance, classes, "logits", in.logits);
     TORCH_CHECK_VALUE(has.has_balance == bool(in.balance), "balance: got ", in.balance ? "Tensor" : "NoneType",
                       " for '", in.formula, "', wants ", has.has_balance ? "a tensor [C]" : "None");
     check_avg_factor(in, "logits");
@@ -110,20 +112,6 @@ struct LogitCall : ElementCall {
 
  private:
   Tensor scores, alpha, balance;
-
-  static void check_beside(const LogitInputs& in, const char* name, const OptionalTensor& tensor,
-                           c10::SymIntArrayRef shape) {
-    check_floating(name, *tensor);
-    check_shape(name, tensor, shape);
-    check_device(name, tensor, "logits", in.logits);
-  }
-
-  static void check_per_class(const LogitInputs& in, const char* name, const OptionalTensor& tensor) {
-    if (!tensor) return;
-    const auto shape = in.logits->sym_sizes();
-    TORCH_CHECK_VALUE(!shape.empty(), "logits: got shape [], wants [..., C]");
-    check_beside(in, name, tensor, shape.slice(shape.size() - 1));
-  }
 };
 
 struct RegressionCall : ElementCall {
@@ -134,10 +122,7 @@ struct RegressionCall : ElementCall {
 
   explicit RegressionCall(const RegressionInputs& in) {
     check<RegressionTable>("pred", in.pred, in);
-    check_floating("target", in.target);
-    TORCH_CHECK_VALUE(in.target->sym_sizes() == in.pred->sym_sizes(), "target: got shape ", in.target->sym_sizes(),
-                      ", wants pred's shape ", in.pred->sym_sizes());
-    check_device("target", *in.target, "pred", in.pred);
+    check_partner("target", in.target, "pred", in.pred);
     check_avg_factor(in, "pred");
     a.float64 = computes_in_float64(in.pred, in.target);
     a.alpha1 = a.alpha0 = 1;

@@ -15,7 +15,7 @@
 
 namespace iouloss {
 
-// items: that take some 10 microseconds, less than which a thread is not worth waking for.
+// items: how many make 10 microseconds of work, the least worth waking a thread for.
 template <class Arguments, int64_t items>
 struct LossCall {
   int64_t chunk = items;  // a loss whose items differ in size says so
@@ -41,8 +41,7 @@ struct LossCall {
     if (reduction != Reduction::none) divisor.write_on_cpu(sum, losses);
   }
 
-  // The gradient by the first input; with it, where there is no upstream gradient and `loss` is given, the reduced
-  // loss.
+  // Writes the gradient by the first input; with `loss`, also the reduced loss.
   void write_gradient(at::Tensor& grad, const Upstream& upstream, at::Tensor* loss = nullptr) const {
 #ifdef IOULOSS_CUDA
     if (grad.is_cuda()) return gradient_on_gpu(a, upstream, divisor, grad, loss);
@@ -58,7 +57,7 @@ struct LossCall {
   static const char* public_name(const auto&, const char* name) { return name; }
 
 #ifdef IOULOSS_CUDA
-  // Makes of the gradient for an upstream gradient of 1 the one for `upstream`, which the host does not look at.
+  // Multiplies a saved gradient by `upstream` on the device; the host does not read it.
   void rescale(at::Tensor& saved, const Upstream& upstream) const { rescale_on_gpu(a, upstream, divisor, saved); }
 #endif
 };

@@ -26,10 +26,11 @@ enum class Saved { gradient, slopes };
 // Call describes the loss, and is made for every call of it:
 // - Call::Inputs         its inputs. The first is the prediction;
 // - Call::name, ::saved  the operator's name, and what the forward pass saves for the backward pass;
-// - Call::symmetric      whether the second input gets a gradient too: Call::swap(inputs) turns them into those of the
-//                        call whose gradient by its first input is this gradient;
+// - Call::symmetric      whether the second input gets a gradient too. Call::swap(inputs) exchanges the two: the first
+//                        gradient of that call is the second gradient of this one;
 // - Call(inputs)         checks them; load(inputs) then makes the kernels' arguments of them;
-// - Call::public_name(inputs, name)  what users call an input; nullptr where it may require a gradient and get none;
+// - Call::public_name(inputs, name)  the name users know; nullptr if the input may require a gradient although it gets
+// none;
 // - the members of LossCall.
 template <class Call>
 struct LossOperator {
@@ -112,18 +113,14 @@ struct LossOperator {
   static void check_grad_output(const Tensor& grad_output, const Call& call, const Inputs& in) {
     check_shape("grad_output", grad_output, call.loss_shape(in));
     check_floating("grad_output", grad_output);
-    check_device("grad_output", grad_output, "the loss", prediction(in));
+    check_device("grad_output", grad_output, "the loss", first(in));
   }
-
-  static const Tensor& prediction(const Inputs& in) { return std::get<0>(in.values()); }
 
   static Tensor new_losses(const Call& call, const Inputs& in) {
-    return at::empty_symint(call.loss_shape(in), prediction(in).options().dtype(call.loss_dtype()));
+    return at::empty_symint(call.loss_shape(in), first(in).options().dtype(call.loss_dtype()));
   }
 
-  static Tensor new_gradient(const Inputs& in) {
-    return at::empty_symint(prediction(in).sym_sizes(), prediction(in).options());
-  }
+  static Tensor new_gradient(const Inputs& in) { return at::empty_symint(first(in).sym_sizes(), first(in).options()); }
 
   // ---- autograd --------------------------------------------------------------------------------------------------
 
@@ -132,7 +129,7 @@ struct LossOperator {
 
   static bool second_wants_gradient(const Inputs& in) {
     if constexpr (Call::symmetric)
-      return std::get<1>(in.values())->requires_grad();
+      return second(in).requires_grad();
     else
       return false;
   }
@@ -145,7 +142,7 @@ struct LossOperator {
         const char* name = Call::public_name(in, Inputs::names[i]);
         TORCH_CHECK_VALUE(!name, name, ": got a tensor that requires grad, wants a constant");
       });
-      if (prediction(in).requires_grad() || second_wants_gradient(in))
+      if (first(in).requires_grad() || second_wants_gradient(in))
         return apply(in, [](const auto&... values) { return Autograd::apply(values...); });
     }
     at::AutoDispatchBelowADInplaceOrView below;
@@ -164,7 +161,7 @@ struct LossOperator {
       at::AutoDispatchBelowADInplaceOrView below;
       const Inputs in{values...};
       Tensor losses, saved;
-      if (saves_slopes || (saves_gradient(prediction(in), in.reduction) && !second_wants_gradient(in))) {
+      if (saves_slopes || (saves_gradient(first(in), in.reduction) && !second_wants_gradient(in))) {
         static const auto op = find_operator<Inputs, LossAndSaved>(std::string(Call::name) + saving_suffix);
         std::tie(losses, saved) = op.call(values...);
       } else {

@@ -14,24 +14,26 @@ namespace iouloss {
   X(OptionalTensor, avg_factor)                                            \
   X(std::optional<double>, divisor) /* avg_factor, where it is a number */ \
   X(std::string_view, formula)                                             \
-  X(double, gamma)                                                         \
-  X(double, lambda_)                                                       \
-  X(double, beta)                                                          \
   X(std::string_view, fmt)                                                 \
   X(double, eps)                                                           \
-  X(std::string_view, reduction)
+  X(std::string_view, reduction)                                           \
+  X(double, gamma)                                                         \
+  X(double, lambda_)                                                       \
+  X(double, beta)
 
 // A loss of logits and their targets.
 #define IOULOSS_LOGIT_LOSS(X)                                                                \
   X(Tensor, logits)                                                                          \
   X(Tensor, targets)                                                                         \
-  X(OptionalTensor, scores)                                                                  \
   X(OptionalTensor, weight)                                                                  \
-  X(OptionalTensor, alpha_per_class)                                                         \
-  X(OptionalTensor, balance)                                                                 \
   X(OptionalTensor, avg_factor)                                                              \
   X(std::optional<double>, divisor)                                                          \
   X(std::string_view, formula)                                                               \
+  X(std::optional<int64_t>, ignore_index)                                                    \
+  X(std::string_view, reduction)                                                             \
+  X(OptionalTensor, scores)                                                                  \
+  X(OptionalTensor, alpha_per_class)                                                         \
+  X(OptionalTensor, balance)                                                                 \
   X(double, alpha1)                                                                          \
   X(double, alpha0)                                                                          \
   X(bool, complement) /* whether 1 - alpha weighs negatives, where alpha is of each class */ \
@@ -46,9 +48,7 @@ namespace iouloss {
   X(double, epsilon1)                                                                        \
   X(double, epsilon0)                                                                        \
   X(double, scale)                                                                           \
-  X(bool, iou_weighted)                                                                      \
-  X(std::optional<int64_t>, ignore_index)                                                    \
-  X(std::string_view, reduction)
+  X(bool, iou_weighted)
 
 // A loss of the difference of two tensors.
 #define IOULOSS_REGRESSION_LOSS(X)  \
@@ -58,11 +58,11 @@ namespace iouloss {
   X(OptionalTensor, avg_factor)     \
   X(std::optional<double>, divisor) \
   X(std::string_view, formula)      \
+  X(std::string_view, reduction)    \
   X(double, alpha)                  \
   X(double, beta)                   \
   X(double, gamma)                  \
-  X(double, factor)                 \
-  X(std::string_view, reduction)
+  X(double, factor)
 
 // `formula` is the loss's name without its "_loss".
 #define IOULOSS_ROW_LOSS(X)               \
@@ -71,16 +71,16 @@ namespace iouloss {
   X(OptionalTensor, weight)               \
   X(OptionalTensor, avg_factor)           \
   X(std::optional<double>, divisor)       \
-  X(OptionalTensor, class_weight)         \
   X(std::string_view, formula)            \
+  X(std::optional<int64_t>, ignore_index) \
+  X(std::string_view, reduction)          \
+  X(int64_t, class_dim)                   \
+  X(OptionalTensor, class_weight)         \
   X(double, alpha)                        \
   X(double, gamma)                        \
   X(double, label_smoothing)              \
   X(double, poly_epsilon)                 \
-  X(double, temperature)                  \
-  X(std::optional<int64_t>, ignore_index) \
-  X(int64_t, class_dim)                   \
-  X(std::string_view, reduction)
+  X(double, temperature)
 
 #define IOULOSS_REGION_LOSS(X)            \
   X(Tensor, logits)                       \
@@ -89,21 +89,20 @@ namespace iouloss {
   X(OptionalTensor, class_weight)         \
   X(OptionalTensor, avg_factor)           \
   X(std::optional<double>, divisor)       \
-  X(std::string_view, kind)               \
+  X(std::string_view, formula)            \
   X(std::string_view, activation)         \
   X(std::string_view, per)                \
+  X(std::optional<int64_t>, ignore_index) \
+  X(std::string_view, reduction)          \
+  X(double, smooth_numerator)             \
+  X(double, smooth_denominator)           \
   X(int64_t, power)                       \
   X(double, alpha)                        \
   X(double, beta)                         \
-  X(double, gamma)                        \
-  X(double, smooth_numerator)             \
-  X(double, smooth_denominator)           \
-  X(std::optional<int64_t>, ignore_index) \
-  X(std::string_view, reduction)
+  X(double, gamma)
 
-// What a mean over class indices is divided by. Of the unit "row", the rows whose index is a class and not
-// ignore_index, each with the weight of its class. Of the unit "logit", the logits of all rows but those of
-// ignore_index; where the targets are dense, the logits whose target is another.
+// What a mean is divided by if something may be ignored. Unit "row": the rows of a class other than ignore_index, each
+// with its class's weight. Unit "logit": the logits that are not ignored.
 #define IOULOSS_KEPT_WEIGHT(X)            \
   X(Tensor, logits)                       \
   X(Tensor, targets)                      \

@@ -5,9 +5,6 @@
 #include "../cpu/region_values.h"
 #include "loss_operator.h"
 #include "losses.h"
-#ifdef IOULOSS_CUDA
-#include "cuda_launch.h"
-#endif
 
 namespace iouloss {
 namespace {
@@ -45,19 +42,16 @@ std::vector<RegionSums> cell_sums_on_cpu(const RegionArguments& a) {
   return sums;
 }
 
-struct RegionCall {
+struct RegionCall : LossCall<RegionArguments, 0> {
   using Inputs = RegionInputs;
   static constexpr auto name = "region_loss";
   static constexpr bool symmetric = false;
   static constexpr auto saved = Saved::slopes;
 
-  RegionArguments a{};
-  Reduction reduction{};
-
   explicit RegionCall(const RegionInputs& in) {
-    const auto& row = row_of<RegionTable>(in.kind);
+    const auto& row = row_of<RegionTable>(in.formula);
     reduction = parse_reduction(in.reduction);
-    a.generalized = row.formula == RegionKind::generalized_dice;
+    a.generalized = row.formula == RegionFormula::generalized_dice;
     a.activation = parse_activation(in.activation);
     a.per = parse_per(in.per, a.generalized);
     TORCH_CHECK_VALUE(in.power == 1 || in.power == 2, "power: got ", in.power, ", wants 1 or 2");
@@ -66,16 +60,14 @@ struct RegionCall {
     check_tensors(in);
     a.float64 = computes_in_float64(in.logits, in.targets);
     a.ignore_index = in.ignore_index.value_or(no_class);
-    a.squares = row.formula == RegionKind::dice && in.power == 2;
-    if (row.formula == RegionKind::tversky) return;
+    a.squares = row.formula == RegionFormula::dice && in.power == 2;
+    if (row.formula == RegionFormula::tversky) return;
     // Dice is Tversky's with one half for both errors, and with half the smoothing. Their squares are one sum.
     a.options.alpha = 0.5;
     a.options.beta = a.squares ? 0 : 0.5;
     a.options.smooth_numerator /= 2;
     a.options.smooth_denominator /= 2;
   }
-
-  static const char* public_name(const RegionInputs&, const char* name) { return name; }
 
   // The shape of the values that are not reduced.
   c10::SymIntArrayRef each(const RegionInputs& in) const {
@@ -86,11 +78,7 @@ struct RegionCall {
     return {};
   }
 
-  at::ScalarType loss_dtype() const { return a.float64 ? at::kDouble : at::kFloat; }
-
-  c10::SymDimVector loss_shape(const RegionInputs& in) const {
-    return c10::SymDimVector(reduction == Reduction::none ? each(in) : c10::SymIntArrayRef());
-  }
+  c10::SymDimVector loss_shape(const RegionInputs& in) const { return reduced_or(each(in)); }
 
   // The tensors as the kernels take them: contiguous.
   void load(const RegionInputs& in) {
@@ -150,7 +138,6 @@ struct RegionCall {
 
  private:
   Tensor logits, targets, weight, class_weight;
-  Divisor divisor;
 
   static c10::SymDimVector shape_of_slopes(const RegionInputs& in) {
     return {in.logits->sym_size(0), in.logits->sym_size(1), 2};
@@ -158,18 +145,14 @@ struct RegionCall {
 
   void check_tensors(const RegionInputs& in) const {
     check_floating("logits", in.logits);
-    if (in.weight) check_floating("weight", *in.weight);
-    if (in.class_weight) check_floating("class_weight", *in.class_weight);
     TORCH_CHECK_VALUE(in.logits->dim() >= 2, "logits: got shape ", in.logits->sym_sizes(), ", wants [N, C, ...]");
     const auto& classes = in.logits->sym_size(1);
     check_classes(classes);
     const bool dense = check_targets(in.targets, in.logits, 1);
     TORCH_CHECK_VALUE(!dense || !in.ignore_index, "ignore_index: got ", in.ignore_index.value_or(0),
                       " with dense targets, wants class indices");
-    check_shape("class_weight", in.class_weight, {classes});
-    check_shape("weight", in.weight, each(in));
-    check_device("weight", in.weight, "logits", in.logits);
-    check_device("class_weight", in.class_weight, "logits", in.logits);
+    check_beside("class_weight", in.class_weight, {classes}, "logits", in.logits);
+    check_beside("weight", in.weight, each(in), "logits", in.logits);
     check_avg_factor(in, "logits");
   }
 };

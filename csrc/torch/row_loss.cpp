@@ -29,10 +29,10 @@ std::optional<ClassRows> strided_rows(const Tensor& tensor, int64_t dim) {
   return ClassRows{tensor.const_data_ptr(), dtype_of(tensor), *outer, *inner, strides[dim]};
 }
 
-// Where the rows of a tensor are; a copy, which `kept` keeps, where its strides are beyond that.
-ClassRows rows_of(const Tensor& tensor, int64_t dim, Tensor& kept) {
-  kept = strided_rows(tensor, dim) ? tensor : tensor.contiguous();
-  return *strided_rows(kept, dim);
+// Describes the rows of a tensor. If three strides cannot, it is copied first; `owner` holds the memory.
+ClassRows rows_of(const Tensor& tensor, int64_t dim, Tensor& owner) {
+  owner = strided_rows(tensor, dim) ? tensor : tensor.contiguous();
+  return *strided_rows(owner, dim);
 }
 
 struct RowCall : LossCall<RowArguments, 0> {
@@ -46,15 +46,10 @@ struct RowCall : LossCall<RowArguments, 0> {
     a.formula = row.formula;
     reduction = parse_reduction(in.reduction);
     a.options = checked_options(row, in);
-    const char* const weights_name = public_name(in, "class_weight");
     check_floating("logits", in.logits);
     check_dtype_of_targets(in);
-    if (in.weight) check_floating("weight", *in.weight);
-    if (in.class_weight) check_floating(weights_name, *in.class_weight);
     check_device("targets", in.targets, "logits", in.logits);
     check_shapes(in);
-    check_device("weight", in.weight, "logits", in.logits);
-    check_device(weights_name, in.class_weight, "logits", in.logits);
     check_avg_factor(in, "logits");
     a.float64 = computes_in_float64(in.logits, in.targets ? *in.targets : *in.logits);
     a.ignore_index = in.ignore_index.value_or(no_class);
@@ -107,8 +102,8 @@ struct RowCall : LossCall<RowArguments, 0> {
     } else {
       check_shape("targets", in.targets, a.formula == RowFormula::kl_div ? shape : rows);
     }
-    check_shape("weight", in.weight, rows);
-    check_shape(public_name(in, "class_weight"), in.class_weight, {shape[dim]});
+    check_beside("weight", in.weight, rows, "logits", in.logits);
+    check_beside(public_name(in, "class_weight"), in.class_weight, {shape[dim]}, "logits", in.logits);
   }
 };
 

@@ -11,8 +11,11 @@ namespace iouloss {
 
 // Saves them, behind a first tensor that the forward pass made for the backward pass.
 inline void save_inputs(torch::autograd::AutogradContext* ctx, const Tensor& first, const auto&... values) {
-  torch::autograd::variable_list tensors{first};
+  torch::autograd::variable_list tensors;
   c10::impl::GenericList options(c10::AnyType::get());
+  tensors.reserve(1 + sizeof...(values));
+  options.reserve(sizeof...(values));
+  tensors.push_back(first);
   const auto save = [&](const auto& value) {
     using T = std::decay_t<decltype(value)>;
     if constexpr (std::is_same_v<T, Tensor>)

@@ -23,7 +23,8 @@ FORMATS = ("xyxy", "xywh", "cxcywh")
 
 def check_box_loss(inputs: BoxInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of ``box_loss`` deserve, if any."""
-    pred, target, weight, mask, avg_factor, formula, *_, fmt, eps, reduction, eps_mode = inputs
+    pred, target, weight, mask, avg_factor, formula, fmt, eps, reduction, *_ = inputs
+    eps_mode = inputs.eps_mode
     check_tensors(pred=pred, target=target, weight=weight)
     check_choice("formula", formula, BOXES)
     check_reduction(reduction)

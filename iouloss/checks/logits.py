@@ -26,8 +26,8 @@ from .tensors import (
 
 def check_logit_loss(inputs: LogitInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of a loss of logits deserve, if any."""
-    logits, targets, scores, weight, alpha_per_class, balance, avg_factor, formula = inputs[:8]
-    ignore_index, reduction, class_dim = inputs[-3:]
+    logits, targets, weight, avg_factor, formula, ignore_index, reduction, scores, *_ = inputs
+    class_dim, balance = inputs.class_dim, inputs.balance
     check_tensors(logits=logits, targets=targets, weight=weight, scores=scores)
     losses = {**LOGITS, **UNFUSED_LOGITS}
     check_choice("formula", formula, losses)
@@ -40,7 +40,7 @@ def check_logit_loss(inputs: LogitInputs) -> None:
     check_class_dim(class_dim, logits)
     dense = are_dense(targets, logits, class_dim)
     check_floating(weight=weight, scores=scores)
-    for name, option in (("alpha", alpha_per_class), ("balance", balance)):
+    for name, option in (("alpha", inputs.alpha_per_class), ("balance", balance)):
         check_per_class(name, option, logits, class_dim)
     if (formula == "equalized_focal") != (balance is not None):
         wants = "a tensor [C]" if balance is None else "None"

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .._inputs import RegionInputs
 from .._tables import REGIONS
+from .._tracing import check_whole
 from .numbers import (
     check_bool,
     check_choice,
@@ -32,23 +33,24 @@ PER = ("image_class", "class", "image", "batch")
 
 def check_region_loss(inputs: RegionInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of ``region_loss`` deserve, if any."""
-    logits, targets, weight, class_weight, avg_factor, kind, activation, per, power = inputs[:9]
-    pixel_weight, reduction = inputs.pixel_weight, inputs.reduction
+    logits, targets, weight, class_weight, avg_factor, formula, activation, per, ignore_index, reduction, *_ = inputs
+    pixel_weight, power = inputs.pixel_weight, inputs.power
+    check_whole("logits", logits)
     check_tensors(logits=logits, targets=targets, weight=weight)
     for name, optional in (("class_weight", class_weight), ("pixel_weight", pixel_weight)):
         if optional is not None:
             check_tensors(**{name: optional})
     check_reduction(reduction)
-    check_choice("kind", kind, REGIONS)
+    check_choice("formula", formula, REGIONS)
     if not isinstance(activation, str) or activation not in ("sigmoid", "softmax", "none"):
         raise ValueError(f"activation: got {activation!r}, wants 'sigmoid', 'softmax' or None")
-    _check_per(per, kind)
+    _check_per(per, formula)
     if not isinstance(power, int):
         raise TypeError(f"power: got {kind_of(power)}, wants 1 or 2")
     if power not in (1, 2):
         raise ValueError(f"power: got {power}, wants 1 or 2")
-    check_options(REGIONS[kind], inputs)
-    check_ignore_index(inputs.ignore_index)
+    check_options(REGIONS[formula], inputs)
+    check_ignore_index(ignore_index)
     check_bool("soft_labels", inputs.soft_labels)
     check_floating(logits=logits)
     check_floating(weight=weight, class_weight=class_weight)
@@ -60,8 +62,8 @@ def check_region_loss(inputs: RegionInputs) -> None:
     check_avg_factor(avg_factor, reduction)
 
 
-def _check_per(per: Any, kind: str) -> None:
-    if kind == "generalized_dice":
+def _check_per(per: Any, formula: str) -> None:
+    if formula == "generalized_dice":
         if not isinstance(per, str) or per not in ("image", "batch"):
             raise ValueError(f"per: got {per!r}, wants 'image' or 'batch'")
     elif not isinstance(per, str) or per not in PER:

@@ -8,7 +8,7 @@ from .tensors import check_avg_factor, check_devices, check_floating, check_shap
 
 def check_regression_loss(inputs: RegressionInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of a loss of differences deserve, if any."""
-    pred, target, weight, avg_factor, formula, alpha, _, gamma, _, reduction = inputs
+    pred, target, weight, avg_factor, formula, reduction, alpha, _, gamma, _ = inputs
     check_tensors(pred=pred, target=target, weight=weight)
     check_choice("formula", formula, REGRESSION)
     check_reduction(reduction)

@@ -24,8 +24,7 @@ BY_CLASS = ("softmax_focal", "cross_entropy")
 
 def check_row_loss(inputs: RowInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of ``row_loss`` deserve, if any."""
-    logits, targets, weight, avg_factor, class_weight, formula = inputs[:6]
-    ignore_index, class_dim, reduction = inputs[-3:]
+    logits, targets, weight, avg_factor, formula, ignore_index, reduction, class_dim, class_weight, *_ = inputs
     weights_name = "alpha" if formula == "softmax_focal" else "class_weight"
     check_tensors(logits=logits, weight=weight)
     if formula != "entropy":

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from .. import _ops
+from .._inputs import box_inputs
 from .._tables import ONE_PLACE
 from ..checks.boxes import check_eps_mode
 from ..checks.numbers import check_choice
@@ -154,7 +155,9 @@ def iou_loss(
     """
     if not isinstance(mode, str) or mode not in _MODES:
         check_choice("mode", mode, _MODES)
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, _MODES[mode], fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(
+        box_inputs(pred, target, weight, mask, avg_factor, _MODES[mode], fmt, eps, reduction, eps_mode=eps_mode)
+    )
 
 
 def giou_loss(
@@ -178,7 +181,9 @@ def giou_loss(
 
     Paper: Rezatofighi et al., *Generalized Intersection over Union*, arXiv:1902.09630.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "giou", fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(
+        box_inputs(pred, target, weight, mask, avg_factor, "giou", fmt, eps, reduction, eps_mode=eps_mode)
+    )
 
 
 def diou_loss(
@@ -202,7 +207,9 @@ def diou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "diou", fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(
+        box_inputs(pred, target, weight, mask, avg_factor, "diou", fmt, eps, reduction, eps_mode=eps_mode)
+    )
 
 
 def ciou_loss(
@@ -230,7 +237,9 @@ def ciou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287, and *Enhancing Geometric Factors*, arXiv:2005.03572.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "ciou", fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(
+        box_inputs(pred, target, weight, mask, avg_factor, "ciou", fmt, eps, reduction, eps_mode=eps_mode)
+    )
 
 
 def eiou_loss(
@@ -254,7 +263,9 @@ def eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "eiou", fmt, eps, reduction, eps_mode)
+    return _ops.box_loss(
+        box_inputs(pred, target, weight, mask, avg_factor, "eiou", fmt, eps, reduction, eps_mode=eps_mode)
+    )
 
 
 def focal_eiou_loss(
@@ -280,7 +291,9 @@ def focal_eiou_loss(
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
     return _ops.box_loss(
-        pred, target, weight, mask, avg_factor, "focal_eiou", fmt, eps, reduction, eps_mode, gamma=gamma
+        box_inputs(
+            pred, target, weight, mask, avg_factor, "focal_eiou", fmt, eps, reduction, gamma=gamma, eps_mode=eps_mode
+        )
     )
 
 
@@ -314,7 +327,19 @@ def cdiou_loss(
     if not isinstance(base, str) or base not in _BASES:
         check_choice("base", base, _BASES)
     return _ops.box_loss(
-        pred, target, weight, mask, avg_factor, "cdiou_" + base, fmt, eps, reduction, eps_mode, lambda_=lambda_
+        box_inputs(
+            pred,
+            target,
+            weight,
+            mask,
+            avg_factor,
+            "cdiou_" + base,
+            fmt,
+            eps,
+            reduction,
+            lambda_=lambda_,
+            eps_mode=eps_mode,
+        )
     )
 
 
@@ -355,7 +380,9 @@ def bounded_iou_loss(
     Paper: Tychsen-Smith and Petersson, *Improving Object Localization with Fitness NMS and Bounded IoU Loss*,
     arXiv:1711.00164.
     """
-    return _ops.box_loss(pred, target, weight, mask, avg_factor, "bounded_iou", fmt, eps, reduction, beta=beta)
+    return _ops.box_loss(
+        box_inputs(pred, target, weight, mask, avg_factor, "bounded_iou", fmt, eps, reduction, beta=beta)
+    )
 
 
 def _own(function: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], set[str]]:

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
+from .._inputs import logit_inputs
 from ..checks.numbers import check_bool, check_fraction, check_not_negative
 from ..checks.tensors import check_per_class
 
@@ -44,10 +45,19 @@ def binary_cross_entropy_loss(
         check_not_negative("pos_weight", pos_weight, ", a tensor [C] or None")
         alpha1 *= pos_weight
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, "binary_cross_entropy", ignore_index, reduction, class_dim),
-        alpha1=alpha1,
-        alpha0=alpha0,
-        alpha_per_class=per_class,
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            "binary_cross_entropy",
+            ignore_index,
+            reduction,
+            alpha_per_class=per_class,
+            alpha1=alpha1,
+            alpha0=alpha0,
+            class_dim=class_dim,
+        )
     )
 
 
@@ -78,10 +88,19 @@ def asymmetric_loss(
     check_bool("differentiable_focus", differentiable_focus)
     formula = "asymmetric_attached" if differentiable_focus else "asymmetric"
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, formula, ignore_index, reduction, class_dim),
-        gamma_neg=gamma_neg,
-        gamma_pos=gamma_pos,
-        margin=margin,
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            formula,
+            ignore_index,
+            reduction,
+            gamma_neg=gamma_neg,
+            gamma_pos=gamma_pos,
+            margin=margin,
+            class_dim=class_dim,
+        )
     )
 
 
@@ -99,4 +118,6 @@ def binary_entropy_loss(
     The common arguments, the errors and the numbers are those of :func:`iouloss.functional.sigmoid_focal_loss`.
     """
     targets = logits.detach() if isinstance(logits, Tensor) else logits  # a placeholder that is not read
-    return _ops.logit_loss(logits, targets, weight, avg_factor, "binary_entropy", None, reduction, class_dim)
+    return _ops.logit_loss(
+        logit_inputs(logits, targets, weight, avg_factor, "binary_entropy", None, reduction, class_dim=class_dim)
+    )

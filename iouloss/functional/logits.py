@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 
 from .. import _ops
+from .._inputs import logit_inputs
 from ..checks.numbers import check_bool, check_fraction, check_not_negative, check_number, check_positive
 from ..checks.tensors import check_per_class, check_tensors
 
@@ -104,11 +105,20 @@ def sigmoid_focal_loss(
     check_fraction("label_smoothing", label_smoothing)
     formula = "smooth_focal" if label_smoothing != 0 else "square_focal" if gamma == 2 else "focal"
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, formula, ignore_index, reduction, class_dim),
-        gamma=gamma,
-        label_smoothing=label_smoothing,
-        smooth_all=smooth_all,
-        **_balance(alpha),
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            formula,
+            ignore_index,
+            reduction,
+            gamma=gamma,
+            label_smoothing=label_smoothing,
+            smooth_all=smooth_all,
+            class_dim=class_dim,
+            **_balance(alpha),
+        )
     )
 
 
@@ -133,10 +143,19 @@ def focal_star_loss(
     Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002, appendix A.
     """
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, "focal_star", ignore_index, reduction, class_dim),
-        gamma=gamma,
-        beta=beta,
-        **_balance(alpha),
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            "focal_star",
+            ignore_index,
+            reduction,
+            beta=beta,
+            gamma=gamma,
+            class_dim=class_dim,
+            **_balance(alpha),
+        )
     )
 
 
@@ -171,12 +190,21 @@ def poly1_focal_loss(
     for each in (epsilon1, epsilon0):
         check_number("epsilon / alpha", each)
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, "poly_focal", ignore_index, reduction, class_dim),
-        alpha1=alpha1,
-        alpha0=alpha0,
-        gamma=gamma,
-        epsilon1=epsilon1,
-        epsilon0=epsilon0,
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            "poly_focal",
+            ignore_index,
+            reduction,
+            alpha1=alpha1,
+            alpha0=alpha0,
+            gamma=gamma,
+            epsilon1=epsilon1,
+            epsilon0=epsilon0,
+            class_dim=class_dim,
+        )
     )
 
 
@@ -210,11 +238,20 @@ def equalized_focal_loss(
     check_tensors(balance=balance)
     check_per_class("balance", balance, logits, class_dim)
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, "equalized_focal", ignore_index, reduction, class_dim),
-        balance=balance.detach(),
-        gamma=gamma,
-        scale=scale,
-        **_balance(alpha, gamma),
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            "equalized_focal",
+            ignore_index,
+            reduction,
+            balance=balance.detach(),
+            gamma=gamma,
+            scale=scale,
+            class_dim=class_dim,
+            **_balance(alpha, gamma),
+        )
     )
 
 
@@ -242,9 +279,18 @@ def quality_focal_loss(
     Paper: Li et al., *Generalized Focal Loss*, arXiv:2006.04388.
     """
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, "quality_focal", ignore_index, reduction, class_dim),
-        scores=scores,
-        beta=beta,
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            "quality_focal",
+            ignore_index,
+            reduction,
+            scores=scores,
+            beta=beta,
+            class_dim=class_dim,
+        )
     )
 
 
@@ -280,11 +326,20 @@ def varifocal_loss(
     check_bool("differentiable_focus", differentiable_focus)
     formula = "varifocal" if differentiable_focus else "varifocal_detached"
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, formula, ignore_index, reduction, class_dim),
-        scores=scores,
-        alpha0=alpha,
-        gamma=gamma,
-        iou_weighted=iou_weighted,
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            formula,
+            ignore_index,
+            reduction,
+            scores=scores,
+            alpha0=alpha,
+            gamma=gamma,
+            iou_weighted=iou_weighted,
+            class_dim=class_dim,
+        )
     )
 
 
@@ -310,7 +365,16 @@ def gaussian_focal_loss(
     Paper: Law and Deng, *CornerNet*, arXiv:1808.01244.
     """
     return _ops.logit_loss(
-        *(logits, targets, weight, avg_factor, "gaussian_focal", ignore_index, reduction, class_dim),
-        alpha=alpha,
-        beta=beta,
+        logit_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            "gaussian_focal",
+            ignore_index,
+            reduction,
+            alpha=alpha,
+            beta=beta,
+            class_dim=class_dim,
+        )
     )

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
+from .._inputs import region_inputs
 
 __all__ = [
     "dice_loss",
@@ -10,6 +11,10 @@ __all__ = [
     "generalized_dice_loss",
     "tversky_loss",
 ]
+
+
+def _named(activation: str | None) -> str:
+    return "none" if activation is None else activation
 
 
 def dice_loss(
@@ -98,11 +103,25 @@ def dice_loss(
         >>> classes = torch.randint(0, 3, (2, 64, 64))
         >>> dice_loss(logits, classes, activation="softmax").backward()
     """
-    options = (
-        *(per, power, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator),
-        *(ignore_index, reduction, pixel_weight, soft_labels),
+    return _ops.region_loss(
+        region_inputs(
+            logits,
+            targets,
+            weight,
+            class_weight,
+            avg_factor,
+            "dice",
+            _named(activation),
+            per,
+            ignore_index,
+            reduction,
+            smooth_numerator,
+            smooth_denominator,
+            power=power,
+            pixel_weight=pixel_weight,
+            soft_labels=soft_labels,
+        )
     )
-    return _ops.region_loss(logits, targets, weight, class_weight, avg_factor, "dice", activation, *options)
 
 
 def generalized_dice_loss(
@@ -139,11 +158,24 @@ def generalized_dice_loss(
     Paper: Sudre et al., *Generalised Dice overlap as a deep learning loss function for highly unbalanced
     segmentations*, arXiv:1707.03237.
     """
-    options = (
-        *(per, 1, 0.5, 0.5, 1.0, smooth_numerator, smooth_denominator),
-        *(ignore_index, reduction, pixel_weight, soft_labels),
+    return _ops.region_loss(
+        region_inputs(
+            logits,
+            targets,
+            weight,
+            class_weight,
+            avg_factor,
+            "generalized_dice",
+            _named(activation),
+            per,
+            ignore_index,
+            reduction,
+            smooth_numerator,
+            smooth_denominator,
+            pixel_weight=pixel_weight,
+            soft_labels=soft_labels,
+        )
     )
-    return _ops.region_loss(logits, targets, weight, class_weight, avg_factor, "generalized_dice", activation, *options)
 
 
 def tversky_loss(
@@ -180,11 +212,26 @@ def tversky_loss(
     Paper: Salehi et al., *Tversky loss function for image segmentation using 3D fully convolutional deep networks*,
     arXiv:1706.05721.
     """
-    options = (
-        *(per, 1, alpha, beta, 1.0, smooth_numerator, smooth_denominator),
-        *(ignore_index, reduction, pixel_weight, soft_labels),
+    return _ops.region_loss(
+        region_inputs(
+            logits,
+            targets,
+            weight,
+            class_weight,
+            avg_factor,
+            "tversky",
+            _named(activation),
+            per,
+            ignore_index,
+            reduction,
+            smooth_numerator,
+            smooth_denominator,
+            alpha=alpha,
+            beta=beta,
+            pixel_weight=pixel_weight,
+            soft_labels=soft_labels,
+        )
     )
-    return _ops.region_loss(logits, targets, weight, class_weight, avg_factor, "tversky", activation, *options)
 
 
 def focal_tversky_loss(
@@ -223,8 +270,24 @@ def focal_tversky_loss(
     Paper: Abraham and Khan, *A novel focal Tversky loss function with improved attention U-Net for lesion
     segmentation*, arXiv:1810.07842.
     """
-    options = (
-        *(per, 1, alpha, beta, gamma, smooth_numerator, smooth_denominator),
-        *(ignore_index, reduction, pixel_weight, soft_labels),
+    return _ops.region_loss(
+        region_inputs(
+            logits,
+            targets,
+            weight,
+            class_weight,
+            avg_factor,
+            "tversky",
+            _named(activation),
+            per,
+            ignore_index,
+            reduction,
+            smooth_numerator,
+            smooth_denominator,
+            alpha=alpha,
+            beta=beta,
+            gamma=gamma,
+            pixel_weight=pixel_weight,
+            soft_labels=soft_labels,
+        )
     )
-    return _ops.region_loss(logits, targets, weight, class_weight, avg_factor, "tversky", activation, *options)

@@ -5,6 +5,7 @@ import math
 from torch import Tensor
 
 from .. import _ops
+from .._inputs import regression_inputs
 from ..checks.numbers import check_number, check_positive
 
 __all__ = [
@@ -46,7 +47,7 @@ def l1_loss(
     The gradient at ``d == 0`` is 0. Finite numbers give a finite loss and gradient: what overflows saturates. A NaN or
     Inf gives NaN. Equal inputs give equal bits from run to run on the same device.
     """
-    return _ops.regression_loss(pred, target, weight, avg_factor, "l1", reduction)
+    return _ops.regression_loss(regression_inputs(pred, target, weight, avg_factor, "l1", reduction))
 
 
 def l2_loss(
@@ -61,7 +62,7 @@ def l2_loss(
 
     Arguments, errors and numbers are those of :func:`l1_loss`.
     """
-    return _ops.regression_loss(pred, target, weight, avg_factor, "l2", reduction)
+    return _ops.regression_loss(regression_inputs(pred, target, weight, avg_factor, "l2", reduction))
 
 
 def smooth_l1_loss(
@@ -80,7 +81,7 @@ def smooth_l1_loss(
 
     Paper: Girshick, *Fast R-CNN*, arXiv:1504.08083.
     """
-    return _ops.regression_loss(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=beta)
+    return _ops.regression_loss(regression_inputs(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=beta))
 
 
 def huber_loss(
@@ -97,7 +98,9 @@ def huber_loss(
     Arguments, errors and numbers are those of :func:`l1_loss`.
     """
     check_positive("delta", delta)
-    return _ops.regression_loss(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=delta, factor=delta)
+    return _ops.regression_loss(
+        regression_inputs(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=delta, factor=delta)
+    )
 
 
 def balanced_l1_loss(
@@ -121,7 +124,9 @@ def balanced_l1_loss(
     Paper: Pang et al., *Libra R-CNN*, arXiv:1904.02701.
     """
     return _ops.regression_loss(
-        pred, target, weight, avg_factor, "balanced_l1", reduction, alpha=alpha, gamma=gamma, beta=beta
+        regression_inputs(
+            pred, target, weight, avg_factor, "balanced_l1", reduction, alpha=alpha, beta=beta, gamma=gamma
+        )
     )
 
 
@@ -151,4 +156,6 @@ def focal_l1_loss(
         raise ValueError(f"beta: got {float(beta)}, wants {wants}")
     if alpha is None:
         alpha = math.e * beta
-    return _ops.regression_loss(pred, target, weight, avg_factor, "focal_l1", reduction, alpha=alpha, beta=beta)
+    return _ops.regression_loss(
+        regression_inputs(pred, target, weight, avg_factor, "focal_l1", reduction, alpha=alpha, beta=beta)
+    )

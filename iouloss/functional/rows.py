@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from .. import _ops
+from .._inputs import row_inputs
 from ..checks.numbers import check_not_negative, check_positive
 
 __all__ = [
@@ -77,22 +78,23 @@ def softmax_focal_loss(
         >>> classes = torch.randint(0, 21, (2, 32, 32))
         >>> softmax_focal_loss(logits, classes, class_dim=1).backward()
     """
-    per_class = isinstance(alpha, Tensor)
-    if alpha is not None and not per_class:
-        check_not_negative("alpha", alpha, ", a tensor [C] or None")
+    of_all, of_class = (1.0, alpha) if alpha is None or isinstance(alpha, Tensor) else (alpha, None)
+    check_not_negative("alpha", of_all, ", a tensor [C] or None")
     return _ops.row_loss(
-        logits,
-        targets,
-        weight,
-        avg_factor,
-        "softmax_focal",
-        reduction,
-        class_dim,
-        class_weight=alpha if isinstance(alpha, Tensor) else None,
-        alpha=1.0 if per_class or alpha is None else alpha,  # type: ignore[arg-type]
-        gamma=gamma,
-        label_smoothing=label_smoothing,
-        ignore_index=ignore_index,
+        row_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            "softmax_focal",
+            ignore_index,
+            reduction,
+            class_dim,
+            class_weight=of_class,
+            alpha=of_all,
+            gamma=gamma,
+            label_smoothing=label_smoothing,
+        )
     )
 
 
@@ -151,17 +153,19 @@ def cross_entropy_loss(
         >>> cross_entropy_loss(logits, torch.randint(0, 80, (8,)), label_smoothing=0.1).backward()
     """
     return _ops.row_loss(
-        logits,
-        targets,
-        weight,
-        avg_factor,
-        "cross_entropy",
-        reduction,
-        class_dim,
-        class_weight=class_weight,
-        label_smoothing=label_smoothing,
-        poly_epsilon=poly_epsilon,
-        ignore_index=ignore_index,
+        row_inputs(
+            logits,
+            targets,
+            weight,
+            avg_factor,
+            "cross_entropy",
+            ignore_index,
+            reduction,
+            class_dim,
+            class_weight=class_weight,
+            label_smoothing=label_smoothing,
+            poly_epsilon=poly_epsilon,
+        )
     )
 
 
@@ -209,7 +213,9 @@ def distribution_focal_loss(
         >>> logits = torch.randn(8, 4, 16, requires_grad=True)
         >>> distribution_focal_loss(logits, 15 * torch.rand(8, 4)).backward()
     """
-    return _ops.row_loss(logits, targets, weight, avg_factor, "distribution_focal", reduction, class_dim)
+    return _ops.row_loss(
+        row_inputs(logits, targets, weight, avg_factor, "distribution_focal", None, reduction, class_dim)
+    )
 
 
 def kl_div_loss(
@@ -262,7 +268,9 @@ def kl_div_loss(
     of_batch = isinstance(reduction, str) and reduction == "batchmean"
     if of_batch and avg_factor is None and isinstance(logits, Tensor) and logits.ndim > 0:
         reduction, avg_factor = "mean", logits.size(0)  # a nested tensor has it too
-    return _ops.row_loss(logits, targets, weight, avg_factor, "kl_div", reduction, class_dim, temperature=temperature)
+    return _ops.row_loss(
+        row_inputs(logits, targets, weight, avg_factor, "kl_div", None, reduction, class_dim, temperature=temperature)
+    )
 
 
 def entropy_loss(
@@ -298,4 +306,4 @@ def entropy_loss(
     Example:
         >>> entropy_loss(torch.randn(8, 80, requires_grad=True)).backward()
     """
-    return _ops.row_loss(logits, None, weight, avg_factor, "entropy", reduction, class_dim)
+    return _ops.row_loss(row_inputs(logits, None, weight, avg_factor, "entropy", None, reduction, class_dim))

@@ -293,7 +293,7 @@ def box_loss(inputs: BoxInputs) -> Tensor:
     """The operator behind every box loss; ``iouloss.functional.box_loss`` documents it."""
     check_box_loss(inputs)
     mask, avg_factor = kept_boxes(inputs)
-    pred, target, weight, _, _, formula, *_, fmt, eps, reduction, eps_mode = inputs
+    pred, target, weight, _, _, formula, fmt, eps, reduction, *_ = inputs
     if formula.endswith("_swapped"):
         pred, target, formula = target, pred, formula.removesuffix("_swapped")
     dtype = compute_dtype(pred, target)
@@ -301,7 +301,7 @@ def box_loss(inputs: BoxInputs) -> Tensor:
     if mask is not None:
         both = torch.where(mask[..., None], both, 0.0)
         weight = None if weight is None else torch.where(mask, weight, 0.0)
-    placement = place(eps_mode, formula, fmt, eps)
+    placement = place(inputs.eps_mode, formula, fmt, eps)
     loss = finite_losses(lambda boxes: _evaluate(_measure(boxes, fmt, placement), formula, inputs), both)
     return reduce_loss(loss if mask is None else torch.where(mask, loss, 0.0), weight, avg_factor, reduction)
 

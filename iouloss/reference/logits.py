@@ -191,8 +191,7 @@ UNFUSED: dict[str, Callable[..., Tensor]] = {"varifocal_detached": _varifocal_de
 def logit_loss(inputs: LogitInputs) -> Tensor:
     """The operator behind the losses of logits; ``iouloss.functional`` documents them."""
     check_logit_loss(inputs)
-    logits, targets, scores, weight, _, _, avg_factor, formula = inputs[:8]
-    ignore_index, reduction = inputs.ignore_index, inputs.reduction
+    logits, targets, weight, avg_factor, formula, ignore_index, reduction, scores, *_ = inputs
     dtype = compute_dtype(logits, targets)
     x, kept, options, parameters = logits.to(dtype), None, {}, _converted(inputs, dtype)
     loss_of = FORMULAS.get(formula) or UNFUSED[formula]

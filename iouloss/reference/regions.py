@@ -111,7 +111,7 @@ def cell_sums(inputs: RegionInputs) -> Sums:
         x = torch.where(kept.any(1, keepdim=True) if activation == "softmax" else kept, x, 0.0)
     p, n = (pixels.only(each) for each in probabilities(x, activation))
     overlap, extra, missed = p * g, p * (1 - g), n * g
-    if inputs.power == 2 and inputs.kind == "dice":
+    if inputs.power == 2 and inputs.formula == "dice":
         extra, missed = (extra - missed) ** 2, torch.zeros_like(p)
     elif inputs.soft_labels:
         overlap, extra, missed = _smaller_and_excess(p, g, extra - missed)
@@ -162,12 +162,12 @@ def region_losses(sums: Sums, alpha: float, beta: float, a: float, b: float, exp
 def region_loss(inputs: RegionInputs) -> Tensor:
     """The operator behind the functions of ``iouloss.functional.regions``, which document it."""
     check_region_loss(inputs)
-    logits, class_weight, kind, per = inputs.logits, inputs.class_weight, inputs.kind, inputs.per
+    logits, class_weight, formula, per = inputs.logits, inputs.class_weight, inputs.formula, inputs.per
     sums = cell_sums(inputs)
     of_class = None if class_weight is None else class_weight.to(sums.overlap.dtype)
     if per in ("image", "batch"):
         factors = sums.target.new_ones(logits.shape[1]) if of_class is None else of_class
-        if kind == "generalized_dice":
+        if formula == "generalized_dice":
             factors = factors * generalized_weights(sums.target, per, factors)
         sums, of_class = Sums(*(factors * each for each in sums)), None
     dims = {"image_class": (), "class": (0,), "image": (1,), "batch": (0, 1)}[per]
@@ -175,7 +175,7 @@ def region_loss(inputs: RegionInputs) -> Tensor:
         sums = Sums(*(each.sum(dims) for each in sums))
     alpha, beta = inputs.alpha, inputs.beta
     smooth_numerator, smooth_denominator = inputs.smooth_numerator, inputs.smooth_denominator
-    if kind != "tversky":  # (2 overlap + a) / (2 overlap + extra + missed + b)
+    if formula != "tversky":  # (2 overlap + a) / (2 overlap + extra + missed + b)
         alpha = beta = 0.5
         smooth_numerator, smooth_denominator = smooth_numerator / 2, smooth_denominator / 2
     loss = region_losses(sums, alpha, beta, smooth_numerator, smooth_denominator, 1 / inputs.gamma)

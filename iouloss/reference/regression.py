@@ -68,7 +68,7 @@ FORMULAS: dict[str, Callable[[Tensor, RegressionInputs], Tensor]] = {
 def regression_loss(inputs: RegressionInputs) -> Tensor:
     """The operator behind the losses of differences; ``iouloss.functional`` documents them."""
     check_regression_loss(inputs)
-    pred, target, weight, avg_factor, formula, *_, reduction = inputs
+    pred, target, weight, avg_factor, formula, reduction, *_ = inputs
     dtype = compute_dtype(pred, target)
     both = torch.stack((pred.to(dtype), target.to(dtype)), -1)
     loss = finite_losses(lambda pair: FORMULAS[formula](pair[..., 0] - pair[..., 1], inputs), both)

@@ -188,9 +188,9 @@ def entropy_terms(x: Tensor) -> Tensor:
 def row_loss(inputs: RowInputs) -> Tensor:
     """The operator behind the functions of ``iouloss.functional.rows``, which document it."""
     check_row_loss(inputs)
-    logits, targets, weight, avg_factor, class_weight, formula, alpha, gamma, *_ = inputs
-    label_smoothing, poly_epsilon, ignore_index = inputs.label_smoothing, inputs.poly_epsilon, inputs.ignore_index
-    class_dim, reduction = inputs.class_dim, inputs.reduction
+    logits, targets, weight, avg_factor, formula, ignore_index, reduction, class_dim, class_weight, *_ = inputs
+    alpha, gamma = inputs.alpha, inputs.gamma
+    label_smoothing, poly_epsilon = inputs.label_smoothing, inputs.poly_epsilon
     dtype = compute_dtype(logits, logits if targets is None else targets)
     x = logits.to(dtype).movedim(class_dim, -1)
     if formula == "entropy":

@@ -163,7 +163,8 @@ def test_the_partner_takes_every_dtype_and_layout(backend: Backend, reduction: s
     """Its gradient is the one by the target, which the table of cases tries in fewer ways."""
     if not backend.compiled:
         pytest.skip("the reference has no such operator")
-    ops, rest = torch.ops.iouloss, ("bounded_iou_swapped", 0.0, 0.0, 0.2, "xyxy", 1e-3, reduction)
+    ops = torch.ops.iouloss
+    options = {"formula": "bounded_iou_swapped", "eps": 1e-3, "beta": 0.2, "reduction": reduction}
     first, second = random_boxes(count, 640.0, torch.float64)
     first[:2] *= 2.0**60
     layouts: tuple[Callable[[Tensor], Tensor], ...] = (
@@ -178,7 +179,7 @@ def test_the_partner_takes_every_dtype_and_layout(backend: Backend, reduction: s
         weight = None if weight_dtype is None else torch.ones(n, dtype=weight_dtype).to(backend.device)
         mask = (torch.arange(n) % 5 > 0).to(backend.device) if layout == 1 else None
         by = torch.tensor(n).to(backend.device) if reduction == "mean" else None
-        given = (*boxes, weight, mask, by, None, *rest)
+        given = [*arguments("box_loss", reference.BoxInputs(*boxes, weight, mask, by, **options)).values()]
         loss = ops.box_loss(*given)
         for dtype in DTYPES:
             gradient = ops.box_loss_backward(torch.ones_like(loss, dtype=dtype), *given)

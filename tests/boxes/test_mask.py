@@ -8,9 +8,11 @@ from backends import Backend, compiling
 from cases import DTYPES, HALVES, BoxCase, evaluate, every_case, layouts, random_boxes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from operators import arguments
 from torch import Tensor
 
 import iouloss
+from iouloss.reference import BoxInputs
 
 pytestmark = pytest.mark.regression
 
@@ -143,4 +145,4 @@ def test_errors(mask: object, error: type[Exception], message: str) -> None:
         and mask.dtype != torch.int64
     ):
         with pytest.raises(error, match=message):
-            torch.ops.iouloss.box_loss(*boxes, None, mask, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "mean")
+            torch.ops.iouloss.box_loss(**arguments("box_loss", BoxInputs(*boxes, mask=mask)))

@@ -10,6 +10,7 @@ from every_call import CALLS, Call
 
 import iouloss
 from iouloss import _ops
+from iouloss.reference import BoxInputs, RowInputs
 
 KINDS = "'bounded_iou', 'cdiou', 'ciou', 'diou', 'eiou', 'focal_eiou', 'giou', 'iou'"
 BASES = "'iou', 'log_iou', 'giou', 'diou', 'ciou'"
@@ -258,15 +259,13 @@ def test_rows(backend: Backend, formula: str, arguments: dict[str, Any], error: 
 
 def test_row_formula(backend: Backend) -> None:
     names = "'softmax_focal', 'cross_entropy', 'distribution_focal', 'kl_div', 'entropy'"
-    logits = boxes(3, 5).to(backend.device)
-    message = f"formula: got 'x', wants one of {names}"
-    refuses(ValueError, message, _ops.row_loss, logits, INDEX.to(backend.device), None, None, "x", "mean", -1)
+    inputs = RowInputs(boxes(3, 5).to(backend.device), INDEX.to(backend.device), formula="x")
+    refuses(ValueError, f"formula: got 'x', wants one of {names}", _ops.row_loss, inputs)
 
 
 def test_formula(backend: Backend) -> None:
     pred = boxes(3, 4).to(backend.device)
-    options = (pred, pred, None, None, None, "x", "xyxy", 1e-7, "mean")
-    refuses(ValueError, f"formula: got 'x', wants one of {FORMULAS}", _ops.box_loss, *options)
+    refuses(ValueError, f"formula: got 'x', wants one of {FORMULAS}", _ops.box_loss, BoxInputs(pred, pred, formula="x"))
 
 
 def test_errors_when_gradients_are_recorded(backend: Backend) -> None:

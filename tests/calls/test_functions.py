@@ -134,6 +134,11 @@ needs_expecttest = pytest.mark.skipif(
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
 
 
+def of_boxes(pred: Tensor, target: Tensor, reduction: str) -> tuple[Any, ...]:
+    inputs = reference.BoxInputs(pred, target, formula="giou", reduction=reduction)
+    return tuple(arguments("box_loss", inputs).values())
+
+
 def of_focal(logits: Tensor, classes: Tensor, reduction: str, **options: Any) -> tuple[Any, ...]:
     options |= {"alpha1": 0.25, "alpha0": 0.75, "gamma": 1.5, "reduction": reduction}
     return tuple(arguments("logit_loss", reference.LogitInputs(logits, classes, **options)).values())
@@ -173,7 +178,7 @@ def test_opcheck_of_the_backward(backend: Backend, grad: bool) -> None:
     upstream = torch.rand(4, device=backend.device).requires_grad_(grad)
     torch.library.opcheck(
         torch.ops.iouloss.box_loss_backward.default,
-        (upstream, pred, target, None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "none"),
+        (upstream, *of_boxes(pred, target, "none")),
         test_utils=("test_schema", "test_faketensor"),
     )
     logits, classes = focal(4, backend, torch.float32)
@@ -189,9 +194,9 @@ def test_opcheck_of_the_backward(backend: Backend, grad: bool) -> None:
 @pytest.mark.parametrize("backend", COMPILED, indirect=True)
 def test_opcheck_of_the_loss_with_its_gradient(backend: Backend) -> None:
     ops, checks = torch.ops.iouloss, ("test_schema", "test_faketensor")
-    given = (*boxes(backend, 4, torch.float32), None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "mean")
+    given = of_boxes(*boxes(backend, 4, torch.float32), "mean")
     torch.library.opcheck(ops.box_loss_and_gradient.default, given, test_utils=checks)
-    given = of_focal(*focal(4, backend, torch.float32), "sum")
-    torch.library.opcheck(ops.logit_loss_and_gradient.default, given, test_utils=checks)
+    logits = focal(4, backend, torch.float32)
+    torch.library.opcheck(ops.logit_loss_and_gradient.default, of_focal(*logits, "sum"), test_utils=checks)
     with pytest.raises(ValueError, match="reduction: got 'none', wants 'mean' or 'sum'"):
-        ops.logit_loss_and_gradient(*given[:-1], "none")
+        ops.logit_loss_and_gradient(*of_focal(*logits, "none"))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from iouloss import _tables
 from iouloss._backend import extension
-from iouloss.reference import BoxInputs, LogitInputs, RegressionInputs
+from iouloss.reference import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs
 
 N, C = 3, 5
 
@@ -25,7 +25,6 @@ def tensors(device: str) -> dict[str, dict[str, Any]]:
 
     index = torch.arange(N, device=device)
     boxes = torch.tensor([[0.0, 0, 2, 2], [1, 1, 3, 4], [0, 2, 2, 3]], device=device)
-    reduced = {"avg_factor": None, "divisor": None, "reduction": "none"}
     logits, classes = numbers(N, C), numbers(C)
     focal = {"formula": "equalized_focal", "balance": classes, "gamma": 2.0, "scale": 1.0}
     return {
@@ -34,23 +33,20 @@ def tensors(device: str) -> dict[str, dict[str, Any]]:
         ),
         "logit_loss": of_operator(
             "logit_loss",
-            LogitInputs(logits, index, None, numbers(N), classes, complement=True, reduction="none", **focal),
+            LogitInputs(logits, index, numbers(N), alpha_per_class=classes, complement=True, reduction="none", **focal),
         ),
         "regression_loss": of_operator(
             "regression_loss",
             RegressionInputs(logits, logits + 1, numbers(N), formula="balanced_l1", reduction="none"),
         ),
-        "row_loss": {
-            **{"logits": numbers(N, C), "targets": index, "weight": numbers(N), "class_weight": numbers(C)},
-            **{"formula": "cross_entropy", "alpha": 1.0, "gamma": 0.0, "label_smoothing": 0.1, "poly_epsilon": 0.0},
-            **{"temperature": 1.0, "ignore_index": None, "class_dim": -1, **reduced},
-        },
-        "region_loss": {
-            **{"logits": numbers(N, C, 4), "targets": numbers(N, C, 4), "weight": numbers(N, C)},
-            **{"class_weight": numbers(C), "kind": "dice", "activation": "sigmoid", "per": "image_class", "power": 1},
-            **{"alpha": 0.5, "beta": 0.5, "gamma": 1.0, "smooth_numerator": 1.0, "smooth_denominator": 1.0},
-            **{"ignore_index": None, **reduced},
-        },
+        "row_loss": of_operator(
+            "row_loss",
+            RowInputs(logits, index, numbers(N), reduction="none", class_weight=classes, label_smoothing=0.1),
+        ),
+        "region_loss": of_operator(
+            "region_loss",
+            RegionInputs(numbers(N, C, 4), numbers(N, C, 4), numbers(N, C), classes, reduction="none"),
+        ),
         "kept_weight": {
             **{"logits": numbers(N, C), "targets": index, "class_weight": numbers(C), "ignore_index": None},
             **{"class_dim": -1, "unit": "row"},
@@ -105,18 +101,18 @@ def test_the_call_is_one(arguments: dict[str, Any], name: str) -> None:
 def test_the_extension_reads_or_refuses_what_it_is_given(arguments: dict[str, Any], name: str) -> None:
     """An error that Python raises at one argument must not be left standing while the next is read."""
     function = getattr(extension, name)
-    schema = getattr(torch.ops.iouloss, name).default._schema
-    arguments = {argument.name: arguments[argument.name] for argument in schema.arguments}
-    function(*arguments.values())
-    for place in range(len(arguments)):
+    inputs = tuple(value for key, value in arguments.items() if key != "divisor")  # which avg_factor is, if a number
+    function(inputs)
+    for place in range(len(inputs)):
         for value in (None, object(), 1j, 10**400, -(10**30), 2.9, "\ud800", b"mean", [], Unreadable()):
-            given = [*arguments.values()]
-            given[place] = value
             with contextlib.suppress(TypeError, ValueError):
-                function(*given)
-    for count in (0, len(arguments) - 1, len(arguments) + 1):
+                function((*inputs[:place], value, *inputs[place + 1 :]))
+    for wrong in ((), inputs[:-1], list(inputs), None):
         with pytest.raises(TypeError):
-            function(*([*arguments.values(), None][:count]))
+            function(wrong)
+    for count in (0, 2):
+        with pytest.raises(TypeError):
+            function(*[inputs] * count)
 
 
 class Unreadable:
@@ -173,7 +169,7 @@ def test_another_layout_is_refused(arguments: dict[str, Any], name: str) -> None
 
 @every_loss
 def test_numbers_are_those_of_float32(arguments: dict[str, Any], name: str) -> None:
-    taken = {"eps", "alpha1", "alpha0", *TABLES[name][arguments.get("formula", arguments.get("kind"))]}
+    taken = {"eps", "alpha1", "alpha0", *TABLES[name][arguments.get("formula")]}
     numbers = [key for key, value in arguments.items() if isinstance(value, float) and key in taken]
     assert numbers
     for key in numbers:
@@ -189,7 +185,7 @@ def test_options_are_held_to_their_ranges(arguments: dict[str, Any], name: str) 
     every = {option for ranges in TABLES[name].values() for option in ranges}
     nothing = {option: math.nan for option in every if isinstance(arguments[option], float)}
     for loss, ranges in TABLES[name].items():
-        right = arguments | nothing | {"kind" if name == "region_loss" else "formula": loss, "per": "image"}
+        right = arguments | nothing | {"formula": loss, "per": "image"}
         right = {key: value for key, value in right.items() if key in arguments}
         right |= {option: 1.0 for option in ranges}
         for option, allowed in ranges.items():

@@ -19,7 +19,7 @@ class Case(NamedTuple):
     name: str
     function: Callable[..., Tensor]
     options: dict[str, Any]
-    kind: str
+    formula: str
     power: int = 1
     alpha: float = 0.5
     beta: float = 0.5
@@ -28,18 +28,28 @@ class Case(NamedTuple):
     def __call__(self, logits: Tensor, targets: Tensor, **options: Any) -> Tensor:
         return self.function(logits, targets, **(self.options | options))
 
-    def arguments(
+    def given(
         self,
         activation: str = "sigmoid",
         per: str = "",
         smooth: tuple[float, float] = (1e-5, 1e-5),
         ignore_index: int | None = None,
         reduction: str = "mean",
-    ) -> tuple[Any, ...]:
-        """Those of the operator after avg_factor."""
-        default = "image" if self.kind == "generalized_dice" else "image_class"
-        named = (self.kind, activation, per or default, self.power, self.alpha, self.beta, self.gamma)
-        return (*named, *smooth, ignore_index, reduction)
+    ) -> dict[str, Any]:
+        """The inputs but for the tensors."""
+        return {
+            "formula": self.formula,
+            "activation": activation,
+            "per": per or ("image" if self.formula == "generalized_dice" else "image_class"),
+            "ignore_index": ignore_index,
+            "reduction": reduction,
+            "smooth_numerator": smooth[0],
+            "smooth_denominator": smooth[1],
+            "power": self.power,
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "gamma": self.gamma,
+        }
 
 
 TVERSKY = {"alpha": 0.3, "beta": 0.7}
@@ -65,7 +75,7 @@ every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 every_target = pytest.mark.parametrize("target", ["hard", "soft", "index"])
 PER = ("image_class", "class", "image", "batch")
 CASES_PER = [
-    (case, per) for case, per in itertools.product(CASES, PER) if case.kind != "generalized_dice" or per in PER[2:]
+    (case, per) for case, per in itertools.product(CASES, PER) if case.formula != "generalized_dice" or per in PER[2:]
 ]
 every_case_per = pytest.mark.parametrize(
     "case, per", CASES_PER, ids=[f"{case.name}-per-{per}" for case, per in CASES_PER]
@@ -115,10 +125,10 @@ def truths(
     """The same by the reference in float64, of the same rounded numbers."""
     targets = targets if targets.dtype == torch.int64 else targets.double()
     weights = [None if tensor is None else tensor.double() for tensor in (weight, class_weight)]
-    arguments = case.arguments(activation or "none", reduction=reduction, **options)
+    given = case.given(activation or "none", reduction=reduction, **options)
     up = None if upstream is None else upstream.double()
     return evaluate(
-        lambda x: reference.region_loss(reference.RegionInputs(x, targets, *weights, None, *arguments)),
+        lambda x: reference.region_loss(reference.RegionInputs(x, targets, *weights, **given)),
         logits.double(),
         upstream=up,
     )
@@ -139,7 +149,7 @@ def naive_probabilities(logits: list[float], activation: str | None) -> list[flo
 
 def naive_value(case: Case, groups: list[list[tuple[float, float]]], a: float, b: float) -> float:
     """The loss of one region, given the probabilities and targets of each of its classes."""
-    if case.kind == "generalized_dice":
+    if case.formula == "generalized_dice":
         sizes = [sum(g for _, g in group) for group in groups]
         known = [1 / size**2 for size in sizes if size > 0]
         weights = [1 / size**2 if size > 0 else max(known, default=0.0) for size in sizes]
@@ -148,7 +158,7 @@ def naive_value(case: Case, groups: list[list[tuple[float, float]]], a: float, b
         return 1 - (2 * inter + a) / (sums + b)
     pairs = [pair for group in groups for pair in group]
     inter = sum(p * g for p, g in pairs)
-    if case.kind == "dice":
+    if case.formula == "dice":
         return 1 - (2 * inter + a) / (sum(p**case.power + g**case.power for p, g in pairs) + b)
     extra, missed = sum(p * (1 - g) for p, g in pairs), sum((1 - p) * g for p, g in pairs)
     index = (inter + a) / (inter + case.alpha * extra + case.beta * missed + b)

@@ -33,19 +33,20 @@ class RowCase:
     def formula(self) -> str:
         return self.function.__name__.removesuffix("_loss")
 
-    def operator_options(self) -> tuple[Any, ...]:
-        """formula, alpha, gamma, label_smoothing, poly_epsilon, temperature, ignore_index."""
-        get = {"softmax_focal": {"alpha": 0.25, "gamma": 2.0}}.get(self.formula, {}) | self.options
-        alpha = get.get("alpha", 1.0)
-        numbers = [get.get(name, 0.0) for name in ("gamma", "label_smoothing", "poly_epsilon")]
-        return (self.formula, 1.0 if alpha is None else alpha, *numbers, get.get("temperature", 1.0), -100)
+    def inputs(self, logits: Tensor, targets: Tensor | None, **others: Any) -> reference.RowInputs:
+        """What the function makes of its arguments."""
+        options = {"softmax_focal": {"alpha": 0.25, "gamma": 2.0}}.get(self.formula, {}) | self.options
+        if options.get("alpha", 1.0) is None:
+            options["alpha"] = 1.0
+        return reference.RowInputs(logits, targets, formula=self.formula, ignore_index=-100, **options, **others)
 
     def truth(
         self, logits: Tensor, targets: Tensor | None, class_weight: Tensor | None = None, dim: int = -1
     ) -> Tensor:
         """The losses by the reference, in the inputs' precision."""
-        options = (*self.operator_options(), dim, "none")
-        return reference.row_loss(reference.RowInputs(logits, targets, None, None, class_weight, *options))
+        return reference.row_loss(
+            self.inputs(logits, targets, class_weight=class_weight, class_dim=dim, reduction="none")
+        )
 
     def make_targets(
         self, *rows: int, classes: int, seed: int = 1, dtype: torch.dtype = torch.float64
@@ -123,7 +124,8 @@ def naive_row_loss(case: RowCase, x: Sequence[float], target: Any, weights: Sequ
         return -(1 - place + low) * log_p[low] - (0 if place == low else (place - low) * log_p[low + 1])
     if not 0 <= target < len(x):
         return 0.0
-    _, alpha, gamma, smoothing, poly, *_ = case.operator_options()
+    inputs = case.inputs(torch.tensor(x), None)
+    alpha, gamma, smoothing, poly = inputs.alpha, inputs.gamma, inputs.label_smoothing, inputs.poly_epsilon
     share = smoothing / len(x)
     entropy = -(1 - smoothing) * weights[target] * log_p[target]
     entropy -= share * sum(w * b for w, b in zip(weights, log_p, strict=True))

@@ -45,7 +45,7 @@ def used(*calls: Callable[[], object]) -> set[str]:
         if event == "call" and frame.f_code in losses:
             found.add(losses[frame.f_code])
         elif event == "call" and frame.f_code in operators:
-            found.add(frame.f_locals.get("formula") or frame.f_locals["kind"])
+            found.add(frame.f_locals["inputs"].formula)
 
     sys.setprofile(note)
     try:

@@ -25,7 +25,7 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
         pytest.skip("the reference has no such operator")
     ways = itertools.product(PER, (None, *DTYPES), DTYPES)
     for number, (per, weight_dtype, upstream_dtype) in enumerate(ways):
-        if case.kind == "generalized_dice" and per in ("image_class", "class"):
+        if case.formula == "generalized_dice" and per in ("image_class", "class"):
             continue
         activation = ACTIVATIONS[number // len(DTYPES) % 2]
         x = (4 * uniform(2, 3, 10, seed=number) - 2).to(dtype)
@@ -34,11 +34,11 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
         values = {"image_class": (2, 3), "class": (3,), "image": (2,), "batch": ()}[per]
         weight = uniform(*values, seed=6).to(upstream_dtype) if number // len(DTYPES) % 3 else None
         by = torch.tensor(7.0, dtype=dtype) if reduction == "mean" else None
-        options = case.arguments(activation, per, reduction=reduction)
+        options = case.given(activation, per, reduction=reduction)
 
         exact = x.double().requires_grad_()
         others = (None if tensor is None else tensor.double() for tensor in (weight, class_weight, by))
-        want = reference.region_loss(reference.RegionInputs(exact, targets.double(), *others, *options))
+        want = reference.region_loss(reference.RegionInputs(exact, targets.double(), *others, **options))
         upstream = uniform(*want.shape, seed=5).to(upstream_dtype)
         (slope,) = torch.autograd.grad(want, exact, upstream.double())
 
@@ -46,9 +46,9 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
             None if tensor is None else tensor.to(backend.device) for tensor in (x, targets, weight, class_weight, by)
         ]
         ops, upstream = torch.ops.iouloss, upstream.to(backend.device)
-        loss, slopes = ops.region_loss_and_slopes(*moved, None, *options)
-        assert torch.equal(ops.region_loss(*moved, None, *options), loss)
-        gradient = ops.region_loss_backward(upstream, slopes, *moved, None, *options)
+        loss, slopes = ops.region_loss_and_slopes(*moved, None, **options)
+        assert torch.equal(ops.region_loss(*moved, None, **options), loss)
+        gradient = ops.region_loss_backward(upstream, slopes, *moved, None, **options)
         torch.testing.assert_close(loss.cpu().double(), want.detach(), rtol=1e-5, atol=1e-6)
         torch.testing.assert_close(gradient.cpu().double(), slope, rtol=1e-4, atol=1e-7)
 
@@ -59,14 +59,21 @@ def test_every_way_through_the_values(backend: Backend, case: Case, reduction: s
 def test_every_way_through_the_gradient(backend: Backend, case: Case, activation: str, place: Any) -> None:
     if not backend.compiled:
         pytest.skip("the reference has no such operator")
-    options, ops = case.arguments(activation, reduction="none"), torch.ops.iouloss
+    options, ops = case.given(activation, reduction="none"), torch.ops.iouloss
     for number, (kind, other) in enumerate(itertools.product(DTYPES, DTYPES)):
         x, targets = (8 * uniform(2, 3, 12, seed=number) - 4).to(kind), uniform(2, 3, 12, seed=number + 1).to(other)
         exact = x.double().detach().requires_grad_()
-        want = reference.region_loss(reference.RegionInputs(exact, targets.double(), None, None, None, *options))
+        want = reference.region_loss(reference.RegionInputs(exact, targets.double(), **options))
         upstream = uniform(2, 3, seed=5).to(torch.bfloat16)  # which all others can be
         (slope,) = torch.autograd.grad(want, exact, upstream.double())
-        given = (*(place(tensor.to(backend.device)) for tensor in (x, targets)), None, None, None, None, *options)
+        given = (
+            *(place(tensor.to(backend.device)) for tensor in (x, targets)),
+            None,
+            None,
+            None,
+            None,
+            *options.values(),
+        )
         loss, slopes = ops.region_loss_and_slopes(*given)
         torch.testing.assert_close(loss.cpu().double(), want.detach(), rtol=1e-5, atol=1e-6)
         last = {torch.float16: 2.0**-10, torch.bfloat16: 2.0**-7}.get(kind, 1e-4)
@@ -82,12 +89,12 @@ def test_integer_targets_in_every_way(backend: Backend, case: Case, activation: 
     """Dense ones are the numbers that they are, and classes those of int64."""
     if not backend.compiled:
         pytest.skip("the reference has no such operator")
-    options, ops = case.arguments(activation, reduction="none"), torch.ops.iouloss
+    options, ops = case.given(activation, reduction="none"), torch.ops.iouloss
     hot = (torch.arange(66).reshape(2, 3, 11) * 5 % 7 < 3).to(backend.device)
     classes = (torch.arange(22).reshape(2, 11) % (2 if dtype == torch.bool else 5)).to(backend.device)
 
     def results(x: torch.Tensor, targets: torch.Tensor) -> list[torch.Tensor]:
-        given = (x, targets, None, None, None, None, *options)
+        given = (x, targets, None, None, None, None, *options.values())
         loss, slopes = ops.region_loss_and_slopes(*given)
         return [loss, slopes, ops.region_loss_backward(torch.ones_like(loss), slopes, *given)]
 

@@ -191,7 +191,7 @@ def test_what_requires_a_gradient_gets_one(backend: Backend, case: Case) -> None
     inputs = (logits_for("sigmoid", 2, 3, 2) / 3, targets_for("soft", 2, 3, 2))
     inputs = (*inputs, uniform(2, seed=7), uniform(3, seed=8) + 0.1, torch.tensor(5.0).double())
     wanted = [x.to(backend.device).requires_grad_() for x in inputs]
-    if case.kind == "generalized_dice":  # its weights are constants
+    if case.formula == "generalized_dice":  # its weights are constants
         wanted[1].requires_grad_(False)
     assert torch.autograd.gradcheck(mean, wanted)
 
@@ -218,7 +218,7 @@ def test_every_size(backend: Backend, activation: str | None, target: str, class
 def test_many_parts(backend: Backend, case: Case, activation: str | None, target: str) -> None:
     """More pixels than a thread, a block or a tile takes at once."""
     shape = (2, 3, 8199) if EMULATED else (2, 20, 150, 151)
-    if EMULATED and case.kind == "tversky":
+    if EMULATED and case.formula == "tversky":
         return
     logits = logits_for(activation, *shape, dtype=torch.float32)
     targets = targets_for(target, *shape, dtype=torch.float32)
@@ -328,7 +328,7 @@ def test_an_upstream_gradient_of_any_dtype(backend: Backend, dtype: torch.dtype,
             weight.to(weight_dtype),
             None,
             None,
-            *case.arguments(per=per, reduction="none"),
+            *case.given(per=per, reduction="none").values(),
         )
         shape = (2,) if per == "image" else (2, 3)
         upstream = uniform(*shape, seed=12, dtype=torch.bfloat16).to(backend.device)

@@ -45,12 +45,12 @@ def naive_sums(case: Case, pixels: list[Pixel], soft: bool) -> tuple[float, floa
 def naive_value(case: Case, classes: list[list[Pixel]], soft: bool, a: float, b: float) -> float:
     """The loss of one region, given the pixels of each of its classes."""
     sums = [naive_sums(case, pixels, soft) for pixels in classes]
-    if case.kind == "generalized_dice":
+    if case.formula == "generalized_dice":
         known = [1 / g**2 for _, _, g in sums if g > 0]
         weights = [1 / g**2 if g > 0 else max(known, default=0.0) for _, _, g in sums]
         sums = [(w * i, w * p, w * g) for w, (i, p, g) in zip(weights, sums, strict=True)]
     overlap, p, g = (sum(column) for column in zip(*sums, strict=True))
-    if case.kind != "tversky":
+    if case.formula != "tversky":
         return 1 - (2 * overlap + a) / (p + g + b)
     index = (overlap + a) / (overlap + case.alpha * (p - overlap) + case.beta * (g - overlap) + b)
     return (1 - index) ** (1 / case.gamma)
@@ -184,7 +184,7 @@ def test_gradcheck(backend: Backend, case: Case, activation: str | None, soft: b
     def loss(x: Tensor, t: Tensor, w: Tensor) -> Tensor:
         return case(x, torch.where(out, 255.0, t), pixel_weight=w, **given)
 
-    if case.kind != "generalized_dice":  # whose own weights are constants, and depend on both
+    if case.formula != "generalized_dice":  # whose own weights are constants, and depend on both
         targets, weights = torch.where(out, 0.5, targets).requires_grad_(), weights.requires_grad_()
     assert torch.autograd.gradcheck(loss, (logits, targets, weights))
 
@@ -198,7 +198,7 @@ def test_second_derivatives(backend: Backend, case: Case, activation: str) -> No
     logits = (logits_for(activation, 1, 3, 4) / 2).to(backend.device).requires_grad_()
     targets = targets_for("soft", 1, 3, 4).to(backend.device)
     weights = torch.tensor([[1.0, 0.0, 2.0, 0.0]], dtype=torch.float64, device=backend.device).requires_grad_()
-    if case.kind == "generalized_dice":
+    if case.formula == "generalized_dice":
         weights.requires_grad_(False)
     assert torch.autograd.gradgradcheck(
         lambda x, w: case(x, targets, activation=activation, pixel_weight=w, reduction="none"), (logits, weights)

@@ -228,7 +228,7 @@ def test_opcheck(backend: Backend, grad: bool, n: int, per: str, reduction: str)
     factor = torch.tensor(3.0, device=backend.device) if reduction == "mean" else None
     weight = torch.ones(3, device=backend.device)
     arguments = (logits.requires_grad_(grad), targets, None, weight, factor, None)
-    arguments = (*arguments, *REGION_CASE["dice"].arguments("softmax", per, reduction=reduction))
+    arguments = (*arguments, *REGION_CASE["dice"].given("softmax", per, reduction=reduction).values())
     checks = OPCHECKS[:3] if EMULATED else OPCHECKS
     torch.library.opcheck(torch.ops.iouloss.region_loss.default, arguments, test_utils=checks)
 
@@ -238,7 +238,15 @@ def test_opcheck(backend: Backend, grad: bool, n: int, per: str, reduction: str)
 def test_opcheck_of_the_other_operators(backend: Backend) -> None:
     ops, checks = torch.ops.iouloss, ("test_schema", "test_faketensor")
     logits, targets = inputs(backend, dtype=torch.float32)
-    arguments = (logits, targets, None, None, None, None, *REGION_CASE["focal_tversky"].arguments(reduction="mean"))
+    arguments = (
+        logits,
+        targets,
+        None,
+        None,
+        None,
+        None,
+        *REGION_CASE["focal_tversky"].given(reduction="mean").values(),
+    )
     torch.library.opcheck(ops.region_loss_and_slopes.default, arguments, test_utils=checks)
     upstream, slopes = torch.ones((), device=backend.device), ops.region_loss_and_slopes(*arguments)[1]
     torch.library.opcheck(ops.region_loss_backward.default, (upstream, slopes, *arguments), test_utils=checks)

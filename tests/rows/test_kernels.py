@@ -7,6 +7,7 @@ import pytest
 import torch
 from backends import Backend
 from cases import DTYPES, evaluate, misaligned, random_logits, uniform
+from operators import arguments as of_operator
 from row_cases import RowCase, every_kernel
 from torch import Tensor
 
@@ -20,18 +21,11 @@ CLASSES, ROWS = 12, 5  # all three vectors of four that a thread has
 
 
 def arguments(
-    case: RowCase,
-    logits: Tensor,
-    targets: Tensor | None,
-    weight: Any,
-    by: Any,
-    class_weight: Any,
-    reduction: str,
-    fused: bool = True,
-) -> tuple[Any, ...]:
-    """Of the operator, or of the reference, which takes a number in place of a tensor to divide by."""
-    divisors = (by, None) if fused else (by,)
-    return logits, targets, weight, *divisors, class_weight, *case.operator_options(), -1, reduction
+    case: RowCase, logits: Tensor, targets: Tensor | None, weight: Any, by: Any, class_weight: Any, reduction: str
+) -> dict[str, Any]:
+    """Of the operator."""
+    others = {"weight": weight, "avg_factor": by, "class_weight": class_weight, "reduction": reduction}
+    return of_operator("row_loss", case.inputs(logits, targets, **others))
 
 
 def truths(case: RowCase, logits: Tensor, targets: Tensor | None, weight: Tensor, class_weight: Any) -> Tensor:
@@ -39,8 +33,8 @@ def truths(case: RowCase, logits: Tensor, targets: Tensor | None, weight: Tensor
     targets, weight, class_weight = (
         x.double() if x is not None and x.is_floating_point() else x for x in (targets, weight, class_weight)
     )
-    given = arguments(case, logits, targets, weight, None, class_weight, "none", fused=False)
-    return reference.row_loss(reference.RowInputs(*given))
+    others = {"weight": weight, "class_weight": class_weight, "reduction": "none"}
+    return reference.row_loss(case.inputs(logits, targets, **others))
 
 
 def close(got: Tensor, wanted: Tensor, dtype: torch.dtype) -> None:
@@ -69,17 +63,17 @@ def test_every_way_through_the_kernels(backend: Backend, case: RowCase, place: A
             None if x is None else place(x.to(backend.device)) for x in (logits, targets, weight, class_weight)
         )
         given = arguments(case, x, z, w, None, v, "none")
-        losses = torch.ops.iouloss.row_loss(*given)
+        losses = torch.ops.iouloss.row_loss(**given)
         close(losses, wanted, losses.dtype)
         for dtype in DTYPES:
-            gradient = torch.ops.iouloss.row_loss_backward(upstream.to(backend.device, dtype), *given)
+            gradient = torch.ops.iouloss.row_loss_backward(upstream.to(backend.device, dtype), **given)
             close(gradient, slope, torch.float32 if losses.dtype == torch.float32 == kind else kind)
 
         # A gradient that was left is computed again for an infinite one.
-        leaf, given = x.detach().requires_grad_(), (*given[:-1], "sum")
+        leaf, given = x.detach().requires_grad_(), given | {"reduction": "sum"}
         infinite = torch.full((), torch.inf, dtype=losses.dtype, device=backend.device)
-        (again,) = torch.autograd.grad(torch.ops.iouloss.row_loss(leaf, *given[1:]), leaf, infinite)
-        wanted = torch.ops.iouloss.row_loss_backward(infinite, *given)
+        (again,) = torch.autograd.grad(torch.ops.iouloss.row_loss(**(given | {"logits": leaf})), leaf, infinite)
+        wanted = torch.ops.iouloss.row_loss_backward(infinite, **given)
         torch.testing.assert_close(again, wanted, rtol=0, atol=0, equal_nan=True)
 
 
@@ -98,10 +92,10 @@ def test_sums_of_one_block_and_of_several(
     leaf = logits.to(backend.device).requires_grad_()
     moved = None if targets is None else targets.to(backend.device)
     given = arguments(case, leaf, moved, None, by, None, "mean")
-    with_gradient = torch.ops.iouloss.row_loss(*given)
-    loss = torch.ops.iouloss.row_loss(leaf.detach(), *given[1:])
+    with_gradient = torch.ops.iouloss.row_loss(**given)
+    loss = torch.ops.iouloss.row_loss(**(given | {"logits": leaf.detach()}))
     (gradient,) = torch.autograd.grad(with_gradient, leaf, torch.full_like(loss, upstream))
-    each = torch.ops.iouloss.row_loss(*arguments(case, leaf, moved, None, None, None, "none"))
+    each = torch.ops.iouloss.row_loss(**arguments(case, leaf, moved, None, None, None, "none"))
     (slope,) = torch.autograd.grad(each, leaf, torch.full_like(each, upstream))
     for got in (with_gradient, loss):
         torch.testing.assert_close(got, each.detach().sum() / 7, rtol=1e-5, atol=1e-5)

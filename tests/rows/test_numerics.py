@@ -6,6 +6,7 @@ import pytest
 import torch
 from backends import EMULATED, Backend, compiling, every_kind, of_the_reference
 from cases import HALVES, evaluate, random_logits
+from operators import arguments as of_operator
 from properties import given, st
 from row_cases import KERNEL_CASES, ROW_CASE, ROW_CASES, RowCase, every_kernel, every_row_case, row_losses, row_truths
 from torch import Tensor
@@ -256,8 +257,8 @@ def test_opcheck(backend: Backend, case: RowCase, grad: bool, n: int, reduction:
     ]
     factor = torch.tensor(3.0, device=backend.device) if reduction == "mean" else None
     weight = torch.rand(n, device=backend.device)
-    formula, *numbers = case.operator_options()
-    options = (targets, weight, factor, None, None, formula, *numbers, -1, reduction)
+    inputs = case.inputs(logits, targets, weight=weight, avg_factor=factor, reduction=reduction)
+    _, *options = of_operator("row_loss", inputs).values()
     checks = ["test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic"]
     checks = checks[:3] if EMULATED else checks
     op = torch.ops.iouloss

@@ -8,11 +8,13 @@ import torch
 from backends import Backend, every_kind, one_kind
 from cases import uniform
 from every_loss import BOXES, ELEMENTS, REGIONS, ROWS, Loss, every_loss
+from operators import arguments
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.func import grad, hessian, jacfwd, jacrev, jvp, linearize, vmap
 
 import iouloss
+from iouloss.reference import BoxInputs
 
 # Where the reference serves every backend, and a call only has to find it.
 one_of_each = pytest.mark.parametrize(
@@ -128,9 +130,9 @@ def test_what_only_the_operators_are_asked_for_is_refused(backend: Backend) -> N
     if not backend.compiled:
         pytest.skip("there are no operators")
     boxes = torch.rand(3, 4, device=backend.device)
-    options = (None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "mean")
     with forward_ad.dual_level(), pytest.raises(ValueError, match="got a tensor with a tangent"):
-        torch.ops.iouloss.box_loss(forward_ad.make_dual(boxes, torch.ones_like(boxes)), boxes, *options)
+        dual = forward_ad.make_dual(boxes, torch.ones_like(boxes))
+        torch.ops.iouloss.box_loss(**arguments("box_loss", BoxInputs(dual, boxes)))
 
 
 @one_kind

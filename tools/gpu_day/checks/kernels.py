@@ -31,7 +31,7 @@ def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt
     options = {"formula": formula, "fmt": fmt, "eps": 1e-7, "reduction": reduction, **numbers}
 
     def compiled(pred: Tensor, target: Tensor, weight: Tensor | None = None, by: Tensor | None = None) -> Tensor:
-        return _ops.box_loss(pred, target, weight, None, by, **options)
+        return _ops.box_loss(reference.BoxInputs(pred, target, weight, None, by, **options))
 
     def pure(pred: Tensor, target: Tensor, weight: Tensor | None = None, by: Tensor | None = None) -> Tensor:
         return reference.box_loss(reference.BoxInputs(pred, target, weight, None, by, **options))
@@ -50,9 +50,8 @@ def focal_call(name: str, gamma: float, reduction: str, tensors: list[Tensor], a
                 options |= {"alpha1": 0.25, "alpha0": 0.75}
             else:
                 options |= {"alpha_per_class": weight[:CLASSES], "complement": True}
-            if compiled:
-                return _ops.logit_loss(logits, targets, **options)
-            return reference.logit_loss(reference.LogitInputs(logits, targets, **options))
+            inputs = reference.LogitInputs(logits, targets, **options)
+            return _ops.logit_loss(inputs) if compiled else reference.logit_loss(inputs)
 
         return call
 
