@@ -14,14 +14,15 @@ enum class Dtype : int { float32, float64, float16, bfloat16, uint8, int8, int16
 IOULOSS_INLINE bool is_half(Dtype dtype) { return dtype == Dtype::float16 || dtype == Dtype::bfloat16; }
 IOULOSS_INLINE bool is_integer(Dtype dtype) { return dtype >= Dtype::uint8; }
 
-// N values. A stride of 0 repeats one value; without data there are none. Strides count elements, not bytes.
+// N values. With a stride of 0 all of them are the first one. If data is null, there are no values. Strides count
+// elements, not bytes.
 struct Values {
   const void* data = nullptr;
   Dtype dtype = Dtype::float32;
   int64_t stride = 0;
 };
 
-// N contiguous integers; none, without data.
+// N contiguous integers. If data is null, there are none.
 struct Indices {
   const void* data = nullptr;
   Dtype dtype = Dtype::int64;
@@ -53,8 +54,8 @@ struct Output {
   Dtype dtype = Dtype::float32;
 };
 
-// 1 / divisor. It is 0 for a divisor of 0, by the rule 0/0 := 0, and for one that is a denormal in float32, where it
-// would have no reciprocal on a GPU.
+// 1 / divisor. It is 0 where the divisor is 0 (the rule 0/0 := 0), and where it is a denormal of float32: a GPU takes
+// that for 0, and its reciprocal would be infinite.
 inline double scale_of(double divisor) { return std::fabs(divisor) < 0x1p-126 ? 0 : 1 / divisor; }
 
 }  // namespace iouloss

@@ -90,28 +90,29 @@ IOULOSS_INLINE void measure_overlap(Pair<V>& b, V area_eps) {
 }
 
 // The derivatives of a loss with respect to the area of pred, the intersection and the quantities in Pair. A formula
-// adds to them, and to_gradient() carries them on to pred by the chain rule. They start at -0, since x + -0 is x for
-// every x, so that every compiler removes the first addition.
+// adds to them, and to_gradient() carries them on to pred by the chain rule. They start at -0, not at 0: adding -0
+// changes no number, not even -0 itself, so a compiler can remove the first addition.
 template <class V>
 struct Partials {
   V area = V(-0.0), intersection = V(-0.0);
   V w = V(-0.0), h = V(-0.0), cw = V(-0.0), ch = V(-0.0), a1 = V(-0.0), a2 = V(-0.0), b1 = V(-0.0), b2 = V(-0.0);
 };
 
-// The derivative with respect to an edge of pred. Of two edges the inner one bounds the intersection, the outer one the
-// enclosing box. So pred's edge gets `intersection` where it is further in (difference > 0), `enclosing` where it is
-// further out, and half of each at a tie.
+// The derivative with respect to an edge of pred. Of pred's edge and target's, the inner one bounds the intersection,
+// and the outer one bounds the enclosing box. So pred's edge gets `intersection` where it is the inner one (difference
+// > 0), `enclosing` where it is the outer one, and half of each at a tie.
 template <class V>
 IOULOSS_INLINE V by_edge(V difference, V intersection, V enclosing) {
   return mul_add(share_of_maximum(difference), intersection - enclosing, enclosing);
 }
 
-// The gradient with respect to the corners of pred. At pred == target it is exactly 0: the contributions of areas
-// cancel, because each area reaches a side through a single product, and all others are 0 there.
+// The gradient with respect to the corners of pred. At pred == target it is exactly 0. The terms that come from areas
+// cancel there: each is a single product of a derivative and a side, so all are rounded alike. The other terms are 0
+// there.
 template <class V>
 IOULOSS_INLINE Row4<V> to_corners(const Pair<V>& b, const Partials<V>& d) {
   const V w = mul_add(d.area, b.h, d.w), h = mul_add(d.area, b.w, d.h);
-  // Strict: boxes that only touch do not intersect, so the intersection adds nothing to their gradient.
+  // Strictly above 0: boxes that only touch do not intersect, so the intersection adds nothing to their gradient.
   const V iw = d.intersection * select(b.iw > V(0), positive_part(b.ih), V(0));
   const V ih = d.intersection * select(b.ih > V(0), positive_part(b.iw), V(0));
   return {
@@ -135,12 +136,12 @@ IOULOSS_INLINE Row4<V> to_gradient(const Pair<V>& b, const Partials<V>& d, BoxFo
 
 template <class V>
 IOULOSS_INLINE auto is_safe(V extent) {
-  return extent < V(Limits<Element<V>>::safe_extent);
+  return extent < V(Limits<Scalar<V>>::safe_extent);
 }
 
-// The factor that scales a pair which is not safe, given its extent times `measuring`. It shrinks the boxes only as far
-// as products of lengths need, because small lengths could be lost otherwise. A length is still lost where its square
-// is negligible beside the square of the extent (2^-120 of it in float32: see Limits::tiny).
+// The factor that scales a pair which is not safe, given its extent times `measuring`. It shrinks the boxes no further
+// than the products of their lengths need, so that small lengths are not lost. In float32 only lengths below about
+// 2^-120 of the extent are lost even so: their squares are below Limits::tiny.
 template <class T>
 IOULOSS_INLINE T scale_of_extent(T extent) {
   using Of = Limits<T>;
@@ -152,7 +153,7 @@ IOULOSS_INLINE T scale_of_extent(T extent) {
 // coordinate, which shows in the extent, gives NaN.
 template <class V>
 IOULOSS_INLINE V tamed(V result, V extent) {
-  const V largest = V(Limits<Element<V>>::largest);
+  const V largest = V(Limits<Scalar<V>>::largest);
   V finite = select(result > largest, largest, select(result < -largest, -largest, result));
   finite = select(finite == finite, finite, V(0));
   return select(extent <= largest, finite, extent - extent);

@@ -100,15 +100,15 @@ struct CentreDistance {
   }
 };
 
-// alpha v: v = (4 / pi^2) (atan(W / H) - atan(w / h))^2, alpha = v / (1 - IoU + v + eps). alpha carries no gradient. A
-// flat box (h = 0) has the angle of an infinitely wide one; a point has the angle 0.
+// alpha v: v = (4 / pi^2) (atan(W / H) - atan(w / h))^2, alpha = v / (1 - IoU + v + eps). The gradient treats alpha as
+// a constant. A flat box (h = 0) has the angle of an infinitely wide one; a point has the angle 0.
 struct AspectRatio {
   template <class V>
   struct Terms {
     V delta, v, alpha;
     IOULOSS_INLINE Terms(const Pair<V>& b, const Parameters<V>& p) {
-      // The difference of the two angles is computed as one arctangent. It is exactly 0 for equal ratios, and nothing
-      // cancels elsewhere.
+      // The difference of the two angles is computed as one arctangent. So it is exactly 0 for equal ratios, and there
+      // are no two angles that could cancel.
       const V h = select(b.w == V(0), select(b.h == V(0), V(1), b.h), b.h);
       const V H = select(b.W == V(0), select(b.H == V(0), V(1), b.H), b.H);
       const V sign = select((h < V(0)) != (H < V(0)), V(-1), V(1));
@@ -189,7 +189,7 @@ using EIoU = Sum<LinearIoU, CentreDistance, SideLengths>;
 template <class Base>
 using CDIoU = Sum<Base, CornerDistance>;
 
-// IoU^gamma EIoU. The weight IoU^gamma carries no gradient.
+// IoU^gamma EIoU. The gradient treats the weight IoU^gamma as a constant.
 struct FocalEIoU {
   template <class V>
   static IOULOSS_INLINE V weight(const Pair<V>& b, const Parameters<V>& p) {
@@ -207,17 +207,17 @@ struct FocalEIoU {
 // The sum over both axes of the smooth L1 of two numbers:
 // - 1 - max((W - 2|dx|) / (W + 2|dx| + eps), 0), where dx is the distance of the centres and W the target's side;
 // - 1 - min(W / (w + eps), w / (W + eps)), where w is pred's side.
-// Each is 1 minus the IoU that the boxes would have if pred differed from the target in this one number: its place or
-// its size along the axis. The target is the second box, or the first one where they are swapped.
+// Each is 1 minus the IoU that the boxes would have if pred differed from the target in one thing only: its position
+// along the axis, or its size along the axis. The target is the second box, or the first one if `swapped`.
 template <bool swapped>
 struct BoundedIoU {
-  // 1 - n / d, computed from rest = d - n, in which nothing cancels. Where d is 0, n / d counts as 0. Where the
-  // quotient overflows, it is infinite: quotient() would make it NaN.
+  // 1 - n / d, computed as rest / d. The caller computes rest = d - n such that nothing cancels. Where d is 0, n / d
+  // counts as 0. Where the quotient overflows, the result is infinite, because quotient() would give NaN.
   template <class V>
   struct Remainder {
     V reciprocal, value;
     IOULOSS_INLINE Remainder(V rest, V d) : reciprocal(reciprocal_or_zero(d)) {
-      const V estimate = rest * reciprocal, largest(Limits<Element<V>>::largest);
+      const V estimate = rest * reciprocal, largest(Limits<Scalar<V>>::largest);
       const V finite = select(absolute(estimate) <= largest, quotient(rest, d, reciprocal), estimate);
       value = select(reciprocal == V(0), V(1), finite);
     }

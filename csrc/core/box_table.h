@@ -8,7 +8,7 @@ namespace iouloss {
 #define IOULOSS_BOX_OPTIONS(X) X(gamma) X(lambda_) X(beta)
 IOULOSS_OPTIONS(BoxOptions, IOULOSS_BOX_OPTIONS);
 
-// Callers do not choose the last one; it serves a gradient: see swapped().
+// No caller chooses the last one. It gives the gradient with respect to the second box: see swapped().
 #define IOULOSS_BOX_FORMULAS(X)                     \
   X(iou, LinearIoU)                                 \
   X(log_iou, LogIoU)                                \

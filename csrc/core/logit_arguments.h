@@ -13,9 +13,9 @@ struct LogitArguments {
   int64_t n;        // number of logits
   int64_t classes;  // logits in a row
   Values logits;
-  Values targets;       // dense targets, one per logit; or
-  Indices class_index;  // one per row; or neither, for an entropy
-  Values scores;        // with class indices, one per row: the target of its class; without, 1
+  Values targets;       // either dense targets, one per logit,
+  Indices class_index;  // or class indices, one per row; an entropy has neither
+  Values scores;        // with class indices: the target of each row's class; if there are none, 1
   int64_t ignore_index;
   bool ignores_targets;  // whether dense targets that equal ignore_index are left out
   Values weight;         // one per logit, or one per row

@@ -16,8 +16,9 @@ struct OfClass : OfLogit {
 
 // ---- focal losses ------------------------------------------------------------------------------------------------
 
-// alpha_t q^gamma BCE with q = 1 - p_t. Targets z may be hard or soft: alpha_t, q and BCE are blends by z. The
-// derivative is alpha_t q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
+// alpha_t q^gamma BCE with q = 1 - p_t. A target z may be hard or soft: alpha_t, q and BCE are each a blend of their
+// value for target 1, with the share z, and their value for target 0, with the share 1 - z. The derivative is alpha_t
+// q^gamma (gamma (1 - 2z) (p n / q) BCE + p - z).
 struct SquareFocal : OfClass {  // gamma = 2
   template <class V, class Target>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, Target z, const LogitParameters<V>& f) {
@@ -29,11 +30,12 @@ struct SquareFocal : OfClass {  // gamma = 2
   }
 };
 
-// value is the factor q^gamma; gradient is (1 - 2z) p n / q. The derivative of the factor is gamma * value * gradient.
+// Returns the factor q^gamma as `value`, and (1 - 2z) p n / q as `gradient`. The derivative of the factor is gamma *
+// value * gradient.
 template <class V, class Target>
 IOULOSS_INLINE Evaluated<V> focal_factor(V x, const Sigmoid<V>& s, Target z, V gamma) {
   const V q = blend(z, s.n, s.p);
-  // q may underflow although log(q) is moderate. For hard targets log(q) is a softplus, which does not need q.
+  // q may underflow although log(q) is moderate. For hard targets log(q) is minus a softplus, which does not need q.
   const V log_q = blend_or(z, -softplus(x, s), -softplus(-x, s), logarithm(q));
   // For hard targets p n / q is 1 - q, which is finite however small q is.
   const V ratio = blend_or(z, s.p, s.n, s.p * s.n * reciprocal_or_zero(q));
@@ -56,8 +58,8 @@ struct PowerFocal : OfClass {
   }
 };
 
-// The same with an exponent for each class, gamma + scale (1 - balance). The loss is also multiplied by it. The balance
-// of a class is at most 1.
+// The focal loss with an exponent for each class: gamma + scale (1 - balance). The exponent also multiplies the loss.
+// The balance of a class is at most 1.
 struct EqualizedFocal : OfClass {
   static constexpr bool has_balance = true;
 
@@ -66,16 +68,16 @@ struct EqualizedFocal : OfClass {
     const V exponent = mul_add(V(-f.scale), f.balance, V(f.gamma + f.scale));
     const V alpha1 = f.alpha1 * exponent, alpha0 = f.alpha0 * exponent;
     Evaluated<V> e = power_focal(x, z, alpha1, alpha0, exponent);
-    // That factor may exceed 1, so a finite loss may overflow: it saturates. An infinite logit or weight keeps its
-    // infinite loss.
-    const V largest(Limits<Element<V>>::largest), wild = maximum(absolute(x), alpha1 + alpha0);
+    // The exponent is a factor that may exceed 1, so the loss may overflow. It then becomes the largest finite number;
+    // but if the logit or a weight is infinite, the loss stays infinite.
+    const V largest(Limits<Scalar<V>>::largest), wild = maximum(absolute(x), alpha1 + alpha0);
     e.value = select(e.value > largest, maximum(largest, wild), e.value);
     return e;
   }
 };
 
-// The focal loss with smoothed labels: the cross entropy takes the target z (1 - e) + e / 2, e = label_smoothing. With
-// smooth_all, alpha and the focal factor take it as well; without, they take z.
+// The focal loss with smoothed labels: the cross entropy takes the target z (1 - e) + e / 2, e = label_smoothing. If
+// smooth_all is set, alpha and the focal factor take that target too; else they take z.
 struct SmoothFocal : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
@@ -93,9 +95,9 @@ struct SmoothFocal : OfLogit {
 struct FocalStar : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
-    const V toward = V(between(z, -1, 1)), largest(Limits<Element<V>>::largest), gamma(f.gamma);
-    const V sum = mul_add(gamma * toward, x, V(-f.beta)), held = maximum(-largest, minimum(largest, sum));
-    const V u = select(absolute(x) <= largest, held, sum);  // a finite logit gives a finite sum
+    const V toward = V(between(z, -1, 1)), largest(Limits<Scalar<V>>::largest), gamma(f.gamma);
+    const V sum = mul_add(gamma * toward, x, V(-f.beta)), clamped = maximum(-largest, minimum(largest, sum));
+    const V u = select(absolute(x) <= largest, clamped, sum);  // a finite logit gives a finite sum
     const Sigmoid<V> s(u);
     const V alpha = blend(z, f.alpha1, f.alpha0);
     return {alpha * softplus(u, s) * reciprocal(gamma), alpha * toward * s.p};
@@ -137,12 +139,12 @@ struct QualityFocal : OfLogit {
 // sigmoid(u)^exponent softplus(u), and its derivative with respect to u: the loss of a target that a positive u
 // contradicts. r is sigmoid(u), other is sigmoid(-u).
 template <class V>
-IOULOSS_INLINE Evaluated<V> contradiction(V u, const Sigmoid<V>& s, V r, V other, Element<V> exponent) {
+IOULOSS_INLINE Evaluated<V> contradiction(V u, const Sigmoid<V>& s, V r, V other, Scalar<V> exponent) {
   const V cost = softplus(u, s), factor = power(r, [&] { return -softplus(-u, s); }, exponent);
   return {factor * cost, factor * mul_add(V(exponent), other * cost, r)};
 }
 
-// z > 0: alpha1 z BCE, or without iou_weighted alpha1 BCE; z = 0: alpha0 p^gamma softplus(x)
+// z > 0: alpha1 z BCE, or alpha1 BCE if iou_weighted is not set; z = 0: alpha0 p^gamma softplus(x)
 struct Varifocal : OfLogit {
   static constexpr bool has_scores = false;  // a positive whose score is 0 would be taken for a negative
 
@@ -189,7 +191,7 @@ template <bool attached>
 struct Asymmetric : OfLogit {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
-    using T = Element<V>;
+    using T = Scalar<V>;
     const Sigmoid<V> s(x);
     const V of_one = f.alpha1 * z, of_zero = f.alpha0 * (V(1) - z), flat = softplus(-x, s);
     const V gamma_pos(f.gamma_pos), focus = exponential(gamma_pos * -softplus(x, s));

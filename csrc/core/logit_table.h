@@ -6,7 +6,8 @@
 
 namespace iouloss {
 
-// The last two are computed on the host: balanced L1's b, and the logarithm of focal L1's beta.
+// Callers do not give the last two: the host computes them. growth is balanced L1's b, and log_beta is the logarithm of
+// focal L1's beta.
 #define IOULOSS_LOGIT_OPTIONS(X) \
   X(alpha)                       \
   X(beta)                        \

@@ -7,6 +7,8 @@
 #include <concepts>
 #include <cstdint>
 
+#include "nvidia.h"
+
 #if defined(__CUDACC__)
 #define IOULOSS_INLINE __host__ __device__ __forceinline__
 #else
@@ -23,11 +25,11 @@ namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
 template <class V>
-struct ElementOf {
+struct ScalarOf {
   using type = V;
 };
 template <class V>
-using Element = typename ElementOf<V>::type;
+using Scalar = typename ScalarOf<V>::type;
 
 template <class T>
 struct Limits;
@@ -74,46 +76,29 @@ IOULOSS_INLINE double reciprocal(double x) { return 1.0 / x; }
 #if defined(__CUDA_ARCH__)
 // The hardware's approximation, within 1 ulp. It avoids the slow path of a correctly rounded division. The formulas
 // keep their denominators away from denormals and infinity, and quotient() corrects the results that must be exact.
-IOULOSS_INLINE float reciprocal(float x) {
-  float r;
-  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
-  return r;
-}
+IOULOSS_INLINE float reciprocal(float x) { return nvidia::reciprocal(x); }
 
-// The hardware's reciprocal root, refined by one Newton step. Below `tiny` the result is 0, since 1 / sqrt(0) is
-// infinite.
+// The hardware's reciprocal root, refined by one Newton step. Below `tiny` the result is set to 0: 1 / sqrt(0) is
+// infinite, and 0 times that is NaN.
 IOULOSS_INLINE float square_root(float x) {
-  float r;
-  asm("rsqrt.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x));
-  const float root = x * r;
+  const float r = nvidia::reciprocal_root(x), root = x * r;
   return x < float(Limits<float>::tiny) ? 0.f : ::fmaf(::fmaf(-root, root, x), 0.5f * r, root);
 }
 // One instruction each; the templates below would take two to four.
 IOULOSS_INLINE float minimum(float a, float b) { return ::fminf(a, b); }
 IOULOSS_INLINE float maximum(float a, float b) { return ::fmaxf(a, b); }
-// Computes 0.5 + d * 2^127, saturated to [0, 1]. So a difference below 2^-128 counts as something between a tie and a
-// clear difference.
-IOULOSS_INLINE float share_of_maximum(float d) {
-  float share;
-  asm("fma.rn.sat.f32 %0, %1, %2, %3;" : "=f"(share) : "f"(d), "f"(0x1p127f), "f"(0.5f));
-  return share;
-}
+// The template below in one instruction: 0.5 + d * 2^127, clamped to [0, 1]. It differs from the template only if d is
+// not 0 and |d| < 2^-128: then the result lies between the 0.5 of a tie and the 0 or 1 of a clear difference.
+IOULOSS_INLINE float share_of_maximum(float d) { return nvidia::saturated_mul_add(d, 0x1p127f, 0.5f); }
 
-// For x >= 0, or slightly below: returns 2^y, where y is -x log2(e) after rounding, and sets `lost` to the rounding
-// error of y. The caller corrects the power by it. expf() would take longer, since it handles ranges that cannot occur
-// here.
+// For x >= 0, or slightly below. Returns 2^y, where y is -x log2(e) rounded to a float. Sets `lost` to the rounding
+// error of y, so that the caller can correct the result. expf() would take longer, since it handles ranges that cannot
+// occur here.
 IOULOSS_INLINE float decay_in_two(float x, float& lost) {
-#if __CUDA_ARCH__ >= 800
-  float held;  // x clamped, so that an infinite x does not make `lost` NaN; a NaN stays one
-  asm("min.NaN.f32 %0, %1, %2;" : "=f"(held) : "f"(x), "f"(150.f));
-#else
-  const float held = x > 150.f ? 150.f : x;
-#endif
-  const float y = held * -1.44269502f;
-  lost = ::fmaf(held, -1.92596303e-8f, ::fmaf(held, -1.44269502f, -y));
-  float power;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(y));
-  return power;
+  const float clamped = nvidia::minimum_or_nan(x, 150.f);  // so that an infinite x does not make `lost` NaN
+  const float y = clamped * -1.44269502f;
+  lost = ::fmaf(clamped, -1.92596303e-8f, ::fmaf(clamped, -1.44269502f, -y));
+  return nvidia::power_of_two(y);
 }
 IOULOSS_INLINE float decay(float x) {
   float lost;
@@ -148,7 +133,7 @@ IOULOSS_INLINE T power_of_2_to(T x, int exponent) {
   return std::bit_cast<T>((exponent + 2 * Bits(Of::exponent_bias) - of_x) << Of::mantissa_bits);
 }
 
-// n / d, given r = reciprocal(d). It is off by at most one unit in the last place, and exactly 1 where n == d.
+// n / d, given r = reciprocal(d). It is off by at most one ulp, and exactly 1 where n == d.
 template <std::floating_point T>
 IOULOSS_INLINE T quotient(T n, T d, T r) {
   const T q = n * r;
@@ -184,13 +169,13 @@ IOULOSS_INLINE V positive_part(V x) {
 // 1 / x, or 0 where |x| is below Limits::tiny. This is how the rule 0/0 := 0 is implemented.
 template <class V>
 IOULOSS_INLINE V reciprocal_or_zero(V x) {
-  return select(absolute(x) < V(Limits<Element<V>>::tiny), V(0), reciprocal(x));
+  return select(absolute(x) < V(Limits<Scalar<V>>::tiny), V(0), reciprocal(x));
 }
 
 // The same for x >= 0, without the absolute value.
 template <class V>
 IOULOSS_INLINE V reciprocal_of_positive(V x) {
-  return select(x < V(Limits<Element<V>>::tiny), V(0), reciprocal(x));
+  return select(x < V(Limits<Scalar<V>>::tiny), V(0), reciprocal(x));
 }
 
 // exp(-x) for x >= 0.
@@ -224,7 +209,7 @@ IOULOSS_INLINE V share_of_maximum(V d) {
   return select(d > V(0), V(1), select(d == V(0), V(0.5), V(0)));
 }
 
-// Smooth L1 of x: x^2 / (2 beta) where x < beta, else x - beta / 2; and its derivative.
+// Smooth L1 of x >= 0: x^2 / (2 beta) where x < beta, else x - beta / 2; and its derivative.
 template <class V>
 IOULOSS_INLINE V smooth_l1(V x, V beta, V& derivative) {
   const V ratio = x * reciprocal_or_zero(beta);

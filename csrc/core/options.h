@@ -5,8 +5,8 @@
 
 namespace iouloss {
 
-// A struct of one number for each option in LIST. take(in) copies those that a call's inputs `in` have. The constructor
-// converts the number type.
+// IOULOSS_OPTIONS(Name, LIST) defines a struct that has one number for each option in LIST. take(in) copies those
+// options that `in`, the inputs of a call, has. The constructor converts the number type.
 #define IOULOSS_OPTION_MEMBER(name) T name = T(0);
 #define IOULOSS_OPTION_CONVERTED(name) name = T(other.name);
 #define IOULOSS_OPTION_TAKEN(name) \
@@ -24,7 +24,7 @@ namespace iouloss {
     void take(const auto& in) { LIST(IOULOSS_OPTION_TAKEN) } \
   }
 
-// What an option may be. All are finite, in float32 as well.
+// Which numbers an option may be. All of them must be finite, in float32 too.
 enum class Range : int { finite, not_negative, positive, fraction };
 inline constexpr const char* range_names[] = {"finite", "not_negative", "positive", "fraction"};
 
@@ -35,8 +35,8 @@ struct OptionRule {
   double Options::* value = nullptr;
 };
 
-// A row of a shape's table of losses: the name by which callers choose the loss, what the kernels know it by, and the
-// options it takes; the rest of them are empty.
+// A row of a shape's table of losses: the name that callers choose the loss by, the enumerator that kernels know it by,
+// and a rule for each option that it takes. Rules that are not needed stay empty.
 template <class Formula, class Options_>
 struct LossRow {
   using Options = Options_;
@@ -45,7 +45,7 @@ struct LossRow {
   OptionRule<Options> rules[5];
 };
 
-// The tables name options by these.
+// The tables write the rule of an option with these.
 #define FINITE(name) {#name, Range::finite, &Options::name}
 #define NOT_NEGATIVE(name) {#name, Range::not_negative, &Options::name}
 #define POSITIVE(name) {#name, Range::positive, &Options::name}

@@ -8,7 +8,8 @@ namespace iouloss {
 
 enum class Activation : int { none, sigmoid, softmax };
 
-// What a region is, which has one loss: a class of an image, a class of the batch, an image, or the batch.
+// What a region consists of. Each region has one loss. It is one class of one image, one class of the whole batch, one
+// image, or the whole batch.
 enum class RegionPer : int { image_class, one_class, image, batch };
 
 // Logits of shape [images, classes, pixels]. One class of one image is a cell. Sums are taken over each cell; a region
@@ -17,17 +18,17 @@ struct RegionArguments {
   bool float64;
   int64_t images, classes, pixels;
   Values logits;
-  Values targets;       // one per logit; or
-  Indices class_index;  // one per pixel
+  Values targets;       // either dense targets, one per logit,
+  Indices class_index;  // or class indices, one per pixel
   int64_t ignore_index;
   Activation activation;
-  bool squares;  // whether the denominator is of squares: see SquareTerms
+  bool squares;  // whether the denominator sums squares: see SquareTerms
   RegionPer per;
   bool generalized;               // whether a class is weighted by the inverse square of the sum of its targets
   Values weight;                  // one per region
   Values class_weight;            // one per class; multiplies its loss or, where a region has several classes, its sums
   RegionOptions<double> options;  // Tversky's: see RegionRule
-  double exponent;                // 1 / gamma, divided on the host
+  double exponent;                // 1 / gamma, computed on the host
 
   constexpr int64_t cells() const { return images * classes; }
   constexpr int64_t regions() const {
@@ -40,8 +41,8 @@ struct RegionArguments {
   }
 };
 
-// The sums over a cell or a region: what probabilities and targets share, what the probabilities have beyond the
-// targets, and what they lack.
+// The sums over a cell or a region: overlap is what probabilities and targets share, extra is what the probabilities
+// have beyond the targets, and missed is what they lack.
 struct RegionSums {
   double overlap = 0, extra = 0, missed = 0;
 };

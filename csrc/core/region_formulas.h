@@ -15,7 +15,8 @@ struct RegionTerms {
   V overlap, extra, missed;
 };
 
-// The slopes of a cell: of_error and of_target of RegionLoss, times every factor of the loss but the upstream gradient.
+// What the gradient of a cell is computed from: of_error and of_target of its region's RegionLoss. They are already
+// multiplied by every factor of the loss (weights, the scale of a mean), except the upstream gradient.
 template <class T>
 struct Slopes {
   T of_error, of_target;
@@ -34,10 +35,10 @@ struct LinearTerms {
   }
 };
 
-// The denominator is of squares: p^2 + g^2 = 2 p g + (p - g)^2.
+// The denominator sums squares, p^2 + g^2. That is 2 p g + (p - g)^2, so `extra` is (p - g)^2.
 struct SquareTerms {
-  template <class V>
   // p - g. With a hard target nothing cancels.
+  template <class V>
   static IOULOSS_INLINE V error(V p, V n, V g) {
     return mul_add(-g, n, p * (V(1) - g));
   }
@@ -59,11 +60,11 @@ IOULOSS_INLINE void add(RegionSums& to, const RegionSums& more, double weight = 
   to.missed += weight * more.missed;
 }
 
-// The loss is 1 - (overlap + smooth_numerator) / (overlap + alpha extra + beta missed + smooth_denominator), to the
-// power of `exponent`. With SquareTerms `missed` is 0, and so is beta.
+// The loss is (1 - (overlap + smooth_numerator) / (overlap + alpha extra + beta missed + smooth_denominator))^exponent.
+// With SquareTerms, `missed` and beta are 0.
 struct RegionRule {
   double alpha, beta, smooth_numerator, smooth_denominator, exponent;
-  // Of the number type: a denominator below `tiny` counts as 0; a derivative beyond `largest` is clamped.
+  // Limits of the number type. A denominator below `tiny` counts as 0; a derivative beyond `largest` is clamped.
   double tiny, largest;
 
   explicit IOULOSS_INLINE RegionRule(const RegionArguments& a)
@@ -76,8 +77,9 @@ struct RegionRule {
         largest(a.float64 ? Limits<double>::largest : Limits<float>::largest) {}
 };
 
-// The loss and its derivatives. of_error is that with respect to the sum `extra`. of_target is the negative of that
-// with respect to the probability of a target pixel, which adds to `overlap` and takes from `missed`.
+// The loss of a region and its derivatives. of_error is the derivative with respect to the sum `extra`. A higher
+// probability of a target pixel moves the same amount from `missed` to `overlap`; of_target is how much the loss falls
+// per unit moved.
 struct RegionLoss {
   double value, of_error, of_target;
 };

@@ -45,15 +45,15 @@ struct SmoothDifference : OfDifference {
   }
 };
 
-// For t >= 0: log(1 + t), that divided by t, and ((1 + t) log(1 + t) - t) / t. Where t is small, the direct formulas
-// cancel and series take their place.
+// For t >= 0: log(1 + t), log(1 + t) / t and ((1 + t) log(1 + t) - t) / t. Where t is small, series replace these
+// formulas, in which nearly equal numbers would cancel.
 template <class V>
 struct LogarithmicGrowth {
   V log, log_by_t, growth_by_t;
   explicit IOULOSS_INLINE LogarithmicGrowth(V t) {
     const V one_more = V(1) + t;
     const auto is_small = t < V(0.25);
-    // Corrected by the rounding error of 1 + t.
+    // The second summand corrects the rounding error of 1 + t.
     log = logarithm(one_more) + (t - (one_more - V(1))) * reciprocal(one_more);
     const V by_t = reciprocal(maximum(t, V(0.25)));
     log_by_t = select(is_small, series(t, 1), log * by_t);
@@ -64,14 +64,14 @@ struct LogarithmicGrowth {
   // which = 2: ((1 + t) log(1 + t) - t) / t^2, the sum of (-t)^k / ((k + 1) (k + 2)).
   static IOULOSS_INLINE V series(V t, int which) {
     V sum(0);
-    for (int k = sizeof(Element<V>) == 8 ? 24 : 12; k >= 0; --k)
+    for (int k = sizeof(Scalar<V>) == 8 ? 24 : 12; k >= 0; --k)
       sum = mul_add(sum, -t, V(1.0 / (which == 1 ? k + 1 : (k + 1) * (k + 2))));
     return sum;
   }
 };
 
 // Balanced L1 of Libra R-CNN, with b = growth = e^(gamma / alpha) - 1:
-// |d| < beta: alpha / b (b |d| + 1) log(b |d| / beta + 1) - alpha |d|; from there on a line.
+// |d| < beta: alpha / b (b |d| + 1) log(b |d| / beta + 1) - alpha |d|; beyond that, a straight line.
 struct BalancedDifference : OfDifference {
   template <class V>
   static IOULOSS_INLINE Evaluated<V> evaluate(V x, V z, const LogitParameters<V>& f) {
@@ -79,7 +79,8 @@ struct BalancedDifference : OfDifference {
     const V near = minimum(distance, beta), share = near * per_beta, t = share * V(f.growth);
     const LogarithmicGrowth<V> of(t);
     const V inside = alpha * share * mul_add(beta, of.growth_by_t, (V(1) - beta) * of.log_by_t);
-    const V step = select(distance < beta, (V(1) - beta) * per_beta * reciprocal(V(1) + t), V(0));  // of the slope
+    // A summand of the slope that is 0 beyond beta. Unless beta is 1, the slope jumps at |d| = beta.
+    const V step = select(distance < beta, (V(1) - beta) * per_beta * reciprocal(V(1) + t), V(0));
     return of_difference(x, z, f.alpha1, mul_add(alpha * of.log, distance - near, inside), alpha * (of.log + step));
   }
 };

@@ -6,7 +6,7 @@
 
 namespace iouloss {
 
-// A value for every class of every row, in any layout. The dimensions before that of the classes are collapsed into one
+// A value for every class of every row, in any layout. The dimensions before the class dimension are collapsed into one
 // (outer), and so are those after it (inner). Row i begins at (i / inner) * outer_stride + (i % inner) * inner_stride.
 struct ClassRows {
   const void* data = nullptr;
@@ -21,12 +21,12 @@ struct RowArguments {
   int64_t classes;  // logits in a row, at least 1
   int64_t inner;    // size of the inner dimension: 1 where the classes come last
   ClassRows logits;
-  ClassRows targets;    // one probability per class; or
-  Values places;        // one per row: a place between two bins; or
-  Indices class_index;  // one per row
+  ClassRows targets;    // either one probability per class,
+  Values places;        // or one place between two bins per row,
+  Indices class_index;  // or one class index per row
   int64_t ignore_index;
   Values weight;        // one per row
-  Values class_weight;  // one per class, times alpha
+  Values class_weight;  // one per class; alpha multiplies it
   RowOptions<double> options;
 };
 

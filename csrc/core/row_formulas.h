@@ -10,10 +10,12 @@
 // - finish(): the loss, and what the gradient is computed from, given the sums;
 // - gradient(): the gradient of a class.
 //
-// Besides distance and exponential, a class has an `extra`: its probability in the target, or its share of the label
-// smoothing. Flags tell a kernel what to load: by_class, that a row has a target class; by_two, that two classes share
-// the target; dense, that there is a probability for each class; by_class_weight, that `extra` is the share of the
-// smoothing.
+// Besides distance and exponential, each class has an `extra`: its probability in the target, or its share of the label
+// smoothing. Flags tell a kernel what to load:
+// - by_class: each row has a target class;
+// - by_two: two classes share the target;
+// - dense: each class has a probability in the target, which is its `extra`;
+// - by_class_weight: the `extra` of a class is its share of the label smoothing.
 #pragma once
 
 #include "log_odds.h"
@@ -35,15 +37,15 @@ IOULOSS_INLINE RowParameters<T> row_parameters(const RowArguments& a) {
   return {T(o.gamma), T(o.poly_epsilon), T(1 - o.label_smoothing), T(o.temperature), T(1 / o.temperature)};
 }
 
-// The share of each class in the loss that label smoothing gives it, before the classes' weights.
+// The share in the loss that label smoothing gives to each class, before it is multiplied by the weight of the class.
 template <class T>
 IOULOSS_INLINE T share_of_smoothing(const RowArguments& a) {
   return T(a.options.alpha * a.options.label_smoothing / double(a.classes));
 }
 
-// The two bins around a place, which is clamped to lie between the first bin and the last: the nearer bin, and the
-// farther one with its share, which is at most a half. Where the farther bin has no share, it is the nearer one again.
-// The code has no branches, because places are random and branches could not be predicted.
+// The two bins around a place: the nearer one, and the farther one with its share of the target, which is at most a
+// half. A place before the first bin or beyond the last one counts as that bin. Where the farther bin has no share,
+// `far` is the nearer bin too. The code has no branches, because places are random and branches could not be predicted.
 template <class T>
 struct Bins {
   int64_t near, far;
@@ -51,9 +53,9 @@ struct Bins {
 
   explicit IOULOSS_INLINE Bins(T place, int64_t bins) {
     const T last = T(bins - 1);
-    const T held = place > T(0) ? (place < last ? place : last) : T(0);  // 0 for a NaN
-    const int64_t low = int64_t(held);
-    const T beyond = held - T(low);
+    const T clamped = place > T(0) ? (place < last ? place : last) : T(0);  // 0 for a NaN
+    const int64_t low = int64_t(clamped);
+    const T beyond = clamped - T(low);
     const bool up = beyond > T(0.5);
     near = low + up;
     far = low + (!up && beyond > T(0));
@@ -69,24 +71,24 @@ struct RowTarget {
   V other_logit, other_share;
 };
 
-// The loss of a row, and what its gradient is computed from. `power` multiplies the exponential of each class; what
-// `shift` means is up to the formula. `target` is all of the gradient of the target class; `other` is added to that of
-// the second class.
+// The loss of a row, and what its gradient is computed from. `power` multiplies the exponential of each class. Each
+// formula gives `shift` its own meaning. `target` is the whole gradient of the target class. `other` is added to the
+// gradient of the second class.
 template <class V>
 struct RowResult {
   V value, power, shift, target, other;
 };
 
-// `loss`; but infinity, if the class of this logit is impossible (-inf) and has a weight above 0.
+// Returns `loss`; but infinity if the class of this logit is impossible (its logit is -inf) and has a weight above 0.
 template <class V>
 IOULOSS_INLINE V unless_impossible(V logit, V weight, V loss) {
   const V infinite = select(weight > V(0), V(__builtin_huge_val()), loss);
-  return select(logit < V(-Limits<Element<V>>::largest), infinite, loss);
+  return select(logit < V(-Limits<Scalar<V>>::largest), infinite, loss);
 }
 
-// w u^gamma (CE + poly u) for the row's class t, with u = 1 - p_t. Given the log-sum-exp of the other classes, this
-// depends on one number only, y = logsumexp(others) - x_t: u is sigmoid(y), and CE is softplus(y). So 1 - p_t is never
-// computed as a difference. The derivative with respect to y is distributed over the other classes by their softmax.
+// w u^gamma (CE + poly u) for the row's class t, with u = 1 - p_t. This depends on one number only, y =
+// logsumexp(logits of the other classes) - x_t: u is sigmoid(y), and CE is softplus(y). So 1 - p_t is never computed as
+// a difference. Each other class gets the derivative with respect to y, times its probability among the other classes.
 // With smoothing, CE is a blend of the cross entropies of all classes, each with its weight; `extra` is the share of a
 // class in that blend. The largest logit and the sums are those of the other classes alone.
 template <bool smooth>
@@ -99,12 +101,12 @@ struct ClassTarget {
     return nearest_whole(largest);
   }
 
-  // Smoothing sums distances in a small unit. So the sum over finite logits does not overflow, however many there are,
-  // and only an impossible class (-inf) makes it infinite.
+  // With smoothing, distances are summed in a small unit. So the sum over finite logits does not overflow, however many
+  // there are, and only an impossible class (-inf) makes it infinite.
   static constexpr double unit = smooth ? 0x1p-24 : 1;
 
   template <class V>
-  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
+  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Scalar<V>>&) {
     return smooth ? mul_add(V(-unit), x, V(unit) * m) : m - x;
   }
 
@@ -131,8 +133,8 @@ struct ClassTarget {
 
   template <class V>
   static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
-                                            const RowParameters<Element<V>>& p) {
-    const V others = sum[0];  // 0, or at least exp(-1/2) since m may be rounded
+                                            const RowParameters<Scalar<V>>& p) {
+    const V others = sum[0];  // 0, or at least exp(-1/2), since rounding moves m by 1/2 at most
     const LogOdds<V> s(m, t.logit, others);
     const V factor = s.power(p.gamma);
     V hard = t.weight, soft(0), smoothed(0);
@@ -145,14 +147,14 @@ struct ClassTarget {
     const V poly = t.weight * V(p.poly);
     const V each = bounded(mul_add(hard, s.entropy, smoothed) + poly * s.u);
     const V weighted = factor * each;
-    // The derivative with respect to y, except that of `smoothed`, which is added below. Where impossible classes make
-    // the loss infinite, the derivative of the focal factor is left out.
-    const V steep = smooth ? select(sum[1] <= V(Limits<Element<V>>::largest), weighted, V(0)) : weighted;
+    // `slope` is the derivative with respect to y, without that of `smoothed`, which is added below. Where impossible
+    // classes make the loss infinite, it leaves out the derivative of the focal factor.
+    const V steep = smooth ? select(sum[1] <= V(Limits<Scalar<V>>::largest), weighted, V(0)) : weighted;
     const V slope = mul_add(V(p.gamma), s.n * steep, factor * (s.u * mul_add(poly, s.n, hard)));
     V value = unless_impossible(t.logit, hard * others, weighted);
     if constexpr (smooth) {
       const V infinite = select(factor == V(0), V(0), factor * sum[1]);
-      value = select(sum[1] <= V(Limits<Element<V>>::largest), value, infinite);
+      value = select(sum[1] <= V(Limits<Scalar<V>>::largest), value, infinite);
     }
     return {value, mul_add(factor, s.u * soft, slope) * reciprocal_or_zero(others), factor,
             factor * (s.n * soft) - slope, V(0)};
@@ -171,7 +173,7 @@ struct BinTarget : ClassTarget<false> {
 
   template <class V>
   static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>& t, V m, const V (&sum)[sums],
-                                            const RowParameters<Element<V>>& p) {
+                                            const RowParameters<Scalar<V>>& p) {
     RowResult<V> r = ClassTarget<false>::finish(t, m, sum, p);
     const V second = t.weight * t.other_share;
     const V more = mul_add(second, bounded(t.logit - t.other_logit), r.value);
@@ -182,8 +184,9 @@ struct BinTarget : ClassTarget<false> {
   }
 };
 
-// The sum of exponentials and its logarithm. Logits that equal the largest are counted instead of summed, since their
-// exponential is 1. So the logarithm keeps its precision where one class has nearly all of the probability.
+// 1 / the sum of exponentials, and the logarithm of the sum. Logits that equal the largest are counted instead of
+// summed, since their exponential is 1. So the logarithm keeps its precision where one class has nearly all of the
+// probability.
 template <class V>
 struct LogSum {
   V inverse, log;
@@ -191,17 +194,17 @@ struct LogSum {
       : inverse(reciprocal(below_largest + count)), log(log_1_plus_any(below_largest + (count - V(1)))) {}
 };
 
-template <class V>
 // Adds a class at the distance `below` from the largest logit, with the exponential e.
+template <class V>
 IOULOSS_INLINE void add_power(V& below_largest, V& count, V below, V e) {
   const auto is_largest = below == V(0);
   below_largest = below_largest + select(is_largest, V(0), e);
   count = count + select(is_largest, V(1), V(0));
 }
 
+// The largest logit has grown by `by`, which shrinks the exponentials by the factor e. Unless `by` is 0, the logits
+// that were counted are no longer the largest, so they join the sum.
 template <class V>
-// The largest logit has grown by `by`, and e = exp(-by). What was counted before is no longer the largest, unless by is
-// 0.
 IOULOSS_INLINE void raise_power(V& below_largest, V& count, V by, V e) {
   const auto same = by == V(0);
   below_largest = select(same, below_largest, (below_largest + count) * e);
@@ -231,7 +234,7 @@ struct KLDivergence : FromLargest {
   static constexpr double unit = 0x1p-64;
 
   template <class V>
-  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>& p) {
+  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Scalar<V>>& p) {
     return mul_add(V(-unit), x, V(unit) * m) * V(p.cold);
   }
 
@@ -244,7 +247,7 @@ struct KLDivergence : FromLargest {
   static IOULOSS_INLINE void add(V (&sum)[sums], V below, V e, V q) {
     add_power(sum[0], sum[1], below, e);
     const V cost = mul_add(logarithm(q), V(unit), below);
-    sum[2] = mul_add(q, select(absolute(q) < V(Limits<Element<V>>::tiny), V(0), cost), sum[2]);
+    sum[2] = mul_add(q, select(absolute(q) < V(Limits<Scalar<V>>::tiny), V(0), cost), sum[2]);
     sum[3] = sum[3] + q;
   }
 
@@ -256,11 +259,11 @@ struct KLDivergence : FromLargest {
 
   template <class V>
   static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>&, V, const V (&sum)[sums],
-                                            const RowParameters<Element<V>>& p) {
+                                            const RowParameters<Scalar<V>>& p) {
     const LogSum<V> s(sum[0], sum[1]);
     const V t(p.temperature);
     const V value = bounded(t * (t * mul_add(sum[3], s.log, sum[2] * V(1 / unit))));
-    return {select(sum[2] <= V(Limits<Element<V>>::largest), value, sum[2]), t * (sum[3] * s.inverse), t, V(0), V(0)};
+    return {select(sum[2] <= V(Limits<Scalar<V>>::largest), value, sum[2]), t * (sum[3] * s.inverse), t, V(0), V(0)};
   }
 
   template <class V>
@@ -275,7 +278,7 @@ struct Entropy : FromLargest {
   static constexpr bool by_class = false, by_two = false, dense = false, by_class_weight = false;
 
   template <class V>
-  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Element<V>>&) {
+  static IOULOSS_INLINE V below(V m, V x, const RowParameters<Scalar<V>>&) {
     return bounded_above(m - x);
   }
 
@@ -294,7 +297,7 @@ struct Entropy : FromLargest {
 
   template <class V>
   static IOULOSS_INLINE RowResult<V> finish(const RowTarget<V>&, V, const V (&sum)[sums],
-                                            const RowParameters<Element<V>>&) {
+                                            const RowParameters<Scalar<V>>&) {
     const LogSum<V> s(sum[0], sum[1]);
     const V mean = sum[2] * s.inverse;
     return {s.log + mean, s.inverse, mean, V(0), V(0)};

@@ -18,7 +18,7 @@ struct Sigmoid {
   explicit IOULOSS_INLINE Sigmoid(V x) : magnitude(absolute(x)) {
     const V e = decay(magnitude);
     V larger;
-    if constexpr (std::is_same_v<Element<V>, double>) {
+    if constexpr (std::is_same_v<Scalar<V>, double>) {
       larger = reciprocal(V(1) + e);
       tail = log_1_plus(e);
     } else {
@@ -32,8 +32,9 @@ struct Sigmoid {
   }
 };
 
-// A target blends two numbers: the one for target 1 and the one for target 0. It is a value in [0, 1]; or Background,
-// which is known to be 0 at compile time, as most targets are with class indices. Then the blend costs nothing.
+// A target blends two numbers: the one for target 1 and the one for target 0. It is either a value in [0, 1], or
+// Background: a target that is known at compile time to be 0, for which the blend costs nothing. With class indices
+// most targets are 0.
 struct Background {};
 
 template <class V>
@@ -79,10 +80,10 @@ IOULOSS_INLINE V softplus(V x, const Sigmoid<V>& s) {
   return positive_part(x) + s.tail;
 }
 
-// base^exponent for base >= 0; 0^0 is 1. Small powers of two take multiplications alone. Others take the logarithm,
-// which is not evaluated otherwise. All of a launch take the same branch, since the exponent is the same for all.
+// base^exponent for base >= 0, where 0^0 is 1. The exponents 0, 1, 2 and 4 need no logarithm, so log_base() is called
+// only for others. The whole launch takes the same branch, since the exponent is the same everywhere.
 template <class V, class Log>
-IOULOSS_INLINE V power(V base, Log log_base, Element<V> exponent) {
+IOULOSS_INLINE V power(V base, Log log_base, Scalar<V> exponent) {
   if (exponent == 2) return base * base;
   if (exponent == 1) return base;
   if (exponent == 0) return V(1);

@@ -24,8 +24,8 @@ struct BoxTile {
   Ahead ahead[3];
 };
 
-// n values in the number type of the computation: the values themselves, if they have that type, else converted into
-// `wide`.
+// Returns n values in the number type of the computation: `values` itself if it has that type, else `wide`, which the
+// values are converted into.
 template <class S, class T>
 const T* as_wide(const S* values, int n, T* wide) {
   widen(values, n, wide);
@@ -36,8 +36,8 @@ const T* as_wide(const T* values, int, T*) {
   return values;
 }
 
-// Where to write values in the number type of the computation: to their destination, if it has that type, else to
-// `wide`, from where they are converted.
+// Returns where to write values in the number type of the computation: `values`, their destination, if that has this
+// type, else `wide`, from which the caller converts them.
 template <class S, class T>
 T* room_for(S*, T* wide) {
   return wide;
@@ -124,7 +124,7 @@ bool box_tile(BoxTile<T>& tile, int n, const BoxArguments& a) {
 
 // ---- the careful way ---------------------------------------------------------------------------------------------
 
-// Scales the boxes that are too large for products of lengths. run() tames the results that overflow even so.
+// Scales down the boxes whose lengths are too large to be multiplied. run() tames the results that overflow even so.
 template <class T>
 void rescale(BoxTile<T>& tile, int n, BoxFormat format) {
   const auto extent = [&](int i, T unit) {
@@ -153,7 +153,7 @@ void run(TileFunction<T> function, const BoxArguments& a, int64_t first, int n, 
   function(tile, n, a);
   for (int i = 0; i < n; ++i) {
     tile.loss[i] = tamed(tile.loss[i], tile.extent[i]);
-    for (auto& column : tile.grad)  // the gradient by the box, from that by the scaled box; not used in a forward pass
+    for (auto& column : tile.grad)  // now with respect to the boxes before scaling; unused in a forward pass
       column[i] = tamed(T(column[i] * tile.scale[i]), tile.extent[i]);
   }
   std::fill_n(tile.scale, n, T(1));
@@ -169,8 +169,8 @@ void leave_out(const bool* mask, int n, BoxTile<T>& tile, T* factor) {
   }
 }
 
-// Computes the losses of a tile, times their weights, and the gradients, if the function gives them. The gradients are
-// not multiplied here: the weights go into `factor`, which store_rows() multiplies them by.
+// Computes the losses of a tile, times their weights. If `function` gives gradients, computes these too, but does not
+// multiply them: the weights go into `factor`, and store_rows() multiplies the gradients by it.
 template <class T>
 void run_weighted(TileFunction<T> function, const BoxArguments& a, int64_t first, int n, BoxTile<T>& tile, T* factor) {
   alignas(64) T scratch[BoxTile<T>::size];
@@ -200,8 +200,8 @@ double write_box_losses(const BoxArguments& a, TileFunction<T> function, T* loss
   return sum;
 }
 
-// Without an upstream gradient, it counts as 1, and the sum of the losses is returned: forward and backward pass in
-// one.
+// If `upstream` has no data, the upstream gradient is 1, and the sum of the losses is returned: forward and backward
+// pass in one.
 template <class T>
 double write_box_gradient(const BoxArguments& a, TileFunction<T> function, const Values& upstream, double scale,
                           const Output& grad, int64_t begin, int64_t end) {

@@ -24,7 +24,7 @@ IOULOSS_INLINE double to_float(double x) { return x; }
 IOULOSS_INLINE float to_float(BFloat16 x) { return std::bit_cast<float>(uint32_t(x.bits) << 16); }
 IOULOSS_INLINE float to_float(Half x) {
   const uint32_t magnitude = x.bits & 0x7fffu;
-  // The biases of the two exponents differ by 112. To multiply by 2^112 is right for denormals as well.
+  // The biases of the two exponents differ by 112. Multiplying by 2^112 corrects that, for denormals too.
   uint32_t bits = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude << 13) * 0x1p112f);
   bits |= magnitude >= 0x7c00u ? 0x7f800000u : 0u;
   return std::bit_cast<float>(bits | (uint32_t(x.bits) & 0x8000u) << 16);
@@ -74,7 +74,7 @@ void narrow(const T* __restrict__ in, int n, S* __restrict__ out) {
 }
 
 #if defined(__F16C__)
-// The instruction set has instructions for these two, which compilers do not make of the loops above.
+// These two conversions have instructions of their own, which compilers do not make of the loops above.
 inline void widen(const Half* __restrict__ in, int n, float* __restrict__ out) {
   int i = 0;
   for (; i + 8 <= n; i += 8)

@@ -13,8 +13,8 @@
 namespace iouloss {
 
 // A kernel works on the part [begin, end) of its batch, on the caller's thread. `losses` writes the losses, in the
-// number type of the computation; where its argument `losses` is null, it returns their sum instead. `gradient` writes
-// the gradient. Without an upstream gradient, it counts as 1, and the sum of the losses is returned: forward and
+// number type of the computation; if its argument `losses` is null, it returns their sum instead. `gradient` writes the
+// gradient. If `upstream` has no data, the upstream gradient is 1, and the sum of the losses is returned: forward and
 // backward pass in one.
 template <class Arguments>
 struct CpuKernel {

@@ -24,7 +24,7 @@ struct LogitTile {
   Ahead ahead[3];
 };
 
-// Returns false if a logit is not finite and the formula has limits there.
+// Returns false if a logit is not finite and the formula has_limits (see OfLogit).
 template <class T>
 using LogitFunction = bool (*)(LogitTile<T>&, int n, const LogitArguments&, double scale);
 
@@ -53,24 +53,24 @@ bool logit_tile(LogitTile<T>& tile, int n, const LogitArguments& a, double scale
   return all_lanes<T>(nothing == V(0));
 }
 
-// Runs a function over a tile, in which the loss of an infinite logit is its limit. If there are any, the function runs
-// once more, with the largest number in their place. The tile gets its infinite logits back, since
-// run_over_background() reads them again.
+// Runs a function over a tile. The loss of an infinite logit is a limit: see limit_of(). If the tile has infinite
+// logits, the function runs once more, with the largest finite number instead of them. Then the tile gets its infinite
+// logits back, since run_over_background() reads them again.
 template <class T>
 void run_tile(LogitFunction<T> function, LogitTile<T>& tile, int n, const LogitArguments& a, double scale) {
   if (function(tile, n, a, scale)) return;
   const T largest = T(Limits<T>::largest), infinity = std::numeric_limits<T>::infinity();
-  int count = 0, places[LogitTile<T>::size];
+  int count = 0, indices[LogitTile<T>::size];
   for (int i = 0; i < n; ++i) {
     if (!is_infinite(tile.logits[i])) continue;
     tile.logits[i] = std::copysign(largest, tile.logits[i]);
-    places[count++] = i;
+    indices[count++] = i;
   }
   if (count == 0) return;
   function(tile, n, a, scale);
   for (int k = 0; k < count; ++k) {
-    tile.loss[places[k]] = limit_of(tile.loss[places[k]]);
-    tile.logits[places[k]] = std::copysign(infinity, tile.logits[places[k]]);
+    tile.loss[indices[k]] = limit_of(tile.loss[indices[k]]);
+    tile.logits[indices[k]] = std::copysign(infinity, tile.logits[indices[k]]);
   }
 }
 
@@ -118,8 +118,9 @@ void load_factors(const LogitArguments& a, const Values& upstream, int64_t first
   }
 }
 
-// For targets by class index. Calls found(place, row) for the logit of each row's class; a row whose index is outside
-// [0, classes) has none. Calls ignored(from, to) for the logits of a row to ignore.
+// For targets that are class indices. Calls found(index in the tile, row) for the logit of each row's class; a row
+// whose class index is outside [0, classes) has none. Calls ignored(from, to) for the logits of each row that is
+// ignored.
 template <class Found, class Ignored>
 void for_each_class(const LogitArguments& a, int64_t first, int n, Found found, Ignored ignored) {
   for_each_row(a, first, n, [&](int64_t row, int from, int to) {
@@ -149,19 +150,19 @@ void run_over_background(const LogitFunctions<T>& functions, const LogitArgument
                          int n, LogitTile<T>& tile, LogitTile<T>& classes) {
   run_tile(functions.background, tile, n, a, scale);
   int count = 0;
-  int places[LogitTile<T>::size];
+  int indices[LogitTile<T>::size];
   const auto take = [&](int at, int64_t) {
     classes.logits[count] = tile.logits[at];
     classes.factor1[count] = tile.factor1[at];
     classes.balance[count] = tile.balance[at];
-    places[count++] = at;
+    indices[count++] = at;
   };
   for_each_class(a, first, n, take, [](int, int) {});
   std::fill(classes.logits + count, classes.logits + padded<T>(count), T(0));
   run_tile(functions.any_target, classes, count, a, scale);
   for (int k = 0; k < count; ++k) {
-    tile.loss[places[k]] = classes.loss[k];
-    tile.grad[places[k]] = classes.grad[k];
+    tile.loss[indices[k]] = classes.loss[k];
+    tile.grad[indices[k]] = classes.grad[k];
   }
 }
 
@@ -195,7 +196,7 @@ void for_each_tile(const LogitFunctions<T>& functions, const LogitArguments& a, 
     } else {
       functions.background ? run_over_background(functions, a, scale, first, n, tile, classes)
                            : run_by_class(functions, a, scale, first, n, tile);
-      // Rows to ignore have losses and gradients of 0, even where they hold NaN.
+      // Ignored rows have losses and gradients of 0, even where they hold NaN.
       for_each_class(
           a, first, n, [](int, int64_t) {},
           [&](int from, int to) {
@@ -219,8 +220,8 @@ double write_logit_losses(const LogitArguments& a, const LogitFunctions<T>& func
   return sum;
 }
 
-// Without an upstream gradient, it counts as 1, and the sum of the losses is returned: forward and backward pass in
-// one.
+// If `upstream` has no data, the upstream gradient is 1, and the sum of the losses is returned: forward and backward
+// pass in one.
 template <class T>
 double write_logit_gradient(const LogitArguments& a, const LogitFunctions<T>& functions, const Values& upstream,
                             double scale, const Output& grad, int64_t begin, int64_t end) {

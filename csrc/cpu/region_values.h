@@ -45,8 +45,8 @@ inline std::vector<double> cell_weights(const RegionArguments& a, const std::vec
   return weights;
 }
 
-// Writes the losses and the slopes (two a cell, times `scale`), each unless the pointer is null. Returns the sum of the
-// losses.
+// Writes the losses, and the slopes times `scale` (two numbers per cell). What has a null pointer is not written.
+// Returns the sum of the losses.
 inline double write_region_values(const RegionArguments& a, const std::vector<RegionSums>& cells, void* losses,
                                   void* slopes, double scale) {
   const RegionRule rule(a);

@@ -42,8 +42,9 @@ struct Probability {
   V p, n;
 };
 
-// How a value gives a probability by itself: by a sigmoid, or as it is. `nothing` is the value with probability 0.
-// chain() carries a derivative with respect to the probability on to the value.
+// How a value alone gives a probability: SigmoidOf takes its sigmoid, GivenProbability takes it as it is. `nothing` is
+// a value whose probability is 0. chain() turns a derivative with respect to the probability into one with respect to
+// the value.
 struct SigmoidOf {
   static constexpr double nothing = -Limits<float>::largest;
   template <class V>
@@ -69,9 +70,9 @@ struct GivenProbability {
   }
 };
 
-// What a tile holds as targets: DenseTargets, those of one class at a time; ClassTargets, the class of each pixel as a
-// number of the computation's type. target() is the target of a pixel in a class. counted() is x, or `otherwise` where
-// the pixel is ignored.
+// What a tile holds as targets. DenseTargets: the targets of one class at a time. ClassTargets: the class of each
+// pixel, stored as a floating-point number. target() is the target of a pixel in a class. counted() is x, or
+// `otherwise` where the pixel is ignored.
 struct DenseTargets {
   template <class V>
   static IOULOSS_INLINE V target(V t, V) {
@@ -182,7 +183,7 @@ template <class Target, class T>
 struct Competing {
   using V = Native<T>;
   using Tile = RegionTile<Target, T>;
-  // As many pixels as 32 KB hold in all classes, in whole groups.
+  // As many whole groups of pixels as fit into 32 KB with all their classes; at least one group.
   static int tile_size(int64_t classes) {
     const int64_t groups = 32768 / (std::max<int64_t>(classes, 1) * sizeof(T) * group<T>);
     return int(std::clamp<int64_t>(groups * group<T>, group<T>, part_unit));
@@ -221,7 +222,7 @@ struct Competing {
       }
     }
     for (int i = 0; i < tile.filled; i += lanes<T>) {
-      // The last term is 0; NaN if the largest logit is infinite.
+      // The last term is 0, or NaN if the largest logit is infinite.
       const V most = V::load(largest + i), all = reciprocal(V(1) + V::load(rest + i)) + (most - most);
       Target::counted(V::load(tile.targets + i), all, V(0)).store(inverse + i);
     }
@@ -306,8 +307,9 @@ void write_separate_gradient(const RegionArguments& a, const Slopes<T>* slopes, 
   });
 }
 
-// dL/dx_c = p_c (h_c - sum of p_k h_k), where h_k is the derivative with respect to p_k. That of the likeliest class is
-// subtracted from each h, so that nothing cancels in the gradient of a confident pixel.
+// dL/dx_c = p_c (h_c - sum of p_k h_k), where h_k is the derivative with respect to p_k. The h of the likeliest class
+// is first subtracted from every h. That does not change the gradient, but where one class has nearly all of the
+// probability, nothing cancels any more.
 template <class Target, class Terms, class T>
 void write_competing_gradient(const RegionArguments& a, const Slopes<T>* slopes, const Output& grad, int64_t begin,
                               int64_t end) {

@@ -1,6 +1,7 @@
-// A tile of rows of logits: a vector of rows by a block of classes, with one row in each lane. So nothing is summed
-// across lanes, a vector of rows shares the work that is done once per row, and no number of classes is better than
-// another. Where the classes come last, a tile is transposed on its way in and out, within the first-level cache.
+// A tile of rows of logits: as many rows as a vector has lanes, and a block of classes. Each lane has one row. So
+// nothing is summed across lanes, work that is done once per row is done for all rows of the vector at once, and no
+// number of classes is better than another. Where the classes come last, a tile is transposed on its way in and out,
+// within the first-level cache.
 #pragma once
 
 #include "../core/row_formulas.h"
@@ -21,9 +22,9 @@ struct RowTile {
 
 // Some rows and some classes of a call.
 struct RowBlock {
-  int64_t first;  // row
+  int64_t first;  // the first row
   int rows;
-  int64_t from;  // class
+  int64_t from;  // the first class
   int classes;
 };
 

@@ -13,11 +13,11 @@ template <class T>
 struct RowState {
   static constexpr int rows = RowTile<T>::rows;
   int64_t target[rows], other[rows];             // classes; -1 where there is none
-  alignas(64) T logit[rows], other_logit[rows];  // see RowTarget; so is the next line
+  alignas(64) T logit[rows], other_logit[rows];  // see RowTarget, for the next line too
   alignas(64) T weight[rows], extra[rows], other_share[rows];
   alignas(64) T factor[rows];  // the row's weight
   alignas(64) T slope[rows];   // the row's weight times scale and upstream gradient
-  alignas(64) T counts[rows];  // 1; 0 for a row that is left out, even if it holds NaN
+  alignas(64) T counts[rows];  // 1, or 0 for a row that does not count
   alignas(64) T loss[rows];
 };
 
@@ -89,7 +89,7 @@ struct RowKernel {
       load_classes(first, rows);
   }
 
-  // The target of a place between two bins is the nearer bin; `other` is the farther one.
+  // For a place between two bins, `target` is the nearer bin, and `other` is the farther one.
   void load_places(int64_t first, int rows) {
     load_values(a.places, first, rows, state.other_share);
     for (int r = 0; r < rows; ++r) {
@@ -128,7 +128,7 @@ struct RowKernel {
       V(double(a.class_weight.data ? share * weights[c] : share)).store(tile.extra + c * lanes_);
   }
 
-  // Calls f(row, index in the tile) for the rows whose class, of those in `classes`, is in the block.
+  // `classes` gives one class for each row. Calls f(row, index in the tile) for the rows whose class is in the block.
   template <class F>
   static IOULOSS_INLINE void each_place(const RowBlock& b, const int64_t* classes, F f) {
     for (int r = 0; r < b.rows; ++r) {
@@ -137,8 +137,8 @@ struct RowKernel {
     }
   }
 
-  // The sums leave out the target class. Its logit is saved in the state, and -infinity, which adds nothing to the
-  // sums, takes its place.
+  // The sums leave out the target class. So its logit is saved in the state and replaced by -infinity, which adds
+  // nothing to the sums.
   void set_aside(const RowBlock& b) {
     if constexpr (Formula::by_two)
       each_place(b, state.other, [&](int r, int at) { state.other_logit[r] = tile.logits[at]; });
@@ -158,7 +158,7 @@ struct RowKernel {
     own_gradient = rows_ahead(to, grad.dtype, a, first, lanes_);
   }
 
-  // Raises the largest logit to that of the block, and adapts the sums so far.
+  // Raises `largest` if the block has a larger logit, and adapts the sums so far to that.
   void raise_largest(const RowBlock& b) {
     V most = largest;
     for (int c = 0; c < b.classes; ++c) {
@@ -177,8 +177,8 @@ struct RowKernel {
     return Formula::dense || Formula::by_class_weight ? V::load(tile.extra + c * lanes_) : V(0);
   }
 
-  // Adds a few classes at a time to a part, the parts to the sum of the block, and that to the row's, so that no number
-  // is added to a far larger one and lost to rounding.
+  // Adds up a few classes at a time, then adds these partial sums to the sum of the block, and that to the sum of the
+  // row. So no number is lost to rounding by being added to a far larger one.
   void add_powers(const RowBlock& b) {
     constexpr int few = 16;
     const V most = largest;

@@ -40,9 +40,9 @@ double sum_of(const T* values, int n) {
   return sums[0];
 }
 
-// Memory that is needed soon: what the next tile reads, and what this one writes. A loop that computes prefetches it, a
-// cache line at a time, so that memory and arithmetic work at the same time. The memory need not exist, since a
-// prefetch of an invalid address does nothing.
+// Memory that is needed soon: what the next tile reads, and what this one writes. The loop that computes a tile also
+// prefetches this memory, a cache line at a time, so that memory and arithmetic work at the same time. The memory need
+// not exist, since a prefetch of an invalid address does nothing.
 struct Ahead {
   const char* at = nullptr;
   int bytes = 0;  // of a box or a logit; 0 where nothing is to be prefetched

@@ -9,8 +9,8 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// One step of the transposition of two vectors, seen as a 2 x 2 matrix of blocks of `distance` lanes: swaps the blocks
-// off the diagonal.
+// One step of a transposition. Both vectors consist of blocks of `distance` lanes. Swaps each odd block of a with the
+// even block before it in b, counting from 0.
 template <int distance, class Raw, int... lane>
 IOULOSS_INLINE void exchange(Raw& a, Raw& b, std::integer_sequence<int, lane...>) {
   constexpr int n = sizeof...(lane);

@@ -41,7 +41,7 @@ struct Vector {
 };
 
 template <class T, int N>
-struct ElementOf<Vector<T, N>> {
+struct ScalarOf<Vector<T, N>> {
   using type = T;
 };
 
@@ -152,8 +152,8 @@ IOULOSS_INLINE Vector<float, N> exponential(Vector<float, N> x) {
   return decay(-x, Vector<float, N>(0));
 }
 
-// log(x) for x >= 0; below the normal range the lowest finite number. It is e ln 2 + log(m) with sqrt(1/2) <= m <
-// sqrt(2).
+// log(x) for x >= 0. Below the normal range it is the lowest finite number. It is computed as e ln 2 + log(m), where x
+// = 2^e m and m lies between sqrt(1/2) and sqrt(2).
 template <int N>
 IOULOSS_INLINE Vector<float, N> logarithm(Vector<float, N> x) {
   using V = Vector<float, N>;

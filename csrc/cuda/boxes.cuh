@@ -1,5 +1,6 @@
-// The shape "boxes" on the GPU: one thread per pair. In float32 it loads each box with one 16-byte load and
-// stores the gradient with one 16-byte store. In half precision that is 8 bytes each, in double twice 16.
+// The shape "boxes" on the GPU: one thread per pair. In float32 it loads each box with one 16-byte load and stores the
+// gradient with one 16-byte store. In half precision these have 8 bytes. In double precision each takes two of 16
+// bytes.
 #pragma once
 
 #include "../core/box_arguments.h"
@@ -11,8 +12,7 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// The common layout, for which one test replaces many: contiguous boxes in the format xyxy, pred and target of one
-// dtype.
+// The common layout: contiguous boxes in the format xyxy, pred and target of one dtype. One test for it replaces many.
 enum class Plain : int { no, full, float16, bfloat16 };  // full: the number type of the computation
 
 template <class T>
@@ -38,8 +38,8 @@ template <class T>
 struct LoadedPair {
   Pair<T> b;
   Parameters<T> parameters;
-  // The largest magnitude of a result that needs no closer look. If the boxes are scaled, it is the negative scale, so
-  // that every result gets one.
+  // A result whose magnitude is not above this needs no closer look. If the boxes are scaled, this is minus their
+  // scale, so that every result gets a closer look.
   T most = T(Limits<T>::largest);
 
   __device__ __forceinline__ LoadedPair(const BoxLaunch<T>& l, int64_t i) : parameters(l.parameters) {
@@ -70,8 +70,8 @@ struct LoadedPair {
     measure_overlap(b, parameters.area_eps);
   }
 
-  // A NaN or infinite coordinate may leave no trace in the result. But the extent is then not safe, so the boxes are
-  // scaled.
+  // A NaN or infinite coordinate may leave no trace in the result. But then the extent is not safe, so the boxes are
+  // scaled, and every result is exceptional.
   __device__ __forceinline__ bool is_exceptional(T result) const { return !(absolute(result) <= most); }
 
   // The gradient with respect to the boxes, given that with respect to the scaled boxes.
@@ -82,7 +82,7 @@ struct LoadedPair {
   }
 };
 
-// Whether pair i counts. The boxes of a pair that does not are not read.
+// Whether pair i counts. If it does not, its boxes are not read.
 template <class T>
 __device__ __forceinline__ bool is_kept(const BoxLaunch<T>& l, int64_t i) {
   return l.a.mask == nullptr || l.a.mask[i];
@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Registers::item, T>)
       store4<T>(grad.out, 4 * i, {});
       continue;
     }
-    const LoadedPair<T> pair(l, opaque(i));
+    const LoadedPair<T> pair(l, nvidia::opaque(i));
     Partials<T> d;
     const T loss = Formula::evaluate(pair.b, pair.parameters, d);
     Row4<T> g = to_gradient(pair.b, d, l.a.format);

@@ -1,4 +1,4 @@
-// Divides indices by a number that is the same for a whole launch, by a multiplication with its inverse.
+// Divides indices by a number that is the same for a whole launch. Instead of dividing, it multiplies with the inverse.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ inline namespace IOULOSS_ARCH {
 
 struct IndexDivision {
   int64_t by;
-  unsigned long long inverse;  // 2^64 / by, rounded up; 0 where the result would not be exact, and for 1
+  unsigned long long inverse;  // 2^64 / by, rounded up; 0 if that would not be exact, or if `by` is 1
 
   // Divides indices in [0, end). The multiplication with the rounded inverse is exact while end * by stays below 2^64.
   IndexDivision(int64_t by, int64_t end)

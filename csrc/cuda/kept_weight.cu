@@ -1,4 +1,4 @@
-// Counts what a mean over class indices is divided by, in one launch.
+// Counts what is kept, in one launch. A mean is divided by that count.
 #include "memory.cuh"
 #include "reduce.cuh"
 
@@ -10,7 +10,7 @@ __global__ void __launch_bounds__(threads) kept_weight(const KeptArguments a, co
   T sum = 0;
 #pragma unroll 1  // else the compiler finds the number of iterations by a division
   for (int64_t i = int64_t(blockIdx.x) * threads + threadIdx.x; i < a.n; i += int64_t(gridDim.x) * threads) {
-    if (!weighted && !a.class_index) {  // dense targets, which no class weighs
+    if (!weighted && !a.class_index) {  // dense targets, which have no class weights
       const T target = is_integer(a.targets.dtype) ? load_integer<T>(a.targets, i) : load<T>(a.targets, i);
       if (target != T(a.ignore_index)) sum += T(1);
       continue;

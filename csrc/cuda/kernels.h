@@ -13,23 +13,23 @@
 
 namespace iouloss {
 
-// What multiplies the losses: 1 / divisor, where the divisor is one value on the device in the number type of the
-// computation; else `number`.
+// The factor of the losses. If `divisor` is not null, it points to one number on the device, in the number type of the
+// computation, and the factor is 1 / that number. Else the factor is `number`.
 struct DeviceScale {
   const void* divisor = nullptr;
   double number = 1;  // the factor itself, not a divisor
 };
 
-// Where a kernel writes its losses: each of them to out or, if reduced, their sum times the scale. Without out it
-// writes none.
+// Where a kernel writes its losses: each of them to `out` or, if `reduced`, their sum times the scale. If `out` is
+// null, it writes none.
 struct Delivery {
   void* out = nullptr;
   bool reduced = false;
   void* scratch = nullptr;  // scratch_bytes() bytes, if that is not 0; the launcher sets the first 8 to 0 in the stream
 };
 
-// Where a kernel writes the gradient with respect to the first input, times the upstream gradient. Without data, that
-// is 1.
+// Where a kernel writes the gradient with respect to the first input, times the upstream gradient. If `upstream` has no
+// data, the upstream gradient is 1.
 struct Gradient {
   Output out;
   Values upstream;
@@ -49,8 +49,8 @@ void launch_gradient(const BoxArguments&, const Delivery&, const DeviceScale&, c
 void launch_gradient(const LogitArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 void launch_gradient(const RowArguments&, const Delivery&, const DeviceScale&, const Gradient&, cudaStream_t);
 
-// Counts the indices or targets that are kept, with the weights of their classes if there are any; delivers the count
-// times `each`.
+// Counts the class indices or targets that are kept. If there are class weights, each counts as much as the weight of
+// its class. Delivers the count times `each`.
 int64_t scratch_bytes(const KeptArguments&);
 void launch_kept_weight(const KeptArguments&, const Delivery&, double each, cudaStream_t);
 

@@ -18,15 +18,17 @@ struct LogitLaunch {
   LogitParameters<T> parameters;  // converted on the host, since many GPUs have few float64 units
   bool vectors;                   // logits and dense targets can be loaded four at a time
   bool halves;                    // logits and dense targets are halves
-  bool varies;    // there are class indices, weights, alpha per class, or targets that are integers or may be ignored
-  bool weighted;  // of these, there are weights, alpha per class, or targets that may be ignored
+  // Whether there is anything for which a logit's row or column matters, or that needs a look at each target: class
+  // indices, weights, alpha per class, integer targets, or targets that may be ignored.
+  bool varies;
+  bool weighted;           // whether there are weights, alpha per class, or targets that may be ignored
   const int64_t* classes;  // the class indices if they are int64, as they mostly are; else null
   IndexDivision by_classes;
 };
 
-// Up to four logits of one thread, from index `first` on. Where targets are class indices and the formula has a
-// background, the logit of the class is negated: a logit x with target 1 has the same loss as -x with target 0. So all
-// targets are 0, and the shorter formula for Background serves.
+// Up to four logits of one thread, from index `first` on. If targets are class indices and the formula has a
+// background, the logit of the row's class is negated: a logit x with target 1 has the same loss as -x with target 0.
+// So all targets are 0, and the shorter formula for Background serves.
 template <class Formula, class T>
 struct Quad {
   static constexpr bool turns = Formula::has_background;
@@ -54,7 +56,7 @@ struct Quad {
       load_logits_and_targets(l, vector);
     } else {
       const int64_t row = l.by_classes.quotient(first);
-      int64_t index = -1;  // this load is issued before those that are waited for
+      int64_t index = -1;  // loaded before the logits, so that all loads are in flight together
       if (Formula::has_classes && l.classes) [[likely]]
         index = l.classes[row];
       else if (Formula::has_classes && a.class_index)
@@ -74,9 +76,9 @@ struct Quad {
     for (int k = 0; k < per_thread; ++k) targets[k] = k < count ? load_integer<T>(from, first + k) : T(0);
   }
 
-  // Replaces infinite logits by the largest finite number. take_limits() makes limits of their losses.
+  // Replaces infinite logits by the largest finite number. take_limits() then turns their losses into limits.
   __device__ __forceinline__ void replace_infinite() {
-    keep_branch();
+    nvidia::keep_branch();
 #pragma unroll
     for (int k = 0; k < per_thread; ++k) {
       if (!is_infinite(logits[k])) continue;
@@ -98,8 +100,9 @@ struct Quad {
     if (dense) load_values(a.targets.data, a.targets.dtype, 0, 1, first, count, vector, targets);
   }
 
-  // Applies what depends on the row or the column of a logit. A logit of a row whose index is outside [0, classes) is
-  // background. A row to ignore gets logits and weights of 0, so that it counts for nothing even if it holds NaN.
+  // Applies what depends on the row or the column of a logit. In a row whose class index is outside [0, classes), all
+  // logits are background. An ignored row gets logits and weights of 0, so that it counts for nothing even if it holds
+  // NaN.
   __device__ __forceinline__ void use_what_varies(const LogitLaunch<T>& l, int64_t row, int64_t index) {
     const LogitArguments& a = l.a;
     int64_t column = first - row * a.classes;
@@ -204,7 +207,7 @@ __device__ __forceinline__ T sum_of_passes(F pass) {
 // Replaces the losses of infinite logits by their limits. They were computed at the largest finite number.
 template <class Formula, class T>
 __device__ __forceinline__ void take_limits(const Quad<Formula, T>& quad, T (&losses)[per_thread]) {
-  keep_branch();
+  nvidia::keep_branch();
 #pragma unroll
   for (int k = 0; k < per_thread; ++k)
     if (quad.infinite >> k & 1) losses[k] = limit_of(losses[k]);
@@ -222,7 +225,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T
     T of_thread = 0;
     const int64_t step = int64_t(gridDim.x) * threads * per_thread;
     for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
-      const Quad<Formula, T> quad(l, opaque(i), careful);
+      const Quad<Formula, T> quad(l, nvidia::opaque(i), careful);
       T losses[per_thread];
       quad.each(l, [&](int k, auto target, const auto& p) {
         losses[k] = Formula::evaluate(quad.logits[k], target, p).value;
@@ -262,7 +265,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T
     T of_thread = 0;
     const int64_t step = int64_t(gridDim.x) * threads * per_thread;
     for (int64_t i = (int64_t(blockIdx.x) * threads + threadIdx.x) * per_thread; i < l.a.n; i += step) {
-      const Quad<Formula, T> quad(l, opaque(i), careful);
+      const Quad<Formula, T> quad(l, nvidia::opaque(i), careful);
       T losses[per_thread], g[per_thread];
       quad.each(l, [&](int k, auto target, const auto& p) {
         const Evaluated<T> e = Formula::evaluate(quad.logits[k], target, p);

@@ -27,15 +27,7 @@ inline bool is_vectorizable(const void* data, Dtype dtype, int64_t stride) {
 
 // Converts two halves, packed in 32 bits, to float.
 __device__ __forceinline__ float2 unpack(unsigned pair, Dtype dtype) {
-  float2 both;
-  if (dtype == Dtype::bfloat16) {  // in PTX, since __uint_as_float() would move each to another kind of register
-    asm("shl.b32 %0, %2, 16; and.b32 %1, %2, 0xffff0000;" : "=f"(both.x), "=f"(both.y) : "r"(pair));
-    return both;
-  }
-  asm("{.reg .b16 low, high; mov.b32 {low, high}, %2; cvt.f32.f16 %0, low; cvt.f32.f16 %1, high;}"
-      : "=f"(both.x), "=f"(both.y)
-      : "r"(pair));
-  return both;
+  return dtype == Dtype::bfloat16 ? nvidia::unpack_bfloat16(pair) : nvidia::unpack_float16(pair);
 }
 
 template <class Pair>
@@ -47,17 +39,6 @@ __device__ __forceinline__ unsigned pack(float low, float high, Dtype dtype) {
   if (dtype == Dtype::bfloat16) return bits_of(__floats2bfloat162_rn(low, high));
   return bits_of(__floats2half2_rn(low, high));
 }
-
-// Hides from the compiler how an index changes from one iteration of a loop to the next. Otherwise, from sm_100 on, the
-// compiler keeps a running address for every load in the loop, in some 60 registers.
-__device__ __forceinline__ int64_t opaque(int64_t i) {
-  asm("" : "+l"(i));
-  return i;
-}
-
-// Call this in a branch that is rarely taken. Otherwise the compiler always executes the branch's body and selects the
-// result.
-__device__ __forceinline__ void keep_branch() { asm volatile(""); }
 
 // Loads one value of boxes or logits, which are never wider than the number type of the computation.
 template <class T>
@@ -108,7 +89,7 @@ __device__ __forceinline__ void store(const Output& out, int64_t i, T x) {
   static_cast<unsigned short*>(out.data)[i] = static_cast<unsigned short>(pack(float(x), 0.f, out.dtype));
 }
 
-// Call these two with a constant dtype, so that there is one branch for all four values.
+// Call these two with a dtype that is known at compile time, so that one branch serves all four values.
 template <class T>
 __device__ __forceinline__ Row4<T> widened(uint2 v, Dtype dtype) {
   const float2 a = unpack(v.x, dtype), b = unpack(v.y, dtype);
@@ -121,7 +102,7 @@ __device__ __forceinline__ uint2 narrowed(const Row4<T>& v, Dtype dtype) {
 }
 
 __device__ __forceinline__ uint2 load_halves(const void* data, int64_t i) {
-  return __ldg(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + i));
+  return nvidia::load_constant(reinterpret_cast<const uint2*>(static_cast<const unsigned short*>(data) + i));
 }
 
 template <class T>
@@ -135,11 +116,11 @@ __device__ __forceinline__ Row4<T> load4(const void* data, Dtype dtype, int64_t 
   if constexpr (sizeof(T) == 8)
     if (dtype == Dtype::float64) {
       const double2* p = reinterpret_cast<const double2*>(static_cast<const double*>(data) + i);
-      const double2 a = __ldg(p), b = __ldg(p + 1);
+      const double2 a = nvidia::load_constant(p), b = nvidia::load_constant(p + 1);
       return {a.x, a.y, b.x, b.y};
     }
   if (dtype == Dtype::float32) [[likely]] {
-    const float4 v = __ldg(reinterpret_cast<const float4*>(static_cast<const float*>(data) + i));
+    const float4 v = nvidia::load_constant(reinterpret_cast<const float4*>(static_cast<const float*>(data) + i));
     return {v.x, v.y, v.z, v.w};
   }
   return widened_of<T>(load_halves(data, i), dtype);
@@ -168,8 +149,8 @@ __device__ __forceinline__ void spread(const Row4<T>& v, T (&x)[per_thread]) {
   x[0] = v.c0, x[1] = v.c1, x[2] = v.c2, x[3] = v.c3;
 }
 
-// Loads the values of a thread: x[k] is the one at begin + (first + k) * step for k < count, and 0 beyond. `vector`
-// makes it a vector load, which takes a step of 1 and a count of four.
+// Loads the values of a thread: x[k] is the one at begin + (first + k) * step for k < count, and 0 beyond. If `vector`
+// is set, this is one vector load, which needs a step of 1 and a count of four.
 template <class T>
 __device__ __forceinline__ void load_values(const void* data, Dtype dtype, int64_t begin, int64_t step, int64_t first,
                                             int count, bool vector, T (&x)[per_thread]) {
@@ -186,7 +167,8 @@ __device__ __forceinline__ void widen(uint2 halves, Dtype dtype, T (&x)[per_thre
   spread(widened_of<T>(halves, dtype), x);
 }
 
-// Stores the values of a thread, as load_values() loads them. `most` is the largest count without a vector.
+// Stores the values of a thread, as load_values() loads them. `most` is the largest count that occurs if `vector` is
+// not set.
 template <int most = per_thread, class T>
 __device__ __forceinline__ void store_values(const Output& out, int64_t begin, int64_t step, int64_t first, int count,
                                              bool vector, const T (&x)[per_thread]) {

@@ -4,19 +4,19 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Threads in a block, a multiple of the warp. With 256, the registers that every kernel needs are no more than a thread
-// has at full occupancy of the smallest supported multiprocessor (1024 threads, 64 K registers).
+// Threads in a block, a multiple of the warp. Four blocks of 256 fill the smallest supported multiprocessor (1024
+// threads, 64 K registers), and each thread then has 64 registers.
 inline constexpr int threads = 256;
 
-// Consecutive values that a thread handles at a time: as many in float32 as one load of 16 bytes brings, the widest
-// load that all supported GPUs have. Of boxes, a thread handles one.
+// Consecutive values that a thread handles at a time: as many float32 as one load of 16 bytes brings, which is the
+// widest load that all supported GPUs have. Of boxes, a thread handles one at a time.
 inline constexpr int per_thread = 4;
 
 struct Policy {
   int architecture;  // the first architecture that has this policy
   int blocks;        // how many fill the threads of a multiprocessor
-  // How many resident blocks per multiprocessor __launch_bounds__ asks for, which limits the registers of a thread: 4
-  // leave it 64, 3 leave it 80, 2 leave it 128. If nothing is asked (0), ptxas stops at 48 or 64. No kernel may spill
+  // How many resident blocks per multiprocessor __launch_bounds__ asks for. That limits the registers of a thread: to
+  // 64 for 4 blocks, 80 for 3, 128 for 2. If nothing is asked for (0), ptxas stops at 48 or 64. No kernel may spill
   // registers.
   int float32_blocks, float64_blocks;
 };
@@ -48,8 +48,8 @@ inline constexpr Policy policy = policies[0];  // for the host's copy of a kerne
 // target classes.
 enum class Registers { item, several, more };
 
-// How many resident blocks per multiprocessor to ask for. To ask for fewer would leave more registers, but cost more
-// than these gain: see docs/gpu.md.
+// How many resident blocks per multiprocessor to ask for. With fewer, each thread would have more registers; but fewer
+// blocks cost more than these registers gain: see docs/gpu.md.
 constexpr int resident(Registers need, bool float64, const Policy& of) {
   if (need == Registers::item) return float64 ? of.float64_blocks : of.float32_blocks;
   return float64 ? 2 : need == Registers::more ? 3 : 4;
@@ -58,11 +58,12 @@ constexpr int resident(Registers need, bool float64, const Policy& of) {
 template <Registers need, class T>
 inline constexpr int resident_blocks = resident(need, sizeof(T) == 8, policy);
 
-// Blocks per multiprocessor in a bounded launch: a multiple of the resident blocks, or the last wave would leave the
-// multiprocessor half empty. More blocks would only mean more partial sums, and more blocks that find nothing to do.
+// Blocks per multiprocessor in a bounded launch. It is a multiple of the resident blocks, because otherwise the last
+// wave would leave the multiprocessor half empty. More blocks would only mean more partial sums, and more blocks that
+// find nothing to do.
 constexpr int bounded(Registers need, bool float64, const Policy& of) {
-  const int held = resident(need, float64, of);
-  return 2 * (held > 0 ? held : of.blocks);
+  const int fitting = resident(need, float64, of);
+  return 2 * (fitting > 0 ? fitting : of.blocks);
 }
 
 }  // namespace IOULOSS_ARCH

@@ -14,21 +14,22 @@ inline constexpr int64_t counter_bytes = 8;
 // The sum over a warp, in its first lane. Every thread of the warp must call it.
 template <class T>
 __device__ __forceinline__ T warp_sum(T x) {
-  for (int distance = 16; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
+  for (int distance = nvidia::warp / 2; distance > 0; distance /= 2) x += nvidia::from_lane_after(x, distance);
   return x;
 }
 
 // The sum over a block, in thread 0. Every thread of the block must call it.
 template <class T>
 __device__ __forceinline__ T block_sum(T x) {
-  __shared__ T of_warp[threads / 32];
+  __shared__ T of_warp[threads / nvidia::warp];
   x = warp_sum(x);
   __syncthreads();  // of_warp may still be read from the sum before
-  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
+  if (nvidia::lane() == 0) of_warp[nvidia::warp_of_block()] = x;
   __syncthreads();
-  if (threadIdx.x >= 32) return x;
-  x = threadIdx.x < threads / 32 ? of_warp[threadIdx.x] : T(0);
-  for (int distance = threads / 64; distance > 0; distance /= 2) x += __shfl_down_sync(0xffffffffu, x, distance);
+  if (threadIdx.x >= nvidia::warp) return x;
+  x = threadIdx.x < threads / nvidia::warp ? of_warp[threadIdx.x] : T(0);
+  for (int distance = threads / nvidia::warp / 2; distance > 0; distance /= 2)
+    x += nvidia::from_lane_after(x, distance);
   return x;
 }
 
@@ -52,8 +53,8 @@ __device__ __forceinline__ T load_scale(const Scale<T>& scale) {
   return absolute(divisor) < T(0x1p-126) ? T(0) : reciprocal(divisor);  // as scale_of(divisor) on the host
 }
 
-template <class T>
 // Delivers the sum over all threads of the launch, times the scale. Every thread of the launch must call it.
+template <class T>
 __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to, const Scale<T>& scale) {
   __shared__ bool is_last;
   unsigned* finished = static_cast<unsigned*>(to.scratch);
@@ -77,13 +78,14 @@ __device__ __forceinline__ void deliver_sum(T sum, const Delivery& to, const Sca
   if (threadIdx.x == 0) *static_cast<T*>(to.out) = T(total * double(load_scale(scale)));
 }
 
-// The number of blocks that gives each item a thread.
+// The number of blocks for one thread per item.
 inline int64_t blocks_for(int64_t items) {
   const int64_t blocks = (items + threads - 1) / threads;
   return blocks > 0 ? blocks : 1;
 }
 
-// As blocks_for(), but at most bounded() blocks per multiprocessor: for a launch that adds up a sum, or that may find
+// As blocks_for(), but at most bounded() blocks per multiprocessor. Two kinds of launches need few blocks: those that
+// deliver a sum, because each block leaves a partial sum; and those that get a saved gradient, because they often find
 // that there is nothing to do.
 inline int64_t bounded_blocks_for(int64_t items, Registers need, bool float64) {
   int device = 0, multiprocessors = 0, major = 0, minor = 0;

@@ -10,16 +10,16 @@ inline namespace IOULOSS_ARCH {
 template <class T>
 __device__ __forceinline__ void fold_cells(const RegionLaunch<T>& l, const RegionCells& own) {
 #pragma unroll 1
-  for (int64_t k = threadIdx.x / 32; k < own.count; k += threads / 32) {
+  for (int64_t k = nvidia::warp_of_block(); k < own.count; k += threads / nvidia::warp) {
     const int64_t cell = own.first + k * own.step;
     RegionSums sums;
 #pragma unroll 8  // a softmax leaves thousands of partial sums: eight loads are in flight at a time
-    for (int64_t chunk = threadIdx.x % 32; chunk < l.chunks; chunk += 32) {
+    for (int64_t chunk = nvidia::lane(); chunk < l.chunks; chunk += nvidia::warp) {
       const RegionTotals<T> part = l.partial[cell * l.chunks + chunk];
       add(sums, {part.overlap, part.extra, part.missed});
     }
     sums = {warp_sum(sums.overlap), warp_sum(sums.extra), warp_sum(sums.missed)};
-    if (threadIdx.x % 32 == 0) l.sums[cell] = sums;
+    if (nvidia::lane() == 0) l.sums[cell] = sums;
   }
   __syncthreads();
 }
@@ -37,8 +37,8 @@ __device__ __forceinline__ double block_largest(double x) {
   return largest;
 }
 
-// For each class, the factor that multiplies the sums of its cells before they are added to those of the region. They
-// are stored from own.first on.
+// Computes a factor for each class. It multiplies the sums of the cells of that class before they are added to the sums
+// of the region. The factors are stored in l.weights from own.first on.
 template <bool generalized, class T>
 __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const RegionCells& own) {
   double* const weights = l.weights + own.first;
@@ -64,7 +64,8 @@ __device__ __forceinline__ void weigh_classes(const RegionLaunch<T>& l, const Re
   __syncthreads();
 }
 
-// Computes the losses of the regions, one block per region, and the slopes of their cells, from the partial sums.
+// Computes the losses of the regions and the slopes of their cells, from the partial sums. A block handles one region
+// at a time.
 template <bool generalized, class T>
 __global__ void __launch_bounds__(threads, 4)
     region_values(const RegionLaunch<T> l, const Delivery to, const Scale<T> scale) {
@@ -113,11 +114,10 @@ static int64_t chunks_of(const RegionArguments& a) {
   return (a.pixels + pixels - 1) / pixels;
 }
 
-// The blocks of the kernels that go through pixels (there are enough to fill any device), and of the kernel that goes
-// through regions.
+// How many blocks the kernels that go through pixels get, and how many the kernel that goes through regions.
 static int64_t blocks_on_pixels(const RegionArguments& a) {
   if (a.cells() == 0) return 0;
-  constexpr int64_t warps = threads / 32, most = int64_t(1) << 30;
+  constexpr int64_t warps = threads / nvidia::warp, most = int64_t(1) << 30;
   const int64_t blocks = softmax(a) ? (a.images * chunks_of(a) + warps - 1) / warps : a.cells() * chunks_of(a);
   return blocks < most ? blocks : most;
 }
@@ -127,10 +127,10 @@ static int64_t blocks_on_regions(const RegionArguments& a) {
 }
 
 // Offsets in the scratch memory. The partial sums of deliver_sum() come first.
-struct Places {
+struct Layout {
   int64_t sums, weights, partial, end;
 
-  Places(const RegionArguments& a) {
+  Layout(const RegionArguments& a) {
     const int64_t number = a.float64 ? 8 : 4;
     sums = (counter_bytes + blocks_on_regions(a) * 8 + 15) / 16 * 16;
     weights = sums + a.cells() * sizeof(RegionSums);
@@ -145,7 +145,7 @@ static RegionLaunch<T> launch_of(const RegionArguments& a, void* slopes, void* s
   const bool pairs = a.class_index.dtype == Dtype::int64 && reinterpret_cast<uintptr_t>(a.class_index.data) % 16 == 0 &&
                      a.pixels % 2 == 0;
   const bool plain = !a.class_index && !is_integer(a.targets.dtype);
-  const Places places(a);
+  const Layout layout(a);
   char* const base = static_cast<char*>(scratch);
   return {a,
           vectors(a.logits) && (!plain || vectors(a.targets)),
@@ -155,9 +155,9 @@ static RegionLaunch<T> launch_of(const RegionArguments& a, void* slopes, void* s
           {a.classes, a.cells() * chunks_of(a)},
           {chunks_of(a), a.images * chunks_of(a)},
           static_cast<Slopes<T>*>(slopes),
-          reinterpret_cast<RegionTotals<T>*>(base + places.partial),
-          reinterpret_cast<RegionSums*>(base + places.sums),
-          reinterpret_cast<double*>(base + places.weights)};
+          reinterpret_cast<RegionTotals<T>*>(base + layout.partial),
+          reinterpret_cast<RegionSums*>(base + layout.sums),
+          reinterpret_cast<double*>(base + layout.weights)};
 }
 
 template <class Terms, class T>
@@ -189,7 +189,7 @@ static void with_types(const RegionArguments& a, F f) {
 
 }  // namespace IOULOSS_ARCH
 
-int64_t scratch_bytes(const RegionArguments& a) { return Places(a).end; }
+int64_t scratch_bytes(const RegionArguments& a) { return Layout(a).end; }
 
 void launch_region_loss(const RegionArguments& a, const Delivery& to, const DeviceScale& scale, void* slopes,
                         cudaStream_t stream) {

@@ -12,7 +12,7 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-inline constexpr int pixels_of_warp = 32 * per_thread;
+inline constexpr int pixels_of_warp = nvidia::warp * per_thread;
 inline constexpr int pixels_of_block = 8 * threads * per_thread;
 
 template <class T>
@@ -26,12 +26,13 @@ struct RegionLaunch {
   bool vectors;        // logits and dense targets can be loaded four at a time
   bool index_vectors;  // class indices can be loaded two at a time
   bool plain_targets;  // targets are dense, and not integers
-  int64_t chunks;      // stretches of the pixels of a cell; each leaves partial sums
+  int64_t chunks;      // into how many stretches a cell is cut; each leaves partial sums
   IndexDivision by_classes, by_chunks;
   Slopes<T>* slopes;         // [cells], where a gradient is wanted
   RegionTotals<T>* partial;  // [cells, chunks]
   RegionSums* sums;          // [cells]
-  double* weights;  // [cells] or, without images, [classes]: what multiplies sums where a region has several classes
+  // [cells] or, if there are no images, [classes]: the factors of the sums where a region has several classes
+  double* weights;
 
   // The slopes of a cell, times the upstream gradient of its region.
   __device__ __forceinline__ Slopes<T> slopes_of(int64_t image, int of_class, const Values& upstream) const {
@@ -65,7 +66,7 @@ struct Pixels {
     if (l.index_vectors && count == per_thread) [[likely]] {
       const longlong2* index =
           reinterpret_cast<const longlong2*>(static_cast<const int64_t*>(l.a.class_index.data) + from);
-      const longlong2 a = __ldg(index), b = __ldg(index + 1);
+      const longlong2 a = nvidia::load_constant(index), b = nvidia::load_constant(index + 1);
       of_pixel[0] = a.x, of_pixel[1] = a.y, of_pixel[2] = b.x, of_pixel[3] = b.y;
     } else {
       each_in_turn(count, int64_t(-1), of_pixel, [&](int k) { return l.a.class_index[from + k]; });
@@ -85,7 +86,7 @@ struct Pixels {
 
   __device__ __forceinline__ void load_row(const RegionLaunch<T>& l, const Values& values, int of_class,
                                            T (&out)[per_thread]) const {
-    load_values(values.data, values.dtype, opaque(at(l, of_class)), 1, 0, count, is_vector(l), out);
+    load_values(values.data, values.dtype, nvidia::opaque(at(l, of_class)), 1, 0, count, is_vector(l), out);
   }
 
   // With class indices, the target of a pixel that does not count is 0.

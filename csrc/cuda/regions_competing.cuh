@@ -1,5 +1,5 @@
-// Regions whose classes share the probability of a pixel (softmax). A thread takes four pixels through all classes. A
-// warp leaves the sums of its pixels. Logits are read several times, the later times from the cache.
+// Regions whose classes share the probability of a pixel (softmax). A thread goes through all classes of four pixels. A
+// warp writes the sums of its pixels. Logits are read several times; all but the first reads come from the cache.
 #pragma once
 
 #include "regions.cuh"
@@ -7,8 +7,9 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// The likeliest class of each pixel, and what turns its logits into probabilities. What is needed of that class alone
-// is in shared memory, in places of each thread's own, because no registers are left for it.
+// The likeliest class of each pixel, and the two numbers that turn the pixel's logits into probabilities. No registers
+// are left for what concerns the likeliest class alone, top() and n_of_top(). So these are in shared memory, where each
+// thread has slots of its own.
 template <class T>
 struct Softmax {
   T largest[per_thread], inverse[per_thread];
@@ -54,10 +55,11 @@ struct Softmax {
 // Calls f(chunk, pixels) for the pixels of a thread. All threads of a warp call it together, for the same chunk.
 template <class T, class F>
 __device__ __forceinline__ void each_of_warp(const RegionLaunch<T>& l, F f) {
-  const int64_t warps = int64_t(gridDim.x) * (threads / 32);
-  for (int64_t i = int64_t(blockIdx.x) * (threads / 32) + threadIdx.x / 32; i < l.a.images * l.chunks; i += warps) {
+  const int64_t warps = int64_t(gridDim.x) * (threads / nvidia::warp);
+  for (int64_t i = int64_t(blockIdx.x) * (threads / nvidia::warp) + nvidia::warp_of_block(); i < l.a.images * l.chunks;
+       i += warps) {
     const int64_t image = l.by_chunks.quotient(i), chunk = i - image * l.chunks;
-    const int64_t first = chunk * pixels_of_warp + threadIdx.x % 32 * per_thread;
+    const int64_t first = chunk * pixels_of_warp + nvidia::lane() * per_thread;
     f(chunk, Pixels<T>(l, image, first < l.a.pixels ? first : l.a.pixels));
   }
 }
@@ -79,13 +81,14 @@ __global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T
         add_terms<Terms>(total, pixels.counts(k) ? p : T(0), pixels.counts(k) ? n : T(0), g[k]);
       }
       total = {warp_sum(total.overlap), warp_sum(total.extra), warp_sum(total.missed)};
-      if (threadIdx.x % 32 == 0) l.partial[(pixels.image * l.a.classes + c) * l.chunks + chunk] = total;
+      if (nvidia::lane() == 0) l.partial[(pixels.image * l.a.classes + c) * l.chunks + chunk] = total;
     }
   });
 }
 
-// dL/dx_c = p_c (h_c - sum of p_k h_k), where h_k is the derivative with respect to p_k. That of the likeliest class is
-// subtracted from each h, so that nothing cancels in the gradient of a confident pixel.
+// dL/dx_c = p_c (h_c - sum of p_k h_k), where h_k is the derivative with respect to p_k. The h of the likeliest class
+// is first subtracted from every h. That does not change the gradient, but where one class has nearly all of the
+// probability, nothing cancels any more.
 template <class Terms, class T>
 __global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T>)
     softmax_region_gradient(const RegionLaunch<T> l, const Gradient grad) {
@@ -96,7 +99,7 @@ __global__ void __launch_bounds__(threads, resident_blocks<Registers::several, T
     if (!l.a.class_index && !l.plain_targets)
       each_in_turn(pixels.count, T(0), integers,
                    [&](int k) { return load_integer<T>(l.a.targets, pixels.at(l, softmax.top(k)) + k); });
-    // Calls f(k, probability, h less that of the likeliest class) for each pixel, in class c.
+    // Calls f(k, probability, h minus the h of the likeliest class) for each pixel k, in class c.
     const auto each = [&](int c, auto f) {
       T x[per_thread], g[per_thread];
       pixels.load_row(l, l.a.logits, c, x);

@@ -6,8 +6,8 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// A stretch of pixels of one class of one image. Consecutive blocks take the classes of the same pixels, so that they
-// share the class indices of these in the cache.
+// A stretch of pixels of one class of one image. Consecutive blocks take the same pixels in different classes, so that
+// they share the class indices of these pixels in the cache.
 struct Stretch {
   int64_t image, chunk;
   int of_class;
@@ -40,7 +40,7 @@ __device__ __forceinline__ void each_of_stretch(const RegionLaunch<T>& l, const 
   const int64_t first = s.chunk * pixels_of_block, end = first + pixels_of_block;
 #pragma unroll 1
   for (int64_t i = first + threadIdx.x * per_thread; i < end && i < l.a.pixels; i += threads * per_thread)
-    f(Pixels<T>(l, s.image, opaque(i)));
+    f(Pixels<T>(l, s.image, nvidia::opaque(i)));
 }
 
 template <class Terms, class T>

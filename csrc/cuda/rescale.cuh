@@ -9,9 +9,10 @@
 namespace iouloss {
 inline namespace IOULOSS_ARCH {
 
-// Returns whether there is such a gradient that can be used. If so, its `values` values have been multiplied by the
-// upstream gradient, unless that is 1. Otherwise the kernel must compute the gradient again: to multiply halves would
-// round them twice, and to multiply by an infinity or NaN would turn the 0 of what does not count into NaN.
+// Returns whether there is a saved gradient that can be used. If so, its `values` values have been multiplied by the
+// upstream gradient, which is not needed where that is 1. If not, the kernel must compute the gradient anew. Halves are
+// not multiplied, because that would round them twice. Nothing is multiplied by infinity or NaN, because that would
+// turn the 0 of what does not count into NaN.
 template <class T>
 __device__ __forceinline__ bool rescale(const Gradient& grad, int64_t values) {
   if (!grad.saved) return false;

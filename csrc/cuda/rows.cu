@@ -36,15 +36,15 @@ inline constexpr Registers registers_of = Formula::by_two ? Registers::more : Re
 // must call it.
 template <class T, class Fold>
 __device__ __forceinline__ T fold_row(T x, int width, Fold fold) {
-  __shared__ T of_warp[threads / 32];
-  for (int distance = 1; distance < width && distance < 32; distance *= 2)
-    x = fold(x, __shfl_xor_sync(0xffffffffu, x, distance));
-  if (width <= 32) return x;
+  __shared__ T of_warp[threads / nvidia::warp];
+  for (int distance = 1; distance < width && distance < nvidia::warp; distance *= 2)
+    x = fold(x, nvidia::from_lane_across(x, distance));
+  if (width <= nvidia::warp) return x;
   __syncthreads();  // of_warp may still be read from the fold before
-  if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
+  if (nvidia::lane() == 0) of_warp[nvidia::warp_of_block()] = x;
   __syncthreads();
   x = of_warp[0];
-  for (int warp = 1; warp < threads / 32; ++warp) x = fold(x, of_warp[warp]);
+  for (int warp = 1; warp < threads / nvidia::warp; ++warp) x = fold(x, of_warp[warp]);
   return x;
 }
 
@@ -79,7 +79,7 @@ struct Row {
 
   __device__ __forceinline__ int64_t place_of(const ClassRows& of) const {
     if (l.a.inner == 1) return row * of.outer_stride;
-    const int64_t outer = l.by_inner.quotient(row);  // index before the class dimension; the remainder is that after it
+    const int64_t outer = l.by_inner.quotient(row);  // the outer index; the remainder is the inner one
     return outer * of.outer_stride + (row - outer * l.a.inner) * of.inner_stride;
   }
 
@@ -216,12 +216,12 @@ struct Row {
   __device__ __forceinline__ bool is_first_thread() const { return l.thread_of_row() == 0; }
 };
 
-// Calls f with each row of this thread. All threads of a block call it equally often, since they meet in fold_row().
+// Calls f with each row of this thread. All threads of a block call f equally often, since they meet in fold_row().
 template <class T, class F>
 __device__ __forceinline__ void each_row(const RowLaunch<T>& l, F f) {
   const int rows = threads >> l.width_bits;
   for (int64_t first = int64_t(blockIdx.x) * rows; first < l.a.n; first += int64_t(gridDim.x) * rows)
-    f(opaque(first + (threadIdx.x >> l.width_bits)));
+    f(nvidia::opaque(first + (threadIdx.x >> l.width_bits)));
 }
 
 template <class Formula, class T>
@@ -265,15 +265,15 @@ __global__ void __launch_bounds__(threads, resident_blocks<registers_of<Formula>
 
 // ---- launches ----------------------------------------------------------------------------------------------------
 
-// The logarithm of the number of threads per row. There are enough of them, up to a warp, for each to fill its
-// registers twice at most. A row for which two warps would not be enough gets a whole block. They fill them twice, not
-// once, because all threads of a row repeat the work that is done once per row: see docs/gpu.md.
+// The base 2 logarithm of the number of threads per row. Up to a warp, a row gets as many threads as it takes for none
+// to fill its registers more than twice. A row for which two warps would not be enough gets a whole block. Twice, not
+// once, because every thread of a row repeats the work that is done once per row: see docs/gpu.md.
 static int width_bits_of(const RowArguments& a) {
   if (a.inner > 1 || a.logits.class_stride != 1) return 0;
   constexpr int classes_of_thread = 2 * quads * per_thread;
   const int64_t wanted = (a.classes + classes_of_thread - 1) / classes_of_thread;
   int bits = 0;
-  const int64_t threads_of_row = wanted > 2 * 32 ? threads : wanted < 32 ? wanted : 32;
+  const int64_t threads_of_row = wanted > 2 * nvidia::warp ? threads : wanted < nvidia::warp ? wanted : nvidia::warp;
   while (1 << bits < threads_of_row) ++bits;
   return bits;
 }

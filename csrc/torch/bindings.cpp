@@ -1,6 +1,6 @@
-// The Python module iouloss._C: each operator as a plain function that enters the C++ dispatcher, so that a call costs
-// less than through torch.ops and autograd, FakeTensor and the rest still see it. The only file that includes
-// torch/extension.h, which takes longest of all to compile.
+// The Python module iouloss._C. Each operator is a plain function that enters the C++ dispatcher. So a call costs less
+// than through torch.ops, but autograd, FakeTensor and the rest still see it. No other file includes torch/extension.h,
+// because no header takes longer to compile.
 #include <torch/csrc/autograd/python_variable.h>
 #include <torch/extension.h>
 
@@ -15,9 +15,9 @@ namespace py = pybind11;
 
 namespace {
 
-// An argument as it was given: of just its type, since pybind11 by itself makes an int of 2.9, a str of bytes and a
-// number of a tensor. read() says whether it is one. Python's error may then be set, after which nothing of Python may
-// be called until the error is dealt with.
+// Reads an argument into `value`, and returns whether it has the right type. pybind11 would convert: it makes an int of
+// 2.9, a str of bytes and a number of a tensor. After a false, Python's error may be set. Then nothing of Python may be
+// called until the error is dealt with.
 bool read(PyObject* object, bool& value) {
   value = object == Py_True;
   return PyBool_Check(object);
@@ -54,8 +54,9 @@ bool read(PyObject* object, std::optional<T>& value) {
   return object == Py_None || read(object, value.emplace());
 }
 
-// The input of that name, from the next item of a tuple. `avg_factor` is one item, a tensor or a number, but two
-// inputs: a number is left to `divisor`, a tensor has been read when that is asked for.
+// Reads input i from the next item of the tuple. The item avg_factor, a tensor or a number, stands for two inputs:
+// first `avg_factor` takes it if it is a tensor, then `divisor` takes it if it is a number. So `avg_factor` does not
+// move on to the next item.
 template <class Inputs, size_t i>
 bool read_input(PyObject* tuple, Py_ssize_t& next, auto& value) {
   constexpr std::string_view name = Inputs::names[i];
@@ -69,9 +70,10 @@ bool read_input(PyObject* tuple, Py_ssize_t& next, auto& value) {
   return read(object, value);
 }
 
-// The operator as Python calls it, with a tuple of its inputs; what is behind them in the tuple, only the Python
-// package knows. pybind11 would take a tenth of a microsecond for each input. Errors of torch become the Python errors
-// they stand for; what an input is not is said by the checks of the Python package.
+// The operator as Python calls it: with one tuple, because pybind11 would take a tenth of a microsecond for each
+// argument. The tuple begins with the operator's inputs; what follows them is for the Python package only. Errors of
+// torch become the Python errors that they stand for. The error for an input of the wrong type does not name the input;
+// the checks of the Python package do.
 template <class Inputs, at::Tensor (*f)(const Inputs&), class... Ts>
 PyObject* call(PyObject* tuple, iouloss::TypeList<Ts...>) {
   HANDLE_TH_ERRORS
@@ -101,7 +103,7 @@ void define(py::module_& m, const char* name) {
   if (PyModule_AddFunctions(m.ptr(), methods)) throw py::error_already_set();
 }
 
-// The losses of a table: of each, the ranges of its options.
+// The losses of a table, each with the ranges of its options.
 py::dict rows_of(const auto& table) {
   py::dict losses;
   for (const auto& row : table) {

@@ -42,7 +42,7 @@ struct BoxCall : LossCall<BoxArguments, 4096> {
 
   c10::SymDimVector loss_shape(const BoxInputs& in) const { return reduced_or(each(in)); }
 
-  // The tensors as the kernels take them: rows of four with any strides, one weight and one mark of the mask a row.
+  // The tensors as the kernels take them: rows of four with any strides, and one weight and one mask value per row.
   void load(const BoxInputs& in) {
     pred = in.pred->reshape({-1, 4});
     target = in.target->reshape({-1, 4});

@@ -17,7 +17,7 @@
 
 namespace iouloss {
 
-// The class index that counts for nothing where none is given.
+// The ignore_index of a call that gives none.
 inline constexpr int64_t no_class = -100;
 
 enum class Reduction { none, mean, sum };
@@ -35,7 +35,7 @@ const auto& row_of(std::string_view name) {
   TORCH_CHECK_VALUE(false, "formula: got '", name, "', wants one of ", all);
 }
 
-// Numbers must be such in float32 as well, whatever the dtype of the computation.
+// Checks that a number is in its range. It must be so in float32 too, whatever the dtype of the computation.
 void check_range(const char* name, Range range, double value);
 
 // Copies the options of a call, having checked those that its loss takes.
@@ -49,26 +49,29 @@ typename Row::Options checked_options(const Row& row, const auto& in) {
 }
 
 bool is_supported(const at::Tensor& tensor);  // one of the four floating dtypes
-bool is_integral(const at::Tensor& tensor);   // one of those of class indices, and of masks
+bool is_integral(const at::Tensor& tensor);   // one of the dtypes of class indices and masks
 void check_floating(const char* name, const at::Tensor& tensor);
 
-// Whether targets are of the logits' shape; if not they are class indices, in their shape without the classes.
+// Returns whether the targets are dense, i.e. have the shape of the logits. Else they must be class indices, in the
+// shape of the logits without the class dimension.
 bool check_targets(const at::Tensor& targets, const at::Tensor& logits, int64_t class_dim);
 c10::SymDimVector without(c10::SymIntArrayRef sizes, int64_t dim);
 
-// A dimension of the logits, counted from 0 on.
+// Checks that class_dim is a dimension of the logits. Returns it counted from the first dimension, even if it is
+// negative.
 int64_t checked_class_dim(int64_t class_dim, const at::Tensor& logits);
 
-// Classes, where the computation numbers them by a float.
+// Checks the number of classes for losses whose kernels hold a class index in a floating-point number.
 void check_classes(const c10::SymInt& classes);
 void check_device(const char* name, const std::optional<at::Tensor>& tensor, const char* owner,
                   const at::Tensor& wanted);
 void check_shape(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef wanted);
 
-// A floating tensor of that shape beside `prediction`, if there is one; `owner` is the prediction's name.
+// Checks a tensor that goes with `prediction`, if there is one: a floating dtype, the shape, the device. `owner` is the
+// name of the prediction.
 void check_beside(const char* name, const std::optional<at::Tensor>& tensor, c10::SymIntArrayRef shape,
                   const char* owner, const at::Tensor& prediction);
-// The second of a pair of tensors.
+// Checks the second of a pair of tensors; `owner` is the name of the first.
 void check_partner(const char* name, const at::Tensor& tensor, const char* owner, const at::Tensor& first);
 void check_avg_factor(const std::optional<at::Tensor>& avg_factor, std::optional<double> divisor,
                       std::string_view reduction);
@@ -77,7 +80,7 @@ void check_avg_factor(const auto& in, const char* owner) {
   check_avg_factor(in.avg_factor, in.divisor, in.reduction);
 }
 
-// An operator's implementation for the tensors that no kernel takes: says which argument is one.
+// What an operator does with tensors that no kernel takes: it throws an error that names the first of them.
 void refuse_layout(const c10::OperatorHandle& op, c10::DispatchKeySet, torch::jit::Stack* stack);
 
 // As Python prints them.

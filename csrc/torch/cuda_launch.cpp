@@ -16,7 +16,7 @@ DeviceScale scale_of(const Divisor& divisor) {
   return {divisor.tensor.defined() ? divisor.tensor.const_data_ptr() : nullptr, iouloss::scale_of(divisor.number)};
 }
 
-// The reduced loss as the kernels deliver it; `scratch` keeps the memory they need for that.
+// Where the kernels deliver a reduced loss. `scratch` owns the memory that they need for it.
 template <class Arguments>
 Delivery reduced(const Arguments& a, at::Tensor& loss, at::Tensor& scratch) {
   const int64_t bytes = scratch_bytes(a);

@@ -1,4 +1,5 @@
-// From the operators to the CUDA kernels: device, stream, and scratch memory from torch's allocator.
+// The way from the operators to the CUDA kernels: sets the device and the stream, and takes scratch memory from torch's
+// allocator.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,7 +14,7 @@
 
 namespace iouloss {
 
-// Each is compiled for the arguments of every kernel shape. See LossCall for what they do.
+// These three are compiled for the arguments of boxes, logits and rows. See LossCall for what they do.
 template <class Arguments>
 void losses_on_gpu(const Arguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses);
 
@@ -26,7 +27,7 @@ void rescale_on_gpu(const Arguments& a, const Upstream& upstream, const Divisor&
 
 void kept_weight_on_gpu(const KeptArguments& a, double each, at::Tensor& sum);
 
-// The losses of regions, and where they are wanted the slopes of their cells.
+// The losses of regions and, unless `slopes` is null, the slopes of their cells.
 void region_loss_on_gpu(const RegionArguments& a, Reduction reduction, const Divisor& divisor, at::Tensor& losses,
                         void* slopes);
 

@@ -1,7 +1,7 @@
 // The inputs of an operator, described once: as a list X(type, name) in the order of its schema. IOULOSS_INPUTS makes a
 // struct of the list. All that needs the order, the types or the names of the inputs is made of that struct: the
-// schema, the function that the dispatcher calls, what autograd saves, the check of what gets no gradient, the Python
-// entry.
+// schema, the function that the dispatcher calls, what autograd saves, the check that certain inputs require no
+// gradient, and the function that Python calls.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,7 +16,7 @@ namespace iouloss {
 using at::Tensor;
 using OptionalTensor = std::optional<Tensor>;
 
-// A tensor that the caller holds while the call lasts: to hand it on counts no reference.
+// A tensor that the caller owns until the call ends. So it can be passed on without counting a reference.
 class TensorInput {
  public:
   TensorInput(const Tensor& tensor) : tensor_(&tensor) {}
@@ -40,7 +40,8 @@ class OptionalTensorInput {
   const OptionalTensor* tensor_;
 };
 
-// Of each type of an input: how the struct holds it, how functions pass it, and what a schema calls it.
+// For each type of input: how the struct holds it, how functions pass it, and (schema_type, below) what a schema calls
+// it.
 template <class T>
 struct InputType {
   using Held = T;
@@ -111,7 +112,7 @@ std::string schema_arguments(const char* const* names, TypeList<Ts...>) {
 }
 }  // namespace detail
 
-// As a schema has them: "Tensor pred, Tensor target, Tensor? weight, ...".
+// The inputs as a schema lists them: "Tensor pred, Tensor target, Tensor? weight, ...".
 template <class Inputs>
 std::string schema_arguments() {
   return detail::schema_arguments(Inputs::names, typename Inputs::Types());
@@ -124,28 +125,28 @@ const T& passed(const T& input) {
   return input;
 }
 
-// The prediction, and of a pair the other tensor.
+// The prediction, and the other tensor if there is a pair.
 const Tensor& first(const auto& inputs) { return std::get<0>(inputs.values()); }
 const Tensor& second(const auto& inputs) { return std::get<1>(inputs.values()); }
 
-// f(values...), of the inputs in their order, as functions pass them.
+// Calls f with all inputs, in their order, each as functions pass it.
 template <class Inputs>
 decltype(auto) apply(const Inputs& in, auto&& f) {
-  return std::apply([&](const auto&... held) -> decltype(auto) { return f(passed(held)...); }, in.values());
+  return std::apply([&](const auto&... input) -> decltype(auto) { return f(passed(input)...); }, in.values());
 }
 
-// f(i, tensor) for each input that is a tensor; i is its place among the inputs.
+// Calls f(i, tensor) for each input that is a tensor; i is its index among all inputs.
 template <class Inputs>
 void for_each_tensor(const Inputs& in, auto&& f) {
   int i = 0;
-  const auto visit = [&](const auto& held) {
-    using T = std::decay_t<decltype(held)>;
-    if constexpr (std::is_same_v<T, TensorInput>) f(i, *held);
+  const auto visit = [&](const auto& input) {
+    using T = std::decay_t<decltype(input)>;
+    if constexpr (std::is_same_v<T, TensorInput>) f(i, *input);
     if constexpr (std::is_same_v<T, OptionalTensorInput>)
-      if (held) f(i, *held);
+      if (input) f(i, *input);
     ++i;
   };
-  std::apply([&](const auto&... held) { (visit(held), ...); }, in.values());
+  std::apply([&](const auto&... input) { (visit(input), ...); }, in.values());
 }
 
 }  // namespace iouloss

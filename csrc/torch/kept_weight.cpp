@@ -18,7 +18,7 @@
 namespace iouloss {
 namespace {
 
-constexpr int64_t chunk = 32768;  // indices that take some 10 microseconds
+constexpr int64_t chunk = 32768;  // as many indices as take some 10 microseconds
 
 double kept_weight_on_cpu(const KeptArguments& a) {
   std::vector<double> weights(a.class_weight.data ? a.highest + 1 : 0);
@@ -85,7 +85,7 @@ Tensor compute(const KeptWeightInputs& in) {
 }
 
 Tensor past_autograd(const KeptWeightInputs& in) {
-  at::AutoDispatchBelowADInplaceOrView below;  // a constant of the gradient
+  at::AutoDispatchBelowADInplaceOrView below;  // the result has no gradient
   return kept_weight(in);
 }
 

@@ -22,7 +22,7 @@ const LogitTraits& traits_of(LogitFormula formula) {
   return table[int(formula)];
 }
 
-// What both have: a number and its target each, and weights of each or of a row.
+// What LogitCall and RegressionCall share: each number has a target, and there is a weight per number or per row.
 struct ElementCall : LossCall<LogitArguments, 16384> {
  protected:
   Tensor logits, targets, weight;
@@ -90,7 +90,7 @@ struct LogitCall : ElementCall {
   }
 
   static const char* public_name(const LogitInputs& in, std::string_view name) {
-    if (name == "targets" && in.formula == "binary_entropy") return nullptr;  // it has none: it is given its logits
+    if (name == "targets" && in.formula == "binary_entropy") return nullptr;  // has no targets: gets the logits instead
     if (name == "alpha_per_class") return "alpha";
     return name.data();
   }
@@ -128,7 +128,7 @@ struct RegressionCall : ElementCall {
     a.alpha1 = a.alpha0 = 1;
     TORCH_CHECK_VALUE(a.formula != LogitFormula::balanced_l1 || in.gamma / in.alpha <= 80, "gamma: got ",
                       repr(in.gamma), ", wants at most 80 * alpha, ", repr(80 * in.alpha));
-    // In float32 growth would cancel where gamma is much smaller than alpha.
+    // Computed here, in float64: growth would cancel in float32 where gamma is much smaller than alpha.
     a.options.growth = std::expm1(in.gamma / in.alpha);
     a.options.log_beta = std::log(in.beta);
   }

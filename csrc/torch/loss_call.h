@@ -1,5 +1,5 @@
-// One call of a loss whose kernels work item by item: what every such loss has beside its own arguments, and its way
-// to the kernels of the CPU or the GPU.
+// One call of a loss: what every loss has besides its own arguments, and how a loss whose kernels work item by item
+// runs them on the CPU or the GPU.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,11 +15,11 @@
 
 namespace iouloss {
 
-// items: how many make 10 microseconds of work, the least worth waking a thread for.
+// `items` is how many items make 10 microseconds of work, the least for which it is worth waking a thread.
 template <class Arguments, int64_t items>
 struct LossCall {
-  int64_t chunk = items;  // a loss whose items differ in size says so
-  Arguments a{};          // of the kernels
+  int64_t chunk = items;  // a loss whose items differ in size sets it itself
+  Arguments a{};          // the arguments of the kernels
   Reduction reduction{};
   Divisor divisor;
 
@@ -29,7 +29,7 @@ struct LossCall {
     return c10::SymDimVector(reduction == Reduction::none ? each : c10::SymIntArrayRef{});
   }
 
-  // Each loss, or the reduced one.
+  // Writes each loss, or the reduced one.
   void write_losses(at::Tensor& losses) const {
 #ifdef IOULOSS_CUDA
     if (losses.is_cuda()) return losses_on_gpu(a, reduction, divisor, losses);
@@ -41,7 +41,7 @@ struct LossCall {
     if (reduction != Reduction::none) divisor.write_on_cpu(sum, losses);
   }
 
-  // Writes the gradient by the first input; with `loss`, also the reduced loss.
+  // Writes the gradient with respect to the first input and, if `loss` is given, the reduced loss.
   void write_gradient(at::Tensor& grad, const Upstream& upstream, at::Tensor* loss = nullptr) const {
 #ifdef IOULOSS_CUDA
     if (grad.is_cuda()) return gradient_on_gpu(a, upstream, divisor, grad, loss);

@@ -1,14 +1,15 @@
-// The operators of a loss, from one description of it: iouloss::NAME, NAME_backward and NAME_and_gradient or
-// NAME_and_slopes on every device, and their autograd.
+// The operators of a loss, made from one description of it: iouloss::NAME, NAME_backward, and NAME_and_gradient or
+// NAME_and_slopes, for every device, and their autograd.
 //
-// The backward pass recomputes from the inputs, so that a second one gives the same answer. But most of a gradient is
-// at hand once the loss is computed. So where one number weighs all losses, the forward pass saves the gradient for an
-// upstream gradient of 1 (NAME_and_gradient). If the upstream gradient is 1, the backward pass returns what was saved.
-// If not, it scales it: on the CPU the host looks at the number, on a GPU a kernel does. This holds for plain tensors
-// only: compilers and transforms see two operators, each a function of its inputs.
+// The backward pass computes the gradient from the inputs, so that a second backward pass gives the same answer. But
+// whoever computes the loss has most of the gradient at hand. So if the losses are reduced to one number, the forward
+// pass also computes and saves the gradient for an upstream gradient of 1 (NAME_and_gradient). If the upstream gradient
+// then is 1, the backward pass returns the saved gradient. If it is not, the backward pass multiplies the saved
+// gradient by it: on the CPU the host looks at the number, on a GPU a kernel does. This is done for plain tensors only.
+// Compilers and transforms see two operators, each a function of its inputs.
 //
-// The gradient of a region needs sums over its pixels first. There the forward pass saves a few numbers made of these
-// sums (NAME_and_slopes), and the backward pass makes the gradient of them and the inputs.
+// The gradient of a region needs sums over its pixels first. There the forward pass saves a few numbers that it
+// computes from these sums (NAME_and_slopes), and the backward pass computes the gradient from them and the inputs.
 #pragma once
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -23,14 +24,14 @@ namespace iouloss {
 
 enum class Saved { gradient, slopes };
 
-// Call describes the loss, and is made for every call of it:
-// - Call::Inputs         its inputs. The first is the prediction;
-// - Call::name, ::saved  the operator's name, and what the forward pass saves for the backward pass;
-// - Call::symmetric      whether the second input gets a gradient too. Call::swap(inputs) exchanges the two: the first
-//                        gradient of that call is the second gradient of this one;
-// - Call(inputs)         checks them; load(inputs) then makes the kernels' arguments of them;
-// - Call::public_name(inputs, name)  the name users know; nullptr if the input may require a gradient although it gets
-// none;
+// Call describes the loss. One is made for every call of the loss:
+// - Call::Inputs: its inputs. The first is the prediction;
+// - Call::name and Call::saved: the operator's name, and what the forward pass saves for the backward pass;
+// - Call::symmetric: whether the second input gets a gradient too. Call::swap(inputs) exchanges the first two: after
+//   that, the gradient with respect to the first input is the one that the second input needs;
+// - Call(inputs): checks the inputs. load(inputs) then makes the kernels' arguments of them;
+// - Call::public_name(inputs, name): the name by which users know an input that gets no gradient. It is nullptr if the
+//   input may require one even so;
 // - the members of LossCall.
 template <class Call>
 struct LossOperator {
@@ -53,7 +54,7 @@ struct LossOperator {
     define_autograd<loss_autograd>(m, Call::name);
   }
 
-  // Through the dispatcher.
+  // Calls the operator through the dispatcher.
   static Tensor call(const Inputs& in) {
     static const auto op = find_operator<Inputs, Tensor>(Call::name);
     return apply(in, [&](const auto&... values) { return op.call(values...); });
@@ -124,7 +125,7 @@ struct LossOperator {
 
   // ---- autograd --------------------------------------------------------------------------------------------------
 
-  // The inputs that get a gradient are the first.
+  // How many inputs get a gradient: the first input, or the first two.
   static constexpr int differentiable = Call::symmetric ? 2 : 1;
 
   static bool second_wants_gradient(const Inputs& in) {
@@ -149,7 +150,7 @@ struct LossOperator {
     return call(in);
   }
 
-  // The kernels give derivatives of reverse mode; what is pure PyTorch gives both.
+  // The kernels compute reverse-mode derivatives only. Code in pure PyTorch has forward mode too.
   static void refuse_tangent(const Tensor& tensor) {
     TORCH_CHECK_VALUE(!has_tangent(tensor), Call::name,
                       ": got a tensor with a tangent (forward-mode AD), wants one without; the "
@@ -192,8 +193,9 @@ struct LossOperator {
     }
   };
 
-  // The backward operator, called from a backward pass: through its own autograd where create_graph asks for it (the
-  // Python package registers that: pure PyTorch, which can be differentiated again), else past it.
+  // Calls the backward operator from a backward pass. With create_graph, the call goes through the operator's own
+  // autograd. The Python package registers that in pure PyTorch, which can be differentiated again. Else the call
+  // bypasses autograd.
   template <class... Before>
   static Tensor differentiate(const Inputs& in, const Before&... before) {
     static const auto op = find_operator<Inputs, Tensor, const Before&...>(std::string(Call::name) + "_backward");
@@ -203,8 +205,9 @@ struct LossOperator {
     return apply(in, call_op);
   }
 
-  // The saved gradient, scaled by what is upstream. Undefined where it must be computed anew: where there is none, and
-  // where the graph is kept, since then another backward pass may ask for it.
+  // The saved gradient, multiplied by the upstream gradient. Undefined where the gradient must be computed anew: where
+  // none was saved, where the backward pass is itself to be differentiated, where the upstream gradient is not plain,
+  // and where the graph is retained, since another backward pass may then need the saved gradient.
   static Tensor rescaled(Tensor gradient, const Tensor& grad_output, const Inputs& in) {
     if (!gradient.defined() || at::GradMode::is_enabled() || !is_plain(grad_output) ||
         torch::autograd::get_current_graph_task_keep_graph())

@@ -1,5 +1,5 @@
-// The operators, through the dispatcher: the inputs of each, and the function that calls it. A loss takes the options
-// that its row of the shape's table names (core/*_table.h). Those of other losses are not looked at.
+// The inputs of each operator, and the function that calls it through the dispatcher. A loss uses the options that its
+// row of the shape's table names (core/*_table.h). It ignores the options of other losses.
 #pragma once
 
 #include "inputs.h"
@@ -22,32 +22,32 @@ namespace iouloss {
   X(double, beta)
 
 // A loss of logits and their targets.
-#define IOULOSS_LOGIT_LOSS(X)                                                                \
-  X(Tensor, logits)                                                                          \
-  X(Tensor, targets)                                                                         \
-  X(OptionalTensor, weight)                                                                  \
-  X(OptionalTensor, avg_factor)                                                              \
-  X(std::optional<double>, divisor)                                                          \
-  X(std::string_view, formula)                                                               \
-  X(std::optional<int64_t>, ignore_index)                                                    \
-  X(std::string_view, reduction)                                                             \
-  X(OptionalTensor, scores)                                                                  \
-  X(OptionalTensor, alpha_per_class)                                                         \
-  X(OptionalTensor, balance)                                                                 \
-  X(double, alpha1)                                                                          \
-  X(double, alpha0)                                                                          \
-  X(bool, complement) /* whether 1 - alpha weighs negatives, where alpha is of each class */ \
-  X(double, alpha)                                                                           \
-  X(double, beta)                                                                            \
-  X(double, gamma)                                                                           \
-  X(double, gamma_neg)                                                                       \
-  X(double, gamma_pos)                                                                       \
-  X(double, margin)                                                                          \
-  X(double, label_smoothing)                                                                 \
-  X(bool, smooth_all)                                                                        \
-  X(double, epsilon1)                                                                        \
-  X(double, epsilon0)                                                                        \
-  X(double, scale)                                                                           \
+#define IOULOSS_LOGIT_LOSS(X)                                                               \
+  X(Tensor, logits)                                                                         \
+  X(Tensor, targets)                                                                        \
+  X(OptionalTensor, weight)                                                                 \
+  X(OptionalTensor, avg_factor)                                                             \
+  X(std::optional<double>, divisor)                                                         \
+  X(std::string_view, formula)                                                              \
+  X(std::optional<int64_t>, ignore_index)                                                   \
+  X(std::string_view, reduction)                                                            \
+  X(OptionalTensor, scores)                                                                 \
+  X(OptionalTensor, alpha_per_class)                                                        \
+  X(OptionalTensor, balance)                                                                \
+  X(double, alpha1)                                                                         \
+  X(double, alpha0)                                                                         \
+  X(bool, complement) /* whether 1 - alpha weighs negatives, if each class has its alpha */ \
+  X(double, alpha)                                                                          \
+  X(double, beta)                                                                           \
+  X(double, gamma)                                                                          \
+  X(double, gamma_neg)                                                                      \
+  X(double, gamma_pos)                                                                      \
+  X(double, margin)                                                                         \
+  X(double, label_smoothing)                                                                \
+  X(bool, smooth_all)                                                                       \
+  X(double, epsilon1)                                                                       \
+  X(double, epsilon0)                                                                       \
+  X(double, scale)                                                                          \
   X(bool, iou_weighted)
 
 // A loss of the difference of two tensors.
@@ -101,8 +101,8 @@ namespace iouloss {
   X(double, beta)                         \
   X(double, gamma)
 
-// What a mean is divided by if something may be ignored. Unit "row": the rows of a class other than ignore_index, each
-// with its class's weight. Unit "logit": the logits that are not ignored.
+// Computes how much is kept, which a mean is divided by. Unit "row": counts the rows that have a class other than
+// ignore_index, each as much as the weight of its class. Unit "logit": counts the logits that are not ignored.
 #define IOULOSS_KEPT_WEIGHT(X)            \
   X(Tensor, logits)                       \
   X(Tensor, targets)                      \

@@ -1,4 +1,4 @@
-// An operator of the dispatcher, made of a function of its inputs: schema, registration, and calls.
+// Makes an operator of the dispatcher out of a function of inputs: its schema, its registration and the way to call it.
 #pragma once
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -25,7 +25,8 @@ inline constexpr c10::DispatchKey refused_keys[] = {
     c10::DispatchKey::SparseCsrCUDA,   c10::DispatchKey::QuantizedCPU,     c10::DispatchKey::QuantizedCUDA,
     c10::DispatchKey::NestedTensorCPU, c10::DispatchKey::NestedTensorCUDA, c10::DispatchKey::MkldnnCPU};
 
-// The type of an operator: of what it takes before its inputs (an upstream gradient), and of these one by one.
+// The function type of an operator. It takes what comes before the inputs (such as an upstream gradient), then the
+// inputs one by one.
 template <class Types, class Result, class... Before>
 struct OperatorType;
 template <class... Ts, class Result, class... Before>
@@ -35,7 +36,7 @@ struct OperatorType<TypeList<Ts...>, Result, Before...> {
 template <class Inputs, class Result, class... Before>
 using Operator = typename OperatorType<typename Inputs::Types, Result, Before...>::type;
 
-// Of a function Result f(const Inputs&, Before...), one that the dispatcher can call.
+// Turns a function Result f(const Inputs&, Before...) into one that the dispatcher can call.
 template <auto function, class Type = decltype(function), class Types = void>
 struct Unpacked;
 template <auto function, class Result, class Inputs, class... Before>
@@ -46,7 +47,8 @@ struct Unpacked<function, Result (*)(const Inputs&, Before...), TypeList<Ts...>>
   static Result call(Before... before, Passed<Ts>... values) { return function(Inputs{values...}, before...); }
 };
 
-// Defines iouloss::NAME, served by `function` on every device; `before` is what it takes before the inputs.
+// Defines iouloss::NAME, which `function` serves on every device. `before` is the part of the schema that comes before
+// the inputs.
 template <auto function, class Inputs>
 void define_operator(torch::Library& m, const std::string& name, const char* results, const std::string& before = "") {
   const std::string schema = name + "(" + before + schema_arguments<Inputs>() + ") -> " + results;
@@ -61,7 +63,7 @@ void define_autograd(torch::Library& m, const char* name) {
   m.impl(name, torch::dispatch(c10::DispatchKey::Autograd, TORCH_FN(Unpacked<function>::call)));
 }
 
-// The operator iouloss::NAME; to be found once.
+// Looks up the operator iouloss::NAME. A caller does that once, and stores what it found.
 template <class Inputs, class Result, class... Before>
 auto find_operator(const std::string& name) {
   const auto op = c10::Dispatcher::singleton().findSchemaOrThrow(("iouloss::" + name).c_str(), "");

@@ -62,14 +62,15 @@ struct RegionCall : LossCall<RegionArguments, 0> {
     a.ignore_index = in.ignore_index.value_or(no_class);
     a.squares = row.formula == RegionFormula::dice && in.power == 2;
     if (row.formula == RegionFormula::tversky) return;
-    // Dice is Tversky's with one half for both errors, and with half the smoothing. Their squares are one sum.
+    // The Dice loss is the Tversky loss with alpha = beta = 1/2 and half the smoothing. With squares, one sum has both
+    // errors (see SquareTerms), so beta is 0.
     a.options.alpha = 0.5;
     a.options.beta = a.squares ? 0 : 0.5;
     a.options.smooth_numerator /= 2;
     a.options.smooth_denominator /= 2;
   }
 
-  // The shape of the values that are not reduced.
+  // The shape of the losses if they are not reduced.
   c10::SymIntArrayRef each(const RegionInputs& in) const {
     const auto shape = in.logits->sym_sizes();
     if (a.per == RegionPer::image_class) return shape.slice(0, 2);
@@ -98,7 +99,7 @@ struct RegionCall : LossCall<RegionArguments, 0> {
     divisor = Divisor(in, reduction, a.regions(), a.float64);
   }
 
-  // Two of each class of each image: see core/region_formulas.h.
+  // Two numbers for each class of each image: see core/region_formulas.h.
   Tensor new_slopes(const RegionInputs& in) const {
     return at::empty_symint(shape_of_slopes(in), in.logits->options().dtype(loss_dtype()));
   }
@@ -110,7 +111,7 @@ struct RegionCall : LossCall<RegionArguments, 0> {
     check_device("slopes", slopes, "logits", in.logits);
   }
 
-  // Each loss, or the reduced one; and the slopes where they are wanted.
+  // Writes each loss, or the reduced one, and the slopes if they are wanted.
   void write_losses(Tensor& losses, Tensor* slopes = nullptr) const {
     void* const to = slopes ? slopes->mutable_data_ptr() : nullptr;
 #ifdef IOULOSS_CUDA
@@ -122,7 +123,7 @@ struct RegionCall : LossCall<RegionArguments, 0> {
     if (!each) divisor.write_on_cpu(sum, losses);
   }
 
-  // The gradient by the logits.
+  // Writes the gradient with respect to the logits.
   void write_gradient(Tensor& grad, const Upstream& upstream, const Tensor& slopes) const {
     const Tensor of_cells = slopes.contiguous();
 #ifdef IOULOSS_CUDA

@@ -6,7 +6,7 @@
 namespace iouloss {
 namespace {
 
-// The one stride of some dimensions, if they have it.
+// The stride that some dimensions have when they are collapsed into one; none if that is not possible.
 std::optional<int64_t> common_stride(c10::IntArrayRef sizes, c10::IntArrayRef strides) {
   std::optional<int64_t> stride;
   int64_t next = 0;
@@ -29,7 +29,8 @@ std::optional<ClassRows> strided_rows(const Tensor& tensor, int64_t dim) {
   return ClassRows{tensor.const_data_ptr(), dtype_of(tensor), *outer, *inner, strides[dim]};
 }
 
-// Describes the rows of a tensor. If three strides cannot, it is copied first; `owner` holds the memory.
+// Describes the rows of a tensor. A tensor for which the three strides of ClassRows are not enough is copied first.
+// `owner` holds the memory.
 ClassRows rows_of(const Tensor& tensor, int64_t dim, Tensor& owner) {
   owner = strided_rows(tensor, dim) ? tensor : tensor.contiguous();
   return *strided_rows(owner, dim);
@@ -80,7 +81,7 @@ struct RowCall : LossCall<RowArguments, 0> {
   }
 
  private:
-  int64_t dim = 0;  // of the classes, from 0 on
+  int64_t dim = 0;  // the class dimension, not negative
   Tensor logits, targets, weight, class_weight;
 
   void check_dtype_of_targets(const RowInputs& in) const {

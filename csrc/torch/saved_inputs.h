@@ -1,4 +1,4 @@
-// What autograd saves of an operator's inputs, and the inputs again in the backward pass.
+// Saves the inputs of an operator for the backward pass, and restores them there.
 #pragma once
 
 #include <torch/csrc/autograd/custom_function.h>
@@ -9,7 +9,7 @@
 
 namespace iouloss {
 
-// Saves them, behind a first tensor that the forward pass made for the backward pass.
+// Saves the inputs. Before them it saves `first`, a tensor that the forward pass made for the backward pass.
 inline void save_inputs(torch::autograd::AutogradContext* ctx, const Tensor& first, const auto&... values) {
   torch::autograd::variable_list tensors;
   c10::impl::GenericList options(c10::AnyType::get());
@@ -48,9 +48,9 @@ class SavedInputs<Inputs, TypeList<Ts...>> {
 
  private:
   const torch::autograd::variable_list tensors;
-  const c10::IValue options;  // owns what the strings are views of
+  const c10::IValue options;  // owns the strings that `values` has views of
   size_t next_tensor = 1, next_option = 0;
-  const std::tuple<Ts...> values;  // the last, as it is made of the others
+  const std::tuple<Ts...> values;  // declared last, because it is made from the others
 
   template <class T>
   T next() {

@@ -34,8 +34,8 @@ Upstream::Upstream(const at::Tensor& grad_output) {
   bool repeated = true;
   for (int64_t i = 0; i < grad_output.dim(); ++i)
     repeated = repeated && (grad_output.stride(i) == 0 || grad_output.size(i) == 1);
-  kept = repeated ? grad_output : grad_output.contiguous();
-  values = values_of(kept);
+  owner = repeated ? grad_output : grad_output.contiguous();
+  values = values_of(owner);
   if (repeated) values.stride = 0;
 }
 
@@ -62,7 +62,7 @@ void Divisor::write_on_cpu(double sum, const at::Tensor& loss) const {
 }
 
 bool is_plain(const at::Tensor& tensor) {
-  // A mode that traces is to see what is a function of its inputs alone.
+  // A mode that traces must see operators that are functions of their inputs alone.
   if (c10::impl::TorchDispatchModeTLS::any_modes_set()) return false;
   const auto keys =
       tensor.key_set() - c10::autograd_dispatch_keyset_with_ADInplaceOrView - c10::autocast_dispatch_keyset;
@@ -71,8 +71,8 @@ bool is_plain(const at::Tensor& tensor) {
 
 bool saves_gradient(const at::Tensor& input, std::string_view reduction) {
   if (reduction == "none" || !is_plain(input)) return false;
-  // Where autocast makes a GPU's float16, a gradient scaler makes the upstream gradient anything but 1: what would be
-  // saved for that, rounded to a half, would be of no use.
+  // Where autocast uses float16 on a GPU, there is a gradient scaler, so that the upstream gradient is hardly ever 1.
+  // The saved gradient would be in float16, and multiplying it would round it twice, so it would be of no use.
   return !(input.is_cuda() && input.scalar_type() == at::kHalf && at::autocast::is_autocast_enabled(at::kCUDA));
 }
 
@@ -80,7 +80,8 @@ at::Tensor scaled_on_cpu(at::Tensor saved, const at::Tensor& grad_output) {
   const double upstream = grad_output.scalar_type() == at::kDouble ? *grad_output.const_data_ptr<double>()
                                                                    : *grad_output.const_data_ptr<float>();
   if (upstream == 1) return saved;
-  // A half would be rounded twice; and what counts for nothing is to stay 0 under an infinite upstream gradient.
+  // Multiplying a half would round it twice. And what does not count must have a gradient of 0, even if the upstream
+  // gradient is infinite.
   if (saved.element_size() == 2 || !std::isfinite(upstream)) return {};
   return saved.mul_(grad_output);
 }
