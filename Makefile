@@ -89,9 +89,9 @@ train: $(BUILT) $(VENV)/.train
 # Threads of torch that wait for each other let the other test processes have the cores.
 test: export OMP_WAIT_POLICY := passive
 test: $(BUILT) $(VENV)/.test
-	$(IN_VENV) -m pytest $(IN_PARALLEL)
+	$(IN_VENV) -m pytest $(IN_PARALLEL) -m "not reference"
 	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(IN_PARALLEL) -m "not extension and not libraries" \
-		$(LOSSES) tests/package tests/peers
+		$(LOSSES) tests/interface tests/package tests/peers tests/transforms
 	$(MAKE) BUILD=$(BUILD) libraries
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate
@@ -114,7 +114,7 @@ emulate-counts: $(BUILT)
 	$(EMULATED) $(IN_VENV) -m pytest -q tests/counts
 
 libraries: $(BUILT) $(VENV)/.test $(VENV)/.libraries
-	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q -m libraries tests/peers tests/tools/test_docs.py
+	PYTHONPATH=$(LIBRARIES) $(IN_VENV) -m pytest -q -m libraries tests/peers tests/tools
 
 # What is read or written beside a tensor on the CPU, by whichever of the losses' tests. A build of its own, and a run of
 # twenty minutes, so not a part of `make test`. Python itself is not built for the sanitizer, so that has to be loaded first.

@@ -9,6 +9,14 @@ from backends import AVAILABLE, Backend
 from iouloss import _backend, _ops
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what tries the reference beside the extension: `make test` tries it where it is alone."""
+    for item in items:
+        backend = getattr(item, "callspec", None) and item.callspec.params.get("backend")
+        if backend == "reference" and _backend.extension is not None:
+            item.add_marker("reference")
+
+
 @pytest.fixture(params=AVAILABLE)
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     name = request.param

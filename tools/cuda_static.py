@@ -25,10 +25,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-SOURCES = sorted((ROOT / "csrc/cuda").glob("*.cu"), reverse=True)  # the longest to compile is not the last
+SOURCES = sorted((ROOT / "csrc/cuda").glob("*.cu"), reverse=True)  # the slowest to compile is not last
 
-# Registers of a thread. A block has 256 threads and a multiprocessor 64 K registers: 64 let four blocks stay on it, 80
-# three, which is what csrc/cuda/policy.cuh asks for rows with two targets, and 128 two.
+# The registers that a thread may take. A block has 256 threads and a multiprocessor 64 K registers. So four blocks fit
+# on it with 64 registers a thread, two with 128. With 80 it is three, which csrc/cuda/policy.cuh asks for rows with two
+# targets.
 LARGER = re.compile(r"row_.*BinTarget")
 LARGER_BUDGET = 80
 BUDGET = {"float": 64, "double": 128}
@@ -45,7 +46,7 @@ def setup_constants() -> dict[str, Any]:
     """The constants of setup.py."""
     path = ROOT / "setup.py"
     module = ast.parse(path.read_text())
-    module.body = [statement for statement in module.body if not isinstance(statement, ast.Expr)]  # not setup() itself
+    module.body = [statement for statement in module.body if not isinstance(statement, ast.Expr)]  # without setup()
     constants: dict[str, Any] = {"__file__": str(path)}
     exec(compile(module, path, "exec"), constants)
     return constants
@@ -173,7 +174,7 @@ def number_in(pattern: str, text: str) -> int:
 
 
 def short_name(name: str) -> tuple[str, str, str]:
-    """``void iouloss::cuda::box_forward<Sum<A, B>, float>(...)`` is box_forward of A + B in float; some have none."""
+    """``void iouloss::cuda::box_forward<Sum<A, B>, float>(...)`` is box_forward of A + B in float."""
     match = re.match(r"(?:void )?(\w+)<(?:(.*), )?(float|double)>\(", name.replace("iouloss::cuda::", ""))
     if match is None:
         raise ValueError(f"{name} is not a kernel of a number type")
@@ -191,7 +192,7 @@ def compile_all(nvcc: str, archs: Sequence[str], sources: Sequence[Path] = SOURC
 
 
 def table(kernels: Iterable[Kernel]) -> str:
-    """A row a kernel, a column an architecture: its registers. At the end its shared memory, the most of any."""
+    """A row for each kernel with its registers, a column for each architecture. The last column is shared memory."""
     rows: dict[tuple[str, str, str], dict[str, Kernel]] = {}
     for kernel in kernels:
         rows.setdefault((kernel.number, kernel.name, kernel.formula), {})[kernel.arch] = kernel
@@ -205,7 +206,7 @@ def table(kernels: Iterable[Kernel]) -> str:
 
 
 def main(archs: Sequence[str], built: Path | None = None) -> int:
-    """``built`` is a binary: what it carries is not compiled again, which takes a minute an architecture."""
+    """``built`` is a binary: what it has is not compiled again, since that takes a minute for each architecture."""
     nvcc = find_nvcc()
     if nvcc is None:
         sys.exit("no nvcc was found, in CUDA_HOME or on the PATH")

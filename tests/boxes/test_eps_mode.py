@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import Backend
+from backends import Backend, of_the_reference
 from cases import FORMATS, evaluate, kink_boxes, random_boxes, to_format
 from torch import Tensor
 
@@ -135,6 +135,7 @@ def test_ultralytics_pads_the_heights_of_corner_boxes_only(backend: Backend, fmt
     torch.testing.assert_close(loss.cpu(), ultralytics(kind, pred, target, EPS, more_height=0.0), rtol=0, atol=1e-12)
 
 
+@of_the_reference
 @every_mode
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("scale", [1.0, 1e-6, 1e3])

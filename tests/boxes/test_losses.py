@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from backends import EMULATED, Backend
+from backends import EMULATED, Backend, by_differences
 from cases import (
     BOX_CASE,
     BOX_CASES,
@@ -59,6 +59,7 @@ def test_value_and_gradient_are_the_papers(backend: Backend, case: BoxCase, eps:
     torch.testing.assert_close(by_target, swapped_by_target, rtol=1e-10, atol=1e-12)
 
 
+@by_differences
 @pytest.mark.parametrize("case", [case for case in BOX_CASES if not case.has_constant], ids=lambda case: case.formula)
 @every_format
 def test_gradcheck(backend: Backend, case: BoxCase, fmt: str) -> None:

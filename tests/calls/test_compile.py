@@ -113,16 +113,22 @@ def compilations(backend: Backend, name: str, compiler: str, steps: Iterable[dic
     return counter.frame_count
 
 
+SEVERAL_NUMBERS = ["cdiou_loss", "softmax_focal_loss", "poly1_focal_loss"]
+
+
 @not_emulated
 @one_kind
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_numbers_that_change_do_not_compile_anew(backend: Backend, name: str) -> None:
-    assert compilations(backend, name, "aot_eager", (numbers(name, step) for step in range(12))) <= 3
+    # The reference takes seconds to be traced, so most of it is traced by the first stage alone, which specialises.
+    whole = backend.compiled or name in SEVERAL_NUMBERS
+    steps = (numbers(name, step) for step in range(5))
+    assert compilations(backend, name, "aot_eager" if whole else "eager", steps) <= 3
 
 
 @not_emulated
 @pytest.mark.parametrize("backend", COMPILED, indirect=True)
-@pytest.mark.parametrize("name", ["cdiou_loss", "softmax_focal_loss", "poly1_focal_loss"])
+@pytest.mark.parametrize("name", SEVERAL_NUMBERS)
 @pytest.mark.parametrize("alone", [True, False])
 def test_inductor_of_numbers_that_change(backend: Backend, name: str, alone: bool) -> None:
     steps = (numbers(name, step) for step in range(4))
@@ -132,7 +138,7 @@ def test_inductor_of_numbers_that_change(backend: Backend, name: str, alone: boo
 
 
 @not_emulated
-@one_kind
+@pytest.mark.parametrize("backend", COMPILED, indirect=True)
 @pytest.mark.parametrize("loss", CALLED[::4], ids=lambda loss: loss.id)
 def test_compiled_of_the_detached_prediction(backend: Backend, loss: Loss) -> None:
     """Beside a prediction that requires a gradient, and as the target: the compiler may drop the detachment."""

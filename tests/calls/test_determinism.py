@@ -8,9 +8,11 @@ import pytest
 import torch
 from backends import EMULATED, unavailable
 from cases import BOX_CASE, BoxCase, evaluate, every_case, every_gamma, random_boxes, random_logits, uniform
+from operators import arguments
 from torch import Tensor
 
 from iouloss import sigmoid_focal_loss
+from iouloss.reference import BoxInputs
 
 pytestmark = pytest.mark.skipif(unavailable("cuda") is not None, reason=f"{unavailable('cuda')}")
 
@@ -131,11 +133,11 @@ def test_the_current_device_changes_nothing() -> None:
     if torch.cuda.device_count() < 2:
         pytest.skip("there is one device")
     boxes, logits = [x.to("cuda:1") for x in boxes_of(4.3)], [x.to("cuda:1") for x in logits_of(4.3)]
-    options = (None, None, None, None, "giou", 0.0, 0.0, 0.0, "xyxy", 1e-7, "sum")
+    given = arguments("box_loss", BoxInputs(*boxes[:2], formula="giou", reduction="sum"))
 
     def results() -> list[bytes]:
         tensors = box_results(BOX_CASE["ciou"], "mean", boxes) + focal_results("mean", 2.0, *logits)
-        by_hand = torch.ops.iouloss.box_loss_backward(torch.ones_like(boxes[2][0]), *boxes[:2], *options)
+        by_hand = torch.ops.iouloss.box_loss_backward(torch.ones_like(boxes[2][0]), **given)
         return bits([*tensors, by_hand.cpu()])
 
     assert torch.cuda.current_device() == 0

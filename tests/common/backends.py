@@ -13,8 +13,10 @@ import torch
 from iouloss import _backend
 
 EMULATED = os.environ.get("EMULATED_CUDA") == "1"
-# Calls that the reference serves on every device: on the emulated one they would run no kernel, and take minutes.
+# For calls that the reference serves on every device: on the emulated GPU they would run no kernel, and take minutes.
 of_the_reference = pytest.mark.skipif(EMULATED, reason="no kernel serves it, and nothing of it is emulated")
+# Differences of losses: on the emulated device, where they would take minutes, gradients are held to the reference's.
+by_differences = pytest.mark.skipif(EMULATED, reason="the gradients there are compared with the reference's instead")
 BACKENDS = ("reference", "cpu-baseline", "cpu-avx2", "cpu-avx512", "cuda")
 
 
@@ -53,10 +55,11 @@ def unavailable(name: str) -> str | None:
 
 
 AVAILABLE = [name for name in BACKENDS if unavailable(name) is None]
-# Where the instruction set makes no difference: the reference, the widest, the GPU.
+# One of each kind, where the instruction set makes no difference: the reference, the widest set, the GPU.
 KINDS = list({name.split("-")[0]: name for name in AVAILABLE}.values())
 COMPILED = [name for name in KINDS if name != "reference"]
-# To compile takes seconds. The reference is compiled where it is alone: `make test` runs without the extension, too.
+# torch.compile takes seconds, so the reference is left out unless it is alone: `make test` also runs without the
+# extension.
 compiling = pytest.mark.parametrize("backend", COMPILED or KINDS, indirect=True)
 every_kind = pytest.mark.parametrize("backend", KINDS, indirect=True)
 one_kind = pytest.mark.parametrize("backend", KINDS[-1:], indirect=True)

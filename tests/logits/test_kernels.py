@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import Backend
+from backends import EMULATED, Backend
 from cases import DTYPES, misaligned, uniform
 from operators import arguments
 from torch import Tensor
@@ -165,7 +165,8 @@ def test_an_infinite_logit_changes_nothing_of_the_others(backend: Backend, formu
     """The kernels read what makes a loss once more where it is not finite."""
     if not backend.compiled:
         pytest.skip("the reference has no such operator")
-    for call in calls(formula, backend):
+    every = 5 if EMULATED else 1  # by fives, each of the four sets of arguments meets most pairs of dtypes
+    for call in itertools.islice(calls(formula, backend), 0, None, every):
         infinite = (misaligned if call.logits.data_ptr() % 16 else torch.clone)(call.logits)
         wanted = results(call)
         infinite[::4, 3] = math.inf

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from backends import EMULATED, Backend, every_kind, of_the_reference
+from backends import EMULATED, Backend, by_differences, every_kind, of_the_reference
 from cases import (
     DTYPES,
     evaluate,
@@ -71,6 +71,7 @@ def off_the_kinks(backend: Backend, case: LogitCase) -> tuple[Tensor, Tensor]:
     return x.requires_grad_(), z
 
 
+@by_differences
 @pytest.mark.extension
 @parametrized(case for case in (*CASES, *GAMMA_CASES) if not case.has_constant)
 def test_gradcheck(backend: Backend, case: LogitCase) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from backends import EMULATED, Backend
+from backends import EMULATED, Backend, by_differences
 from cases import DTYPES, evaluate, misaligned, uniform
 from regions import (
     CASES,
@@ -62,6 +62,7 @@ def test_values_and_gradients_are_the_references(
         close(got, truths(case, logits, targets, upstream, **options))
 
 
+@by_differences
 @every_case
 @every_activation
 @pytest.mark.parametrize("target", ["soft", "index"])
