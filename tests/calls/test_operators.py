@@ -253,3 +253,29 @@ def test_a_tangent_from_upstream_is_refused(arguments: dict[str, Any], name: str
         one = torch.autograd.forward_ad.make_dual(torch.ones_like(loss), torch.ones_like(loss))
         with pytest.raises(ValueError, match="got a tensor with a tangent"):
             torch.autograd.grad(loss, arguments[first], one)
+
+
+@every_loss
+def test_the_twin_of_numbers_refuses_what_it_cannot_take(arguments: dict[str, Any], name: str) -> None:
+    ops, schema = torch.ops.iouloss, getattr(torch.ops.iouloss, name).default._schema
+    given = {
+        argument.name: torch.tensor(arguments[argument.name], dtype=torch.float64)
+        if str(argument.type) == "float"
+        else arguments[argument.name]
+        for argument in schema.arguments
+    }
+    loss, backward = getattr(ops, name + "_of_numbers"), getattr(ops, name + "_of_numbers_backward")
+    losses = loss(**given)
+    assert torch.equal(losses, call(name, arguments))
+    upstream = torch.ones_like(losses)
+    assert backward(upstream, 0, *given.values()).isfinite().all()
+    for wrong in (upstream[:-1], upstream[None], upstream.long()):
+        with pytest.raises((ValueError, TypeError), match=r"^grad_output: got .* wants"):
+            backward(wrong, 0, *given.values())
+    for position in (-1, 2, len(given)):
+        with pytest.raises(ValueError, match=r"^position: got .* wants"):
+            backward(upstream, position, *given.values())
+    for number, value in given.items():
+        if isinstance(value, Tensor) and isinstance(arguments[number], float):
+            with pytest.raises(ValueError, match=rf"^{number}: got shape .* wants one number"):
+                loss(**{**given, number: torch.ones(2, dtype=torch.float64)})
