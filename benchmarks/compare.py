@@ -1,8 +1,8 @@
 """``python -m benchmarks.compare``: has a loss become slower, beside its peers, than in the committed results?
 
 Times differ from machine to machine and from hour to hour; how many times faster than its peers a loss is differs
-less. A case counts as slower when that factor has fallen by the allowed share against *every* peer: one peer may have
-become faster, or been lucky.
+less. A case counts as slower only if that factor has fallen by the allowed share against *every* peer: a single peer
+may have become faster, or been lucky.
 """
 
 import argparse

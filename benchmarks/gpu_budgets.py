@@ -13,8 +13,8 @@ import iouloss
 from . import inputs
 from .cases import PROBLEMS, Problem, row_bytes
 
-# The ways in which a gradient is computed: the forward pass leaves it, and the upstream gradient is 1, or another; or
-# the backward pass computes it again.
+# The ways in which a gradient is computed. ONE and OTHER: the forward pass leaves it, and the upstream gradient is 1,
+# or another number. AGAIN: the backward pass computes it again.
 ONE, OTHER, AGAIN = "left, 1", "left, other", "again"
 Ways = Mapping[torch.dtype, tuple[str, ...]]
 ALL_WAYS: Ways = {torch.float32: (ONE, OTHER, AGAIN), torch.float16: (ONE, AGAIN), torch.bfloat16: (ONE,)}
@@ -33,11 +33,11 @@ class Budget:
     instructions: float  # in float32, where the forward pass leaves the gradient
     special: float
     again: float = 0  # instructions where the gradient is computed again: the number reached, as a limit
-    asked: float = 1.03  # requested sectors, in bytes, over bytes that must be moved; caches serve the excess
+    asked: float = 1.03  # bytes of requested sectors / bytes that must be moved; caches serve the excess
     sums_first: bool = False  # the gradient depends on sums over all inputs, so these are read again for it
     counted: float = 0  # bytes of class indices per item that a mean reads to count them before everything else
     ways: Ways = field(default_factory=lambda: WAYS)
-    debts: Mapping[str, float] = field(default_factory=dict)  # over budget so far, and the limit that is kept
+    debts: Mapping[str, float] = field(default_factory=dict)  # over budget so far, and the limit instead
 
     @property
     def launches(self) -> int:

@@ -215,7 +215,7 @@ def document(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def put_into_page(corner: str, tables: Iterable[str]) -> None:
-    """Put the tables into docs/gpu_tables.md, in place of those that have this in their first cell, in their order."""
+    """Put the tables into docs/gpu_tables.md, where they replace in order those whose first cell is ``corner``."""
     in_order = iter(tables)
     old = re.compile(rf"^\| {corner} \|.*\n(?:\|.*\n)+", re.MULTILINE)
     PAGE.write_text(old.sub(lambda _: next(in_order) + "\n", PAGE.read_text()))

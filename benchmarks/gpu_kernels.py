@@ -1,6 +1,6 @@
-"""``python -m benchmarks.gpu_kernels``: how long each loss keeps a GPU, beside the time that its memory takes.
+"""``python -m benchmarks.gpu_kernels``: how long each loss keeps a GPU busy, beside the time that its memory takes.
 
-Of the GPU alone, by torch's profiler; float32 and float16; on each way that a gradient can take (docs/gpu.md). The
+torch's profiler times the GPU alone, in float32 and float16, for each way that a gradient can take (docs/gpu.md). The
 memory's time is that of the bytes that must be moved on that way, at the speed of a large copy measured here.
 """
 

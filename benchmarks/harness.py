@@ -1,7 +1,7 @@
 """How a case is run: first all implementations must agree, then they are timed in turns.
 
 ``torch.utils.benchmark.Timer`` does the timing: it sets the threads, warms up, and waits for the GPU. The turns go
-A B C A B C ..., so that whatever slows the machine for a while slows all alike; medians and quartiles are kept.
+A B C A B C ..., so that whatever slows the machine for a while slows all alike. Medians and quartiles are recorded.
 """
 
 import contextlib

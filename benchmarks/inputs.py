@@ -43,7 +43,7 @@ def logits_and_dense(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor
 
 
 def logits_and_qualities(rows: int, dtype: torch.dtype, device: str) -> tuple[Tensor, Tensor]:
-    """The same with a quality in place of each 1."""
+    """The same with a quality instead of each 1."""
     logits, targets = logits_and_dense(rows, dtype, device)
     qualities = torch.rand(rows, 1, generator=torch.Generator().manual_seed(_SEED)).to(device)
     return logits, (targets * qualities).to(dtype)

@@ -23,7 +23,7 @@ from .harness import Effort, Timing, measure, threads
 
 
 def _arguments() -> str:
-    """Those of the operator: the boxes ``p`` and ``t``, and the defaults of the inputs."""
+    """The text of the operator's arguments: the boxes ``p`` and ``t``, and the defaults of the inputs."""
     if _backend.extension is None:
         return ""
     values = {name: repr(value) for name, value in BoxInputs._field_defaults.items()}

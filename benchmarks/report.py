@@ -100,7 +100,7 @@ def _print_losses(rows: list[Row]) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on forward + backward: by what factor a peer is slower at least, or ours than something at most."""
+    """A bound on forward + backward: how many times slower a peer is at least, or ours than something else at most."""
 
     loss: str
     size: int

@@ -1,9 +1,9 @@
 """``python -m benchmarks.roofline``: a model of the time that the losses take on GPUs.
 
-A model, no measurement: the counts of benchmarks.gpu_counts over the published rates of each GPU. A launch takes as
-long as the resource that it needs longest, and a little for being a launch. Beside it stands the same model of
-torchvision's eager operators, whose launches and bytes are counted on the CPU. Where there is a GPU, what it takes is
-measured beside the model.
+A model, no measurement: it divides the counts of benchmarks.gpu_counts by the published rates of each GPU. A launch
+takes as long as the resource that it needs longest, and a little for being a launch. Beside it stands the same model of
+torchvision's eager operators, whose launches and bytes are counted on the CPU. If there is a GPU, its own time is
+measured and stands beside the model.
 """
 
 import argparse
@@ -38,7 +38,7 @@ WARP_ISSUE, SPECIAL = 128, 16  # thread instructions per clock and multiprocesso
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU by its data sheet. float32: lanes of a multiprocessor, by the throughput table of the CUDA C++ guide."""
+    """A GPU, from its data sheet. float32: lanes of a multiprocessor, from the throughput table of the CUDA guide."""
 
     multiprocessors: int
     clock: float  # Hz, boost; where the data sheet gives only FLOPS, FLOPS / (2 * float32 * multiprocessors)

@@ -58,7 +58,7 @@ EAGER: dict[str, Loss] = {
     "kl_div": _kl,
     "entropy": _entropy,
 }
-# The text that compiles to the fastest code, where it differs from the eager one.
+# The formulas that compile to the fastest code, where they differ from the eager ones.
 TO_COMPILE: dict[str, Loss] = EAGER | {
     "softmax_focal": _focal_of_one_gather,
     "distribution_focal": _distribution_of_one_softmax,

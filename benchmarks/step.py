@@ -25,7 +25,7 @@ import iouloss
 
 from . import inputs, machine, peers
 
-ANCHORS = 120_087  # per image of 800x800: 9 at each of 100^2 + 50^2 + 25^2 + 13^2 + 7^2 places
+ANCHORS = 120_087  # per image of 800x800: 9 at each of 100^2 + 50^2 + 25^2 + 13^2 + 7^2 positions
 IGNORED = -1
 
 

@@ -1,6 +1,6 @@
-"""Checks of values, for those who ask. The losses by themselves check shapes, dtypes and numbers only.
+"""Checks of the tensors' values, for calls that ask for them. Without these a loss checks shapes, dtypes and numbers.
 
-A function here takes the inputs of the operator of the same name, and raises the ValueError that names a bad value.
+A function here takes the inputs of the operator of the same name. It raises a ValueError that names a bad value.
 """
 
 import functools
@@ -34,13 +34,13 @@ _open = int(_always)  # how many contexts are open, in all threads
 _lock = threading.Lock()
 _warned = False
 
-wanted = _always  # whether any thread asks for checks; if none does, looking at this is all that a call pays
+wanted = _always  # whether any thread asks for checks; as long as none does, a call reads only this
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class checking(ContextDecorator):
-    """Where it is entered, every loss looks at the values it is given, and raises ValueError where one is no use.
+    """Where it is entered, every loss checks the values that it is given, and raises ValueError for a wrong one.
 
     A context manager and a decorator::
 
@@ -51,7 +51,7 @@ class checking(ContextDecorator):
         def training_step(batch): ...
 
     ``IOULOSS_CHECK=1`` in the environment asks for the same from the import on. The error names the argument, the first
-    place and its value, how many there are, and what is allowed::
+    bad value and its position, how many bad values there are, and what is allowed::
 
         targets: got 255 at [0, 7], the first of 12, wants a class in [0, 80), -1 or 80 (background) or -100 (ignored)
 
@@ -71,8 +71,8 @@ class checking(ContextDecorator):
 
     It holds on every device and backend. It waits for the device and costs more than most losses do: it is for finding
     a fault, not for training. Calls that are traced by ``torch.compile``, ``torch.export``, ``make_fx``, a transform of
-    ``torch.func`` or a CUDA graph have no values to look at, and are not checked; the first of them is told by a
-    warning.
+    ``torch.func`` or a CUDA graph have no values to look at, and are not checked; a warning tells of the
+    first.
 
     It holds for the thread or asynchronous task that enters it, and for the tasks that this one starts. A thread that
     it starts begins as the environment says.
@@ -90,7 +90,7 @@ class checking(ContextDecorator):
         _asked.reset(self._tokens.pop())
 
     def __call__(self, function: _Function) -> _Function:
-        # These return before their body has run, so that the context would already be closed.
+        # A call of such a function returns before its body runs: by then the context would be closed.
         if any(is_late(function) for is_late in (inspect.iscoroutinefunction, inspect.isgeneratorfunction)):
             raise TypeError("checking: got an async or generator function, wants `with checking():` inside it")
         return super().__call__(function)
@@ -151,7 +151,7 @@ def _where_asked(check: Callable[..., None]) -> Callable[..., None]:
 
 
 def _refuse(name: str, values: Tensor, bad: Tensor, kept: Tensor | None, wants: str) -> None:
-    """Raise if any of the kept values is bad.
+    """Raise if a value that counts is bad. ``kept`` says which values count; if it is None, all do.
 
     ``bad`` has the shape of ``values``, or lacks the last dimension if a row of it is one value, such as a box.
     """
@@ -186,7 +186,7 @@ def _refuse_divisor(avg_factor: Tensor | float | None, divided: Tensor) -> None:
     if avg_factor is None:
         return
     divisor = float(avg_factor.item() if isinstance(avg_factor, Tensor) else avg_factor)
-    # 0 / 0 counts as 0, so that a divisor of 0 is right for an empty tensor.
+    # 0 / 0 counts as 0, so an empty tensor may have a divisor of 0.
     if not math.isfinite(divisor) or (divisor == 0 and divided.numel() > 0):
         raise ValueError(f"avg_factor: got {divisor}, wants a finite number other than 0")
 
@@ -205,7 +205,7 @@ def _dense_kept(targets: Tensor, ignore_index: int | None, kept: Tensor | None =
 def _indices_kept(
     targets: Tensor, classes: int, ignore_index: int | None, background: bool, kept: Tensor | None = None
 ) -> Tensor:
-    """Check class indices, and return which of them are not ignored."""
+    """Check class indices, and return which of them count: those not ignored, and not left out by ``kept``."""
     ignored = -100 if ignore_index is None else ignore_index
     counts = ~equal_to(targets, ignored)
     if kept is not None:

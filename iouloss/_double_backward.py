@@ -21,7 +21,7 @@ def _register(name: str) -> None:
     operator = getattr(torch.ops.iouloss, name + "_backward")
     loss = getattr(reference, name)
     names = [argument.name for argument in getattr(torch.ops.iouloss, name).default._schema.arguments]
-    saved = len(operator.default._schema.arguments) - len(names) - 1  # that the forward pass made, before the inputs
+    saved = len(operator.default._schema.arguments) - len(names) - 1  # by the forward pass; they come first
 
     def backward(grad_output: Tensor, *arguments: Any) -> Tensor:
         first, second, *others = arguments[saved:]
@@ -31,8 +31,8 @@ def _register(name: str) -> None:
             with torch._C._AutoDispatchBelowAutograd():
                 gradient: Tensor = operator(grad_output, *arguments)
             return gradient
-        # If `first` requires a gradient, a view of it is differentiated: otherwise one tensor given as both arguments
-        # would get one gradient for both. If not, a new leaf is.
+        # The gradient is that of `first` alone. If it requires one, a view stands in for it: without the view, a tensor
+        # passed as both arguments would get the sum of both gradients. If it requires none, a new leaf stands in.
         first = first.view_as(first) if first.requires_grad else first.detach().requires_grad_()
         derivative: Tensor
         value = loss(of_operator(name, (first, second, *others), names))

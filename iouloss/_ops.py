@@ -1,4 +1,4 @@
-"""The operators, each served by the fastest backend that can serve the call.
+"""The operators, each served by the fastest backend that can serve the call. It gets the inputs of the loss whole.
 
 - ``iouloss.reference`` (pure PyTorch): if the extension is missing or has no kernel for the device, inside a
   ``torch.func`` transform or forward-mode AD, for ``torch.export``, or if a call needs what the kernels do not have: a
@@ -14,9 +14,9 @@ from torch import Tensor
 
 from . import _backend, _checking, _numbers, reference
 from ._inputs import BoxInputs, LogitInputs, RegionInputs, RegressionInputs, RowInputs
-from ._tables import UNFUSED_LOGITS
 from ._tracing import implements_operators, is_transformed
 from .checks import CHECKS
+from .checks.logits import UNFUSED
 from .checks.rows import BY_CLASS
 from .reference.boxes import kept_boxes
 
@@ -30,8 +30,8 @@ _REFUSALS = (TypeError, NotImplementedError)
 
 def _fused(tensor: Any, *constants: Any) -> bool:
     """Whether the extension serves ``tensor``; ``constants`` are the arguments to which it gives no gradient."""
-    # A value that is not a tensor goes to the reference, too, whose checks name it. Every test here costs tens of
-    # nanoseconds, which shows in a call on few boxes; isinstance(None, Tensor) costs more than the others.
+    # What is not a tensor goes to the reference as well: the checks there name it. Every test here costs tens of
+    # nanoseconds, which a call on few boxes feels. isinstance(None, Tensor) costs most, so None is looked for first.
     if _extension is None or (type(tensor) is not Tensor and implements_operators(tensor)):
         return False
     for constant in constants:
@@ -41,7 +41,7 @@ def _fused(tensor: Any, *constants: Any) -> bool:
 
 
 def _explain(error: Exception, name: str, inputs: Any) -> None:
-    """Raise the error of the check, which names the argument, if the binding or the dispatcher refused its kind."""
+    """If the binding or the dispatcher refused an argument's kind, raise the error of the check, which names it."""
     words = ("incompatible function arguments", "wants a dense (strided) one")
     if isinstance(error, NotImplementedError) or any(each in str(error) for each in words):
         CHECKS[name](inputs)
@@ -89,9 +89,9 @@ def _are_indices(targets: Any, logits: Any) -> bool:
 
 
 def _kept_weight(name: str, inputs: Any, class_weight: Any, unit: str) -> Tensor | None:
-    """The divisor of a mean in which something may be ignored, counted by one operator.
+    """The divisor of a mean in which something may be ignored. One operator counts it.
 
-    None if nothing may be ignored, or if the reference serves the call, since that counts by itself.
+    It is None if nothing can be ignored, or if the reference serves the call, because the reference counts by itself.
     """
     logits, targets, ignore_index = inputs.logits, inputs.targets, inputs.ignore_index
     if not _fused(logits, class_weight) or not isinstance(targets, Tensor):
@@ -102,7 +102,7 @@ def _kept_weight(name: str, inputs: Any, class_weight: Any, unit: str) -> Tensor
     try:
         kept: Tensor
         kept = torch.ops.iouloss.kept_weight(*arguments) if _is_compiling() else _extension.kept_weight(arguments)
-    except (TypeError, NotImplementedError, ValueError):  # the checks of the loss give the better message
+    except (TypeError, NotImplementedError, ValueError):  # the checks of the loss have a better message
         CHECKS[name](inputs)
         raise
     return kept
@@ -119,14 +119,14 @@ def _classes_last(tensor: Any, class_dim: int, dims: int) -> Any:
 
 
 def logit_loss(inputs: LogitInputs) -> Tensor:
-    """A loss of logits and their targets; ``iouloss.functional`` documents them.
+    """A loss of logits and their targets; ``iouloss.functional`` documents each.
 
     Some of the varifocal losses have no kernel: the reference serves them, on every device.
     """
     if _checking.wanted:
         _checking.logit_loss(inputs)
     class_dim = inputs.class_dim
-    if type(class_dim) is int and class_dim == -1:  # what is no int may not be comparable
+    if type(class_dim) is int and class_dim == -1:  # other types may fail to compare
         return _last_classes_loss(inputs)
     CHECKS["logit_loss"](inputs)
     logits, targets, weight = inputs.logits, inputs.targets, inputs.weight
@@ -141,7 +141,7 @@ def logit_loss(inputs: LogitInputs) -> Tensor:
 def _last_classes_loss(inputs: LogitInputs) -> Tensor:
     """A loss of logits whose classes come last."""
     logits, targets, weight, avg_factor, formula, _, _, scores, alpha_per_class, balance, *_ = inputs
-    if formula in UNFUSED_LOGITS or (formula == "varifocal" and _are_indices(targets, logits)):
+    if formula in UNFUSED or (formula == "varifocal" and _are_indices(targets, logits)):
         return _pure("logit_loss", inputs)
     if _is_mean(inputs):
         avg_factor = _kept_weight("logit_loss", inputs, None, "logit")
@@ -151,17 +151,17 @@ def _last_classes_loss(inputs: LogitInputs) -> Tensor:
 
 
 def regression_loss(inputs: RegressionInputs) -> Tensor:
-    """A loss of the difference of two tensors; ``iouloss.functional`` documents them."""
+    """A loss of the difference of two tensors; ``iouloss.functional.regression`` documents each."""
     if _checking.wanted:
         _checking.regression_loss(inputs)
     return _serve("regression_loss", inputs, inputs.weight, inputs.avg_factor)
 
 
 def row_loss(inputs: RowInputs) -> Tensor:
-    """A loss on rows of logits; the functions of ``iouloss.functional.rows`` document them.
+    """A loss on rows of logits; ``iouloss.functional.rows`` documents each.
 
-    The kernels know class indices, places and the probabilities of the KL divergence: the dense targets of the other
-    losses are served by the reference, on every device.
+    The kernels know class indices, places between bins, and the probabilities of the KL divergence. Dense targets of
+    the other losses go to the reference, on every device.
     """
     if _checking.wanted:
         _checking.row_loss(inputs)
@@ -176,7 +176,7 @@ def row_loss(inputs: RowInputs) -> Tensor:
 
 
 def region_loss(inputs: RegionInputs) -> Tensor:
-    """A loss of regions; the functions of ``iouloss.functional.regions`` document them."""
+    """A loss of regions; ``iouloss.functional.regions`` documents each."""
     if _checking.wanted:
         _checking.region_loss(inputs)
     targets = inputs.targets

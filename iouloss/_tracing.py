@@ -34,7 +34,7 @@ def implements_operators(tensor: Any) -> bool:
 def check_whole(name: str, tensor: Any) -> None:
     """Raise if a tensor may be spread over processes.
 
-    A loss of regions of the whole is not the mean of the losses of its parts.
+    Losses of regions need the whole: its loss is not the mean of the losses of its parts.
     """
     if isinstance(tensor, Tensor) and implements_operators(tensor) and not tensor.is_nested:
         wants = "a tensor of this process: full_tensor(), or to_local() for the loss of a part"

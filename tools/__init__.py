@@ -1,1 +1,1 @@
-"""The programs by which the library is tested and measured: run from the folder above, ``python -m tools.<name>``."""
+"""Programs that test and measure the library. Run them from the folder above: ``python -m tools.<name>``."""

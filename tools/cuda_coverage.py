@@ -1,13 +1,12 @@
-"""Whether a run on the emulated device has tried the CUDA kernels of the extension out: every one of them, and all of
-its ways to memory.
+"""Whether a run on the emulated device has tried every CUDA kernel of the extension, and all its accesses to memory.
 
     python -m tools.emulated_cuda --coverage coverage.json python -m pytest ...
     python -m tools.cuda_coverage coverage.json [of another run, ...]
 
-A kernel is compiled for a formula and a number type; dtypes, strides, weights and what else comes in as an argument are
-branches in it. Each branch ends in loads or stores of its own, so this fails, naming what it misses, for a kernel that
-was never launched and for an access to global memory, in any kernel, that no thread has made. What cuda_untried.txt
-names is excused from the latter: forms of access, of the kernels that a pattern names.
+A kernel is compiled for a formula and a number type. Dtypes, strides, weights and all else that comes in as an argument
+are branches in it, and each branch ends in loads or stores of its own. So this fails, and names what was missed, if a
+kernel was never launched, or if no thread has made one of its accesses to global memory. cuda_untried.txt excuses some
+accesses: a pattern of kernels' names, and the forms of access that these kernels need not make.
 """
 
 import json
@@ -32,7 +31,7 @@ def kernels_in(binary: str) -> list[str]:
 
 
 def missed(kernels: Iterable[str], never_executed: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-    """What was not tried out of each of the kernels, by its name in the binary; none where all was."""
+    """For each kernel, by its name in the binary, what was never tried. A kernel of which all was is not in it."""
     found = {}
     for kernel in kernels:
         if kernel not in never_executed:
@@ -45,7 +44,7 @@ def missed(kernels: Iterable[str], never_executed: Mapping[str, Iterable[str]]) 
 
 
 def together(reports: Iterable[Mapping[str, Iterable[str]]]) -> dict[str, list[str]]:
-    """What none of several runs has executed."""
+    """For each kernel, what none of several runs has executed."""
     found: dict[str, Counter[str]] = {}
     for report in reports:
         for kernel, never in report.items():
@@ -59,7 +58,7 @@ def readable(kernel: str) -> str:
 
 
 def excuses() -> list[tuple[str, set[str]]]:
-    """Of cuda_untried.txt: patterns of kernels' names, and the forms of access that each is excused from."""
+    """The entries of cuda_untried.txt: a pattern of kernels' names, and the forms of access that these may lack."""
     lines = EXCUSED.read_text().split("\n\n", 1)[1].splitlines()
     pairs = [line.split(": ") for line in lines if line and not line.startswith(" ")]
     return [(pattern, set(forms.split())) for pattern, forms in pairs]

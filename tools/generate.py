@@ -1,6 +1,10 @@
-"""Writes iouloss/modules/__init__.pyi: what type checkers and editors know of the modules, from the functions.
+"""``python -m tools.generate``: writes what follows from the functions and from the tables of the kernels.
 
-Run it when a function's signature changes, or a module is added: ``python -m tools.module_stub``.
+Run it when a loss is added, or when a signature or the first line of a docstring changes:
+
+- ``iouloss/modules/__init__.pyi``, what type checkers and editors know of the modules;
+- ``iouloss/_tables.py``, the tables of ``csrc/core/*_table.h`` for where there is no extension (rebuild it first);
+- the table of losses in ``README.md``, and the index of the pages in ``docs/losses.md``.
 """
 
 import inspect
@@ -10,12 +14,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from iouloss import modules
+import iouloss
+from iouloss import _backend, modules
 from iouloss.modules.base import split_signature
 
-STUB = Path(modules.__file__).with_suffix(".pyi")
+ROOT = Path(__file__).parents[1]
 WIDTH = 120
-HEADER = '''"""Written by tools/module_stub.py."""
+
+# --------------------------------------------------------------------------------------------- the stub of the modules
+
+HEADER = '''"""Written by tools/generate.py."""
 
 {typing}from torch import Tensor
 
@@ -32,7 +40,7 @@ def annotation(kind: Any) -> str:
 
 
 def default(value: Any) -> str:
-    """Of an option: a string, a number, a bool or None."""
+    """The text of an option's default: a string, a number, a bool or None."""
     return json.dumps(value) if isinstance(value, str) else repr(value)
 
 
@@ -48,7 +56,7 @@ def declared(parameters: list[inspect.Parameter]) -> Iterable[str]:
 
 
 def method(name: str, parameters: list[inspect.Parameter], result: str) -> str:
-    """Of a class, laid out as the formatter does it."""
+    """The text of a method of a class, laid out as the formatter does it."""
     start, end, listed = f"    def {name}(", f") -> {result}: ...\n", list(declared(parameters))
     for line in (f"{start}{', '.join(listed)}{end}", f"{start}\n        {', '.join(listed)}\n    {end}"):
         if max(map(len, line.splitlines())) <= WIDTH:
@@ -57,7 +65,7 @@ def method(name: str, parameters: list[inspect.Parameter], result: str) -> str:
 
 
 def module(name: str) -> str:
-    """The class of that name."""
+    """The text of the class of that name."""
     function = getattr(modules, name).function
     tensors, options = split_signature(function)
     held = [f"    {p.name}: {annotation(p.annotation)}\n" for p in options if p.kind is not p.VAR_KEYWORD]
@@ -72,7 +80,6 @@ def module(name: str) -> str:
 
 
 def stub() -> str:
-    """The whole file."""
     classes = "".join(map(module, modules.__all__))
     typing = sorted(set(re.findall(r"\b(?:Any|Literal)\b", classes)))
     header = HEADER.format(
@@ -82,5 +89,83 @@ def stub() -> str:
     return header + classes
 
 
+# ------------------------------------------------------------------------------------------------ the tables of options
+
+
+def tables() -> str:
+    """Of each shape, its losses; of each loss, the options that it takes and what they may be."""
+    text = '"""The losses of each operator, and the options that each takes: what these may be.\n\n'
+    text += 'Written by tools/generate.py from ``csrc/core/*_table.h``.\n"""\n'
+    for shape, losses in _backend.extension.losses().items():
+        rows = "".join(f"    {json.dumps(name)}: {listed(options)},\n" for name, options in losses.items())
+        text += f"\n{shape.upper()}: dict[str, dict[str, str]] = {{\n{rows}}}\n"
+    return text
+
+
+def listed(options: dict[str, str]) -> str:
+    """As the formatter has them: in a line, or in one each."""
+    if len(options) <= 3:
+        return json.dumps(options)
+    return json.dumps(options, indent=8).replace('"\n}', '",\n    }')
+
+
+# ------------------------------------------------------------------------------------------------------ the index pages
+
+
+PAGES = ("boxes", "logits", "rows", "regions", "regression")
+
+
+def text_of(page: str) -> str:
+    return (ROOT / f"docs/losses/{page}.md").read_text()
+
+
+def summary(function: Any) -> tuple[str, str]:
+    """Of a docstring: its first line, and the papers at its end as links."""
+    text = inspect.getdoc(function) or ""
+    first = text.partition("\n")[0].replace("``", "`").replace("|", r"\|").rstrip(".")
+    papers = re.findall(r"arXiv:(\d+\.\d+)", text.partition("Paper: ")[2])
+    return re.sub(r":func:`(\w+)`", r"`\1`", first), ", ".join(f"[{n}](https://arxiv.org/abs/{n})" for n in papers)
+
+
+def losses() -> str:
+    """A row for each function, in the order of their pages."""
+    rows = "| function | loss | paper |\n|---|---|---|\n"
+    described = [name for page in PAGES for name in re.findall(r"^## .+\n\n`(\w+)\(", text_of(page), re.MULTILINE)]
+    for name in sorted(iouloss.functional.__all__, key=[*described, *iouloss.functional.__all__].index):
+        loss, papers = summary(getattr(iouloss, name))
+        rows += f"| `{name}` | {loss} | {papers} |\n"
+    return rows
+
+
+def index() -> str:
+    """A row for each page of the losses: its sections."""
+    rows = "| page | losses |\n|---|---|\n"
+    for name in PAGES:
+        titles = re.findall(r"^## (.+)$", text_of(name), re.MULTILINE)
+        links = (f"[{title}](losses/{name}.md#{title.lower().replace(' ', '-')})" for title in titles)
+        rows += f"| [{name.title()}](losses/{name}.md) | {', '.join(links)} |\n"
+    return rows
+
+
+def with_table(page: str, table: str) -> str:
+    """The page with the table in place of the one that has the same heading."""
+    heading = table.partition("\n")[0]
+    before, found, after = (ROOT / page).read_text().partition(heading + "\n")
+    if not found:
+        raise ValueError(f"{page} has no table {heading}")
+    return before + table + "\n" + after.partition("\n\n")[2]
+
+
+def files() -> dict[str, str]:
+    """What each file is to be."""
+    made = {
+        "iouloss/modules/__init__.pyi": stub(),
+        "README.md": with_table("README.md", losses()),
+        "docs/losses.md": with_table("docs/losses.md", index()),
+    }
+    return made if _backend.extension is None else {**made, "iouloss/_tables.py": tables()}
+
+
 if __name__ == "__main__":
-    STUB.write_text(stub())
+    for name, text in files().items():
+        (ROOT / name).write_text(text)

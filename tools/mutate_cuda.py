@@ -7,7 +7,7 @@
 
 Works on a copy of the tree, in build/mutants. The extension is built there as always; a mutant compiles anew the CUDA
 objects that include the file with the fault, to PTX alone, and is linked with all the other objects. The tests of two
-mutants run at a time, each in a place of its own. Results go to docs/mutations.json, one by one, so that a run can be
+mutants run at a time, each in a folder of its own. Results go to docs/mutations.json, one by one, so that a run can be
 cut off and resumed.
 """
 
@@ -128,7 +128,7 @@ class Build:
         return [o for o in self.objects if file == o.source or (o.source.suffix == ".cu" and file in o.includes)]
 
     def rebuild(self, file: Path, place: Path) -> None:
-        """Compiles what the file is part of, as it now is, and links the library of the place."""
+        """Compiles what the file is part of, as it now is, and links the library in the folder ``place``."""
         objects = self.affected(file)
         if not objects:
             raise SystemExit(f"{file} is part of no object")
@@ -156,7 +156,7 @@ def run(command: list[Any], **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 def copy_tree() -> None:
-    """The tree as it is now; what is the same keeps its time, and is not built again."""
+    """Copies the tree as it is now. A file that is the same keeps its time stamp, so that it is not built again."""
     listed = run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT).stdout.splitlines()
     for name in listed:
         source, target = ROOT / name, TREE / name
@@ -169,7 +169,7 @@ def copy_tree() -> None:
 
 
 def tests_for(mutant: Mutant) -> list[str]:
-    """All, those first that are the likeliest to notice: of the file's own shape, and numerics if it is a formula."""
+    """All tests, the likeliest to notice first: those of the file's own shape, and of numerics if it is a formula."""
     path = Path(mutant.file)
     shape = next((shape for shape in ("box", "logit", "row", "region", "kept") if shape in path.name), "")
     formula = path.parent.name == "core"
@@ -246,7 +246,7 @@ def tried(mutants: list[Mutant], minutes: float) -> Iterator[tuple[str, dict[str
 
 
 def read_results(mutants: list[Mutant]) -> dict[str, Any]:
-    """Of the mutants that are still what they were."""
+    """The results so far, of the mutants that are still what they were."""
     known = json.loads(RESULTS.read_text())["mutants"] if RESULTS.exists() else {}
     return {
         m.name: known[m.name]
@@ -288,7 +288,7 @@ def drawn(mutants: list[Mutant], results: dict[str, Any]) -> str:
 
 
 def when(results: dict[str, Any]) -> str:
-    """The days of the results, each of which keeps its own."""
+    """The days on which mutants were tried: each result records its own."""
     dates = sorted({result["date"] for result in results.values()})
     if len(dates) > 1:
         return f" ({dates[0]} to {dates[-1]})"

@@ -1,7 +1,8 @@
 """What the operators accept, and the errors for everything else: a file for each shape.
 
-The compiled operators make the same checks in C++. These serve the pure-PyTorch path, and arguments whose type keeps
-them from reaching C++. Every message reads ``<argument>: got <x>, wants <y>``.
+A check takes the inputs of its operator whole. The compiled operators make the same checks in C++. These serve the
+calls of the reference, and arguments whose type C++ refuses to read. Every message reads
+``<argument>: got <x>, wants <y>``.
 """
 
 from collections.abc import Callable

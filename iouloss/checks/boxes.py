@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .._inputs import BoxInputs
-from .._tables import BOXES, EPS_MODES, ONE_PLACE
+from .._tables import BOXES
 from .numbers import check_choice, check_not_negative, check_options, check_reduction, kind_of
 from .tensors import (
     check_avg_factor,
@@ -19,6 +19,19 @@ from .tensors import (
 )
 
 FORMATS = ("xyxy", "xywh", "cxcywh")
+
+# The losses that each library has. None means all of them: torchvision's placement of eps is defined for every loss of
+# areas.
+EPS_MODES: dict[str, tuple[str, ...] | None] = {
+    "torchvision": None,
+    "torchvision_exact": None,
+    "mmdet": ("iou", "log_iou", "square_iou", "giou", "diou", "ciou"),
+    "mmyolo": ("iou", "giou", "ciou"),
+    "ultralytics": ("iou", "giou", "diou", "ciou"),
+}
+
+# The losses without areas. There is one place for their eps, so they have the default mode alone.
+ONE_PLACE = ("bounded_iou", "bounded_iou_swapped")
 
 
 def check_box_loss(inputs: BoxInputs) -> None:

@@ -1,7 +1,7 @@
 """What the losses of logits accept."""
 
 from .._inputs import LogitInputs
-from .._tables import LOGITS, UNFUSED_LOGITS
+from .._tables import LOGITS
 from .numbers import (
     check_choice,
     check_ignore_index,
@@ -23,13 +23,16 @@ from .tensors import (
     rows_of,
 )
 
+# No kernel has these.
+UNFUSED = {"varifocal_detached": LOGITS["varifocal"]}
+
 
 def check_logit_loss(inputs: LogitInputs) -> None:
     """Raise the ValueError or TypeError that the inputs of a loss of logits deserve, if any."""
     logits, targets, weight, avg_factor, formula, ignore_index, reduction, scores, *_ = inputs
     class_dim, balance = inputs.class_dim, inputs.balance
     check_tensors(logits=logits, targets=targets, weight=weight, scores=scores)
-    losses = {**LOGITS, **UNFUSED_LOGITS}
+    losses = {**LOGITS, **UNFUSED}
     check_choice("formula", formula, losses)
     check_reduction(reduction)
     for name in ("alpha1", "alpha0"):

@@ -116,7 +116,7 @@ def check_weight(weight: Tensor | None, tensor: Tensor, class_dim: int = -1) -> 
 
 
 def check_avg_factor(avg_factor: Any, reduction: str) -> None:
-    """Raise unless ``avg_factor`` is None; or a number, or a tensor of one, and the reduction a mean."""
+    """Raise unless ``avg_factor`` is None, or a number or a tensor of one element and the reduction a mean."""
     if avg_factor is None:
         return
     if reduction != "mean":

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from .. import _ops
 from .._inputs import box_inputs
-from .._tables import ONE_PLACE
-from ..checks.boxes import check_eps_mode
+from ..checks.boxes import ONE_PLACE, check_eps_mode
 from ..checks.numbers import check_choice
 
 __all__ = [
@@ -65,7 +64,7 @@ def box_loss(
             top-left corner and the size, ``"cxcywh"`` the centre and the size. Gradients come in the same form.
         eps: a number >= 0 that is added to the denominators, as torchvision places it: to the union, the enclosing
             area and the squared lengths (so it is an area), and to the denominator of CIoU's alpha. Bounded IoU adds
-            it to lengths. None is the default of the loss by itself: 1e-3 of :func:`bounded_iou_loss`, else 1e-7.
+            it to lengths. None is the loss's own default: 1e-3 for :func:`bounded_iou_loss`, else 1e-7.
         eps_mode: whose placement of ``eps`` it is, for numbers that match a library's (below).
         **parameters: those of the loss: ``mode`` of :func:`iou_loss`, ``gamma`` of :func:`focal_eiou_loss`, ``base``
             and ``lambda_`` of :func:`cdiou_loss`, ``beta`` of :func:`bounded_iou_loss`.
@@ -155,9 +154,8 @@ def iou_loss(
     """
     if not isinstance(mode, str) or mode not in _MODES:
         check_choice("mode", mode, _MODES)
-    return _ops.box_loss(
-        box_inputs(pred, target, weight, mask, avg_factor, _MODES[mode], fmt, eps, reduction, eps_mode=eps_mode)
-    )
+    inputs = box_inputs(pred, target, weight, mask, avg_factor, _MODES[mode], fmt, eps, reduction, eps_mode=eps_mode)
+    return _ops.box_loss(inputs)
 
 
 def giou_loss(
@@ -181,9 +179,8 @@ def giou_loss(
 
     Paper: Rezatofighi et al., *Generalized Intersection over Union*, arXiv:1902.09630.
     """
-    return _ops.box_loss(
-        box_inputs(pred, target, weight, mask, avg_factor, "giou", fmt, eps, reduction, eps_mode=eps_mode)
-    )
+    inputs = box_inputs(pred, target, weight, mask, avg_factor, "giou", fmt, eps, reduction, eps_mode=eps_mode)
+    return _ops.box_loss(inputs)
 
 
 def diou_loss(
@@ -207,9 +204,8 @@ def diou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287.
     """
-    return _ops.box_loss(
-        box_inputs(pred, target, weight, mask, avg_factor, "diou", fmt, eps, reduction, eps_mode=eps_mode)
-    )
+    inputs = box_inputs(pred, target, weight, mask, avg_factor, "diou", fmt, eps, reduction, eps_mode=eps_mode)
+    return _ops.box_loss(inputs)
 
 
 def ciou_loss(
@@ -237,9 +233,8 @@ def ciou_loss(
 
     Paper: Zheng et al., *Distance-IoU Loss*, arXiv:1911.08287, and *Enhancing Geometric Factors*, arXiv:2005.03572.
     """
-    return _ops.box_loss(
-        box_inputs(pred, target, weight, mask, avg_factor, "ciou", fmt, eps, reduction, eps_mode=eps_mode)
-    )
+    inputs = box_inputs(pred, target, weight, mask, avg_factor, "ciou", fmt, eps, reduction, eps_mode=eps_mode)
+    return _ops.box_loss(inputs)
 
 
 def eiou_loss(
@@ -263,9 +258,8 @@ def eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(
-        box_inputs(pred, target, weight, mask, avg_factor, "eiou", fmt, eps, reduction, eps_mode=eps_mode)
-    )
+    inputs = box_inputs(pred, target, weight, mask, avg_factor, "eiou", fmt, eps, reduction, eps_mode=eps_mode)
+    return _ops.box_loss(inputs)
 
 
 def focal_eiou_loss(
@@ -290,11 +284,10 @@ def focal_eiou_loss(
 
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
-    return _ops.box_loss(
-        box_inputs(
-            pred, target, weight, mask, avg_factor, "focal_eiou", fmt, eps, reduction, gamma=gamma, eps_mode=eps_mode
-        )
+    inputs = box_inputs(
+        pred, target, weight, mask, avg_factor, "focal_eiou", fmt, eps, reduction, gamma=gamma, eps_mode=eps_mode
     )
+    return _ops.box_loss(inputs)
 
 
 def cdiou_loss(
@@ -326,21 +319,20 @@ def cdiou_loss(
     """
     if not isinstance(base, str) or base not in _BASES:
         check_choice("base", base, _BASES)
-    return _ops.box_loss(
-        box_inputs(
-            pred,
-            target,
-            weight,
-            mask,
-            avg_factor,
-            "cdiou_" + base,
-            fmt,
-            eps,
-            reduction,
-            lambda_=lambda_,
-            eps_mode=eps_mode,
-        )
+    inputs = box_inputs(
+        pred,
+        target,
+        weight,
+        mask,
+        avg_factor,
+        "cdiou_" + base,
+        fmt,
+        eps,
+        reduction,
+        lambda_=lambda_,
+        eps_mode=eps_mode,
     )
+    return _ops.box_loss(inputs)
 
 
 def bounded_iou_loss(
@@ -380,9 +372,8 @@ def bounded_iou_loss(
     Paper: Tychsen-Smith and Petersson, *Improving Object Localization with Fitness NMS and Bounded IoU Loss*,
     arXiv:1711.00164.
     """
-    return _ops.box_loss(
-        box_inputs(pred, target, weight, mask, avg_factor, "bounded_iou", fmt, eps, reduction, beta=beta)
-    )
+    inputs = box_inputs(pred, target, weight, mask, avg_factor, "bounded_iou", fmt, eps, reduction, beta=beta)
+    return _ops.box_loss(inputs)
 
 
 def _own(function: Callable[..., Tensor]) -> tuple[Callable[..., Tensor], set[str]]:

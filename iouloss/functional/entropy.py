@@ -44,21 +44,20 @@ def binary_cross_entropy_loss(
     elif pos_weight is not None:
         check_not_negative("pos_weight", pos_weight, ", a tensor [C] or None")
         alpha1 *= pos_weight
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            "binary_cross_entropy",
-            ignore_index,
-            reduction,
-            alpha_per_class=per_class,
-            alpha1=alpha1,
-            alpha0=alpha0,
-            class_dim=class_dim,
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        "binary_cross_entropy",
+        ignore_index,
+        reduction,
+        alpha_per_class=per_class,
+        alpha1=alpha1,
+        alpha0=alpha0,
+        class_dim=class_dim,
     )
+    return _ops.logit_loss(inputs)
 
 
 def asymmetric_loss(
@@ -87,21 +86,20 @@ def asymmetric_loss(
     """
     check_bool("differentiable_focus", differentiable_focus)
     formula = "asymmetric_attached" if differentiable_focus else "asymmetric"
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            formula,
-            ignore_index,
-            reduction,
-            gamma_neg=gamma_neg,
-            gamma_pos=gamma_pos,
-            margin=margin,
-            class_dim=class_dim,
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        formula,
+        ignore_index,
+        reduction,
+        gamma_neg=gamma_neg,
+        gamma_pos=gamma_pos,
+        margin=margin,
+        class_dim=class_dim,
     )
+    return _ops.logit_loss(inputs)
 
 
 def binary_entropy_loss(
@@ -118,6 +116,5 @@ def binary_entropy_loss(
     The common arguments, the errors and the numbers are those of :func:`iouloss.functional.sigmoid_focal_loss`.
     """
     targets = logits.detach() if isinstance(logits, Tensor) else logits  # a placeholder that is not read
-    return _ops.logit_loss(
-        logit_inputs(logits, targets, weight, avg_factor, "binary_entropy", None, reduction, class_dim=class_dim)
-    )
+    inputs = logit_inputs(logits, targets, weight, avg_factor, "binary_entropy", None, reduction, class_dim=class_dim)
+    return _ops.logit_loss(inputs)

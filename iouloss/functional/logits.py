@@ -23,7 +23,7 @@ _Option = Tensor | float | None
 
 
 def _balance(alpha: _Option, gamma: float = 1.0) -> dict[str, Any]:
-    """The options by which the losses of targets 1 and 0 have the factors alpha / gamma and (1 - alpha) / gamma."""
+    """The options that multiply losses of target 1 by alpha / gamma, and those of target 0 by (1 - alpha) / gamma."""
     if alpha is None or isinstance(alpha, Tensor):
         per_class = alpha is not None
         return {"alpha1": 1 / gamma, "alpha0": 1 / gamma, "alpha_per_class": alpha, "complement": per_class}
@@ -65,14 +65,14 @@ def sigmoid_focal_loss(
         label_smoothing: a number in [0, 1]: the cross entropy has the target
             ``z * (1 - label_smoothing) + label_smoothing / 2``.
         smooth_all: a bool: whether ``alpha_t`` and ``q`` have that target, too, as in keras-cv. They have ``z``
-            otherwise, as in apex: smoothing then leaves alone which logits the loss looks at.
+            otherwise, as in apex: smoothing then does not change which logits the loss looks at.
         weight: a floating factor for each loss: of ``logits``' shape, or one per row, their shape without the classes.
         reduction: ``"none"`` gives the losses in ``logits``' shape, ``"sum"`` their sum, ``"mean"`` their sum
             divided by ``avg_factor``, or by the number of logits that are not ignored where there is none.
         avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the
             host. Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
-        ignore_index: what has this class index, a row, or this dense target, a logit, has neither loss nor gradient,
-            whatever its logits and weights are. None is -100 for class indices and nothing for dense targets.
+        ignore_index: a row with this class index, or a logit with this dense target, has neither loss nor gradient,
+            whatever its logits and weights are. None means -100 for class indices, and ignores no dense target.
         class_dim: the dimension of the classes: 1 for a head's ``[N, C, H, W]``.
 
     Returns:
@@ -86,8 +86,8 @@ def sigmoid_focal_loss(
     Range [0, inf). The loss is smooth in ``x`` and has no kink. Computed without ``1 - p``: value and gradient keep
     their relative precision for confident logits, right or wrong, and are finite for every finite logit and every
     ``gamma``, below 1 too. A NaN logit gives NaN. A logit of -inf, a masked class, has neither loss nor gradient where
-    its target is 0, and an infinite loss with a finite gradient where it is not; so has +inf with the target 1, and
-    another one. Equal inputs give equal bits from run to run on the same device; nothing synchronises with the host.
+    its target is 0, and an infinite loss with a finite gradient where it is not. The same holds of +inf, with target 1
+    instead of 0. Equal inputs give equal bits from run to run on the same device; nothing synchronises with the host.
 
     What is said here of arguments, errors and numbers holds for every loss of logits. Numbers are refused where they
     are outside float32's range.
@@ -104,22 +104,21 @@ def sigmoid_focal_loss(
     check_bool("smooth_all", smooth_all)
     check_fraction("label_smoothing", label_smoothing)
     formula = "smooth_focal" if label_smoothing != 0 else "square_focal" if gamma == 2 else "focal"
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            formula,
-            ignore_index,
-            reduction,
-            gamma=gamma,
-            label_smoothing=label_smoothing,
-            smooth_all=smooth_all,
-            class_dim=class_dim,
-            **_balance(alpha),
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        formula,
+        ignore_index,
+        reduction,
+        gamma=gamma,
+        label_smoothing=label_smoothing,
+        smooth_all=smooth_all,
+        class_dim=class_dim,
+        **_balance(alpha),
     )
+    return _ops.logit_loss(inputs)
 
 
 def focal_star_loss(
@@ -142,21 +141,20 @@ def focal_star_loss(
 
     Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002, appendix A.
     """
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            "focal_star",
-            ignore_index,
-            reduction,
-            beta=beta,
-            gamma=gamma,
-            class_dim=class_dim,
-            **_balance(alpha),
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        "focal_star",
+        ignore_index,
+        reduction,
+        beta=beta,
+        gamma=gamma,
+        class_dim=class_dim,
+        **_balance(alpha),
     )
+    return _ops.logit_loss(inputs)
 
 
 def poly1_focal_loss(
@@ -189,23 +187,22 @@ def poly1_focal_loss(
     epsilon1, epsilon0 = (epsilon if balance_epsilon else epsilon / each if each else 0.0 for each in (alpha1, alpha0))
     for each in (epsilon1, epsilon0):
         check_number("epsilon / alpha", each)
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            "poly_focal",
-            ignore_index,
-            reduction,
-            alpha1=alpha1,
-            alpha0=alpha0,
-            gamma=gamma,
-            epsilon1=epsilon1,
-            epsilon0=epsilon0,
-            class_dim=class_dim,
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        "poly_focal",
+        ignore_index,
+        reduction,
+        alpha1=alpha1,
+        alpha0=alpha0,
+        gamma=gamma,
+        epsilon1=epsilon1,
+        epsilon0=epsilon0,
+        class_dim=class_dim,
     )
+    return _ops.logit_loss(inputs)
 
 
 def equalized_focal_loss(
@@ -237,22 +234,21 @@ def equalized_focal_loss(
     check_not_negative("gamma + scale", gamma + scale)
     check_tensors(balance=balance)
     check_per_class("balance", balance, logits, class_dim)
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            "equalized_focal",
-            ignore_index,
-            reduction,
-            balance=balance.detach(),
-            gamma=gamma,
-            scale=scale,
-            class_dim=class_dim,
-            **_balance(alpha, gamma),
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        "equalized_focal",
+        ignore_index,
+        reduction,
+        balance=balance.detach(),
+        gamma=gamma,
+        scale=scale,
+        class_dim=class_dim,
+        **_balance(alpha, gamma),
     )
+    return _ops.logit_loss(inputs)
 
 
 def quality_focal_loss(
@@ -278,20 +274,19 @@ def quality_focal_loss(
 
     Paper: Li et al., *Generalized Focal Loss*, arXiv:2006.04388.
     """
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            "quality_focal",
-            ignore_index,
-            reduction,
-            scores=scores,
-            beta=beta,
-            class_dim=class_dim,
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        "quality_focal",
+        ignore_index,
+        reduction,
+        scores=scores,
+        beta=beta,
+        class_dim=class_dim,
     )
+    return _ops.logit_loss(inputs)
 
 
 def varifocal_loss(
@@ -325,22 +320,21 @@ def varifocal_loss(
     check_bool("iou_weighted", iou_weighted)
     check_bool("differentiable_focus", differentiable_focus)
     formula = "varifocal" if differentiable_focus else "varifocal_detached"
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            formula,
-            ignore_index,
-            reduction,
-            scores=scores,
-            alpha0=alpha,
-            gamma=gamma,
-            iou_weighted=iou_weighted,
-            class_dim=class_dim,
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        formula,
+        ignore_index,
+        reduction,
+        scores=scores,
+        alpha0=alpha,
+        gamma=gamma,
+        iou_weighted=iou_weighted,
+        class_dim=class_dim,
     )
+    return _ops.logit_loss(inputs)
 
 
 def gaussian_focal_loss(
@@ -364,17 +358,16 @@ def gaussian_focal_loss(
 
     Paper: Law and Deng, *CornerNet*, arXiv:1808.01244.
     """
-    return _ops.logit_loss(
-        logit_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            "gaussian_focal",
-            ignore_index,
-            reduction,
-            alpha=alpha,
-            beta=beta,
-            class_dim=class_dim,
-        )
+    inputs = logit_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        "gaussian_focal",
+        ignore_index,
+        reduction,
+        alpha=alpha,
+        beta=beta,
+        class_dim=class_dim,
     )
+    return _ops.logit_loss(inputs)

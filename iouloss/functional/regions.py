@@ -74,7 +74,7 @@ def dice_loss(
             all that the pixel adds to the sums: to the numerator, to the denominator, and to the targets that weigh
             the classes of :func:`generalized_dice_loss`. A pixel whose weight is False or 0 counts for nothing,
             whatever is in it. If it requires a gradient, it gets one. (Served by pure PyTorch.)
-        soft_labels: a bool: whether ``sum(min(p, g))`` takes the place of ``sum(p * g)``, so that the loss is 0 where
+        soft_labels: a bool: whether ``sum(min(p, g))`` replaces ``sum(p * g)``, so that the loss is 0 where
             probabilities are equal to soft targets; of hard targets the two are equal. At ``p == g`` it has a kink,
             of which each side counts half. It changes nothing with ``power=2``, where the loss is 0 there anyway.
             (Served by pure PyTorch.)
@@ -103,25 +103,24 @@ def dice_loss(
         >>> classes = torch.randint(0, 3, (2, 64, 64))
         >>> dice_loss(logits, classes, activation="softmax").backward()
     """
-    return _ops.region_loss(
-        region_inputs(
-            logits,
-            targets,
-            weight,
-            class_weight,
-            avg_factor,
-            "dice",
-            _named(activation),
-            per,
-            ignore_index,
-            reduction,
-            smooth_numerator,
-            smooth_denominator,
-            power=power,
-            pixel_weight=pixel_weight,
-            soft_labels=soft_labels,
-        )
+    inputs = region_inputs(
+        logits,
+        targets,
+        weight,
+        class_weight,
+        avg_factor,
+        "dice",
+        _named(activation),
+        per,
+        ignore_index,
+        reduction,
+        smooth_numerator,
+        smooth_denominator,
+        power=power,
+        pixel_weight=pixel_weight,
+        soft_labels=soft_labels,
     )
+    return _ops.region_loss(inputs)
 
 
 def generalized_dice_loss(
@@ -158,24 +157,23 @@ def generalized_dice_loss(
     Paper: Sudre et al., *Generalised Dice overlap as a deep learning loss function for highly unbalanced
     segmentations*, arXiv:1707.03237.
     """
-    return _ops.region_loss(
-        region_inputs(
-            logits,
-            targets,
-            weight,
-            class_weight,
-            avg_factor,
-            "generalized_dice",
-            _named(activation),
-            per,
-            ignore_index,
-            reduction,
-            smooth_numerator,
-            smooth_denominator,
-            pixel_weight=pixel_weight,
-            soft_labels=soft_labels,
-        )
+    inputs = region_inputs(
+        logits,
+        targets,
+        weight,
+        class_weight,
+        avg_factor,
+        "generalized_dice",
+        _named(activation),
+        per,
+        ignore_index,
+        reduction,
+        smooth_numerator,
+        smooth_denominator,
+        pixel_weight=pixel_weight,
+        soft_labels=soft_labels,
     )
+    return _ops.region_loss(inputs)
 
 
 def tversky_loss(
@@ -212,26 +210,25 @@ def tversky_loss(
     Paper: Salehi et al., *Tversky loss function for image segmentation using 3D fully convolutional deep networks*,
     arXiv:1706.05721.
     """
-    return _ops.region_loss(
-        region_inputs(
-            logits,
-            targets,
-            weight,
-            class_weight,
-            avg_factor,
-            "tversky",
-            _named(activation),
-            per,
-            ignore_index,
-            reduction,
-            smooth_numerator,
-            smooth_denominator,
-            alpha=alpha,
-            beta=beta,
-            pixel_weight=pixel_weight,
-            soft_labels=soft_labels,
-        )
+    inputs = region_inputs(
+        logits,
+        targets,
+        weight,
+        class_weight,
+        avg_factor,
+        "tversky",
+        _named(activation),
+        per,
+        ignore_index,
+        reduction,
+        smooth_numerator,
+        smooth_denominator,
+        alpha=alpha,
+        beta=beta,
+        pixel_weight=pixel_weight,
+        soft_labels=soft_labels,
     )
+    return _ops.region_loss(inputs)
 
 
 def focal_tversky_loss(
@@ -270,24 +267,23 @@ def focal_tversky_loss(
     Paper: Abraham and Khan, *A novel focal Tversky loss function with improved attention U-Net for lesion
     segmentation*, arXiv:1810.07842.
     """
-    return _ops.region_loss(
-        region_inputs(
-            logits,
-            targets,
-            weight,
-            class_weight,
-            avg_factor,
-            "tversky",
-            _named(activation),
-            per,
-            ignore_index,
-            reduction,
-            smooth_numerator,
-            smooth_denominator,
-            alpha=alpha,
-            beta=beta,
-            gamma=gamma,
-            pixel_weight=pixel_weight,
-            soft_labels=soft_labels,
-        )
+    inputs = region_inputs(
+        logits,
+        targets,
+        weight,
+        class_weight,
+        avg_factor,
+        "tversky",
+        _named(activation),
+        per,
+        ignore_index,
+        reduction,
+        smooth_numerator,
+        smooth_denominator,
+        alpha=alpha,
+        beta=beta,
+        gamma=gamma,
+        pixel_weight=pixel_weight,
+        soft_labels=soft_labels,
     )
+    return _ops.region_loss(inputs)

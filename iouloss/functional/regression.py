@@ -47,7 +47,8 @@ def l1_loss(
     The gradient at ``d == 0`` is 0. Finite numbers give a finite loss and gradient: what overflows saturates. A NaN or
     Inf gives NaN. Equal inputs give equal bits from run to run on the same device.
     """
-    return _ops.regression_loss(regression_inputs(pred, target, weight, avg_factor, "l1", reduction))
+    inputs = regression_inputs(pred, target, weight, avg_factor, "l1", reduction)
+    return _ops.regression_loss(inputs)
 
 
 def l2_loss(
@@ -62,7 +63,8 @@ def l2_loss(
 
     Arguments, errors and numbers are those of :func:`l1_loss`.
     """
-    return _ops.regression_loss(regression_inputs(pred, target, weight, avg_factor, "l2", reduction))
+    inputs = regression_inputs(pred, target, weight, avg_factor, "l2", reduction)
+    return _ops.regression_loss(inputs)
 
 
 def smooth_l1_loss(
@@ -81,7 +83,8 @@ def smooth_l1_loss(
 
     Paper: Girshick, *Fast R-CNN*, arXiv:1504.08083.
     """
-    return _ops.regression_loss(regression_inputs(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=beta))
+    inputs = regression_inputs(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=beta)
+    return _ops.regression_loss(inputs)
 
 
 def huber_loss(
@@ -98,9 +101,8 @@ def huber_loss(
     Arguments, errors and numbers are those of :func:`l1_loss`.
     """
     check_positive("delta", delta)
-    return _ops.regression_loss(
-        regression_inputs(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=delta, factor=delta)
-    )
+    inputs = regression_inputs(pred, target, weight, avg_factor, "smooth_l1", reduction, beta=delta, factor=delta)
+    return _ops.regression_loss(inputs)
 
 
 def balanced_l1_loss(
@@ -123,11 +125,10 @@ def balanced_l1_loss(
 
     Paper: Pang et al., *Libra R-CNN*, arXiv:1904.02701.
     """
-    return _ops.regression_loss(
-        regression_inputs(
-            pred, target, weight, avg_factor, "balanced_l1", reduction, alpha=alpha, beta=beta, gamma=gamma
-        )
+    inputs = regression_inputs(
+        pred, target, weight, avg_factor, "balanced_l1", reduction, alpha=alpha, beta=beta, gamma=gamma
     )
+    return _ops.regression_loss(inputs)
 
 
 def focal_l1_loss(
@@ -156,6 +157,5 @@ def focal_l1_loss(
         raise ValueError(f"beta: got {float(beta)}, wants {wants}")
     if alpha is None:
         alpha = math.e * beta
-    return _ops.regression_loss(
-        regression_inputs(pred, target, weight, avg_factor, "focal_l1", reduction, alpha=alpha, beta=beta)
-    )
+    inputs = regression_inputs(pred, target, weight, avg_factor, "focal_l1", reduction, alpha=alpha, beta=beta)
+    return _ops.regression_loss(inputs)

@@ -51,8 +51,8 @@ def softmax_focal_loss(
             by the number of rows.
         avg_factor: a number, or a tensor of one element on ``logits``' device, which is never read back to the host.
             Only with ``reduction="mean"``. Where it is 0, the loss and its gradient are 0.
-        ignore_index: rows with this index have neither loss nor gradient, whatever is in them. None is -100. Of
-            dense targets it wants to be None.
+        ignore_index: rows with this index have neither loss nor gradient, whatever is in them. None is -100.
+            With dense targets it must be None.
         label_smoothing: a number in [0, 1].
         class_dim: the dimension of the classes.
 
@@ -67,8 +67,8 @@ def softmax_focal_loss(
     Range [0, inf). The loss is smooth and has no kink; with one class it is 0. ``1 - p_t`` is never formed: the loss is
     one of ``logsumexp(others) - x_t``. So value and gradient keep their relative precision for confident logits, right
     or wrong, and are finite for every finite logit and every ``gamma``, below 1 too. A NaN logit makes its row NaN. A
-    logit of -inf is a class that cannot be: the loss is infinite if it is the target's or has a share of a smoothed
-    one, and what it is without it otherwise.
+    logit of -inf is an impossible class: the loss is infinite if the target is that class or, smoothed, gives it a
+    share; otherwise the loss is the same as without the class.
     Equal inputs give equal bits from run to run on the same device; nothing synchronises with the host.
 
     Paper: Lin et al., *Focal Loss for Dense Object Detection*, arXiv:1708.02002.
@@ -80,22 +80,21 @@ def softmax_focal_loss(
     """
     of_all, of_class = (1.0, alpha) if alpha is None or isinstance(alpha, Tensor) else (alpha, None)
     check_not_negative("alpha", of_all, ", a tensor [C] or None")
-    return _ops.row_loss(
-        row_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            "softmax_focal",
-            ignore_index,
-            reduction,
-            class_dim,
-            class_weight=of_class,
-            alpha=of_all,
-            gamma=gamma,
-            label_smoothing=label_smoothing,
-        )
+    inputs = row_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        "softmax_focal",
+        ignore_index,
+        reduction,
+        class_dim,
+        class_weight=of_class,
+        alpha=of_all,
+        gamma=gamma,
+        label_smoothing=label_smoothing,
     )
+    return _ops.row_loss(inputs)
 
 
 def cross_entropy_loss(
@@ -131,8 +130,8 @@ def cross_entropy_loss(
             classes of the rows that count, added up; of probabilities, the number of rows. Where no row counts, the
             loss and its gradient are 0.
         avg_factor: as in :func:`softmax_focal_loss`.
-        ignore_index: rows with this index have neither loss nor gradient, whatever is in them. None is -100. Of
-            probabilities it wants to be None.
+        ignore_index: rows with this index have neither loss nor gradient, whatever is in them. None is -100.
+            With probabilities it must be None.
         class_dim: the dimension of the classes. ``torch.nn.functional.cross_entropy`` has them in dimension 1.
 
     Returns:
@@ -152,21 +151,20 @@ def cross_entropy_loss(
         >>> logits = torch.randn(8, 80, requires_grad=True)
         >>> cross_entropy_loss(logits, torch.randint(0, 80, (8,)), label_smoothing=0.1).backward()
     """
-    return _ops.row_loss(
-        row_inputs(
-            logits,
-            targets,
-            weight,
-            avg_factor,
-            "cross_entropy",
-            ignore_index,
-            reduction,
-            class_dim,
-            class_weight=class_weight,
-            label_smoothing=label_smoothing,
-            poly_epsilon=poly_epsilon,
-        )
+    inputs = row_inputs(
+        logits,
+        targets,
+        weight,
+        avg_factor,
+        "cross_entropy",
+        ignore_index,
+        reduction,
+        class_dim,
+        class_weight=class_weight,
+        label_smoothing=label_smoothing,
+        poly_epsilon=poly_epsilon,
     )
+    return _ops.row_loss(inputs)
 
 
 def distribution_focal_loss(
@@ -213,9 +211,8 @@ def distribution_focal_loss(
         >>> logits = torch.randn(8, 4, 16, requires_grad=True)
         >>> distribution_focal_loss(logits, 15 * torch.rand(8, 4)).backward()
     """
-    return _ops.row_loss(
-        row_inputs(logits, targets, weight, avg_factor, "distribution_focal", None, reduction, class_dim)
-    )
+    inputs = row_inputs(logits, targets, weight, avg_factor, "distribution_focal", None, reduction, class_dim)
+    return _ops.row_loss(inputs)
 
 
 def kl_div_loss(
@@ -268,9 +265,10 @@ def kl_div_loss(
     of_batch = isinstance(reduction, str) and reduction == "batchmean"
     if of_batch and avg_factor is None and isinstance(logits, Tensor) and logits.ndim > 0:
         reduction, avg_factor = "mean", logits.size(0)  # a nested tensor has it too
-    return _ops.row_loss(
-        row_inputs(logits, targets, weight, avg_factor, "kl_div", None, reduction, class_dim, temperature=temperature)
+    inputs = row_inputs(
+        logits, targets, weight, avg_factor, "kl_div", None, reduction, class_dim, temperature=temperature
     )
+    return _ops.row_loss(inputs)
 
 
 def entropy_loss(
@@ -306,4 +304,5 @@ def entropy_loss(
     Example:
         >>> entropy_loss(torch.randn(8, 80, requires_grad=True)).backward()
     """
-    return _ops.row_loss(row_inputs(logits, None, weight, avg_factor, "entropy", None, reduction, class_dim))
+    inputs = row_inputs(logits, None, weight, avg_factor, "entropy", None, reduction, class_dim)
+    return _ops.row_loss(inputs)

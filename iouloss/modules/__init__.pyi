@@ -1,4 +1,4 @@
-"""Written by tools/module_stub.py."""
+"""Written by tools/generate.py."""
 
 from torch import Tensor
 

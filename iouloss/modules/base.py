@@ -1,5 +1,6 @@
-"""What the modules of all losses share: how a module is made from its function, the only place that names the
-arguments.
+"""How the module of a loss is made of its function.
+
+Only the function names its arguments: the module reads them from its signature.
 """
 
 import functools
@@ -18,7 +19,7 @@ _MOST_DIMENSIONS = 64  # torch's limit
 
 
 class Loss(nn.Module):
-    """A function and its options: ``class CIoULoss(Loss, function=ciou_loss)`` says all about a loss.
+    """A function and its options: ``class CIoULoss(Loss, function=ciou_loss): ...`` says all about a loss.
 
     The constructor takes the function's options, ``forward`` its tensors, both as the function declares them. An option
     that is a parameter stays one, any other tensor becomes a buffer. What the function refuses, the constructor does.
@@ -55,6 +56,17 @@ class Loss(nn.Module):
         return ", ".join(f"{name}={value!r}" for name, value in self._options().items())
 
 
+def module_of(function: Callable[..., Tensor], module: str) -> type[Loss]:
+    """Make the class of a function, as a member of the Python module ``module``."""
+    return type(class_name(function.__name__), (Loss,), {"__module__": module}, function=function)
+
+
+def class_name(function_name: str) -> str:
+    """The name of a function's module: ``FocalEIoULoss`` for ``focal_eiou_loss``, ``KLDivLoss`` for ``kl_div_loss``."""
+    words = (f"{word[:-3].upper()}IoU" if word.endswith("iou") else word.title() for word in function_name.split("_"))
+    return "".join("KL" if word == "Kl" else word for word in words)
+
+
 def split_signature(function: Callable[..., Tensor]) -> tuple[list[inspect.Parameter], list[inspect.Parameter]]:
     """The function's arguments that ``forward`` takes, in its order; and those that the constructor takes."""
     given = inspect.signature(function, eval_str=True).parameters
@@ -89,7 +101,8 @@ def _constructor(cls: type[Loss], options: list[inspect.Parameter], required: li
 def _forward(cls: type[Loss], function: Callable[..., Tensor], tensors: list[inspect.Parameter]) -> Callable[..., Any]:
     """Make a method with the signature of the tensors by compiling its text.
 
-    So each class has a code object of its own, by which torch.compile counts recompilations and remembers shapes.
+    So each class has a code object of its own. torch.compile needs that: it counts recompilations and remembers
+    shapes for each code object.
     """
     called = ", ".join(f"{p.name}={p.name}" for p in tensors)
     text = (
@@ -142,7 +155,7 @@ def _try_out(function: Callable[..., Tensor], required: list[str], options: dict
 
 
 def _examples(options: dict[str, Any]) -> list[dict[str, Tensor]]:
-    """The smallest tensors that fit the options, with each kind of targets: class indices, dense, places in a row."""
+    """The smallest tensors that fit the options, with each kind of targets: class indices, dense ones, places."""
     zeros = functools.partial(torch.zeros, dtype=torch.float32, device="cpu")
     classes = next((x.shape[-1] if x.ndim else 1 for x in options.values() if isinstance(x, Tensor)), 2)
     class_dim = options.get("class_dim", -1)

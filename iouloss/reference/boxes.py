@@ -259,7 +259,7 @@ def _measure(boxes: Tensor, fmt: str, eps: Placement) -> Pair:
     columns = (boxes * scale[..., None]).unbind(-1)
     pred, target = columns[:4], columns[4:]
     if fmt != "xyxy":
-        # With the target's corner as the origin, corners are as precise as the sides, wherever the boxes lie.
+        # With the target's corner or centre as the origin, corners are as precise as the sides, wherever the boxes lie.
         origin = torch.zeros_like(target[0])
         pred = (pred[0] - target[0], pred[1] - target[1], *pred[2:])
         target = (origin, origin, *target[2:])
@@ -307,13 +307,13 @@ def box_loss(inputs: BoxInputs) -> Tensor:
 
 
 def kept_boxes(inputs: BoxInputs) -> tuple[Tensor | None, Tensor | float | None]:
-    """``mask`` as booleans, and the divisor of the mean: the number of boxes that the mask keeps."""
+    """``mask`` as booleans; and the divisor of the mean: ``avg_factor``, or else the number of boxes that count."""
     pred, mask, avg_factor = inputs.pred, inputs.mask, inputs.avg_factor
     if mask is None:
         return None, avg_factor
     if mask.dtype != torch.bool:
         boxes = pred.shape[:-1].numel()
-        # An additional place after the last box takes the indices that are not boxes.
+        # One more element after the last box takes the indices that are not boxes.
         inside = (mask >= 0) & (mask < boxes)
         marks = torch.zeros(boxes + 1, dtype=torch.bool, device=mask.device)
         mask = marks.index_fill(0, torch.where(inside, mask, boxes), True)[:boxes].reshape(pred.shape[:-1])

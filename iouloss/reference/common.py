@@ -17,7 +17,7 @@ def compute_dtype(*tensors: Tensor) -> torch.dtype:
 
 
 def is_constant(number: Any) -> bool:
-    """Whether a number is constant to the compiler: it is not a number, or the compiler has not seen it change."""
+    """Whether a value is constant to the compiler: it is no number, or one that the compiler has not seen change."""
     return not isinstance(number, (int, float, torch.SymInt, torch.SymFloat)) or has_static_value(number)
 
 
@@ -74,7 +74,7 @@ def smooth_l1(x: Tensor, beta: float) -> Tensor:
 
 
 def reduce_loss(loss: Tensor, weight: Tensor | None, avg_factor: Tensor | float | None, reduction: str) -> Tensor:
-    """Weight the losses, then return them, their sum, or their sum over ``avg_factor`` (default: their number)."""
+    """Weight the losses. Return them, their sum, or their sum divided by ``avg_factor``, by default by their number."""
     if weight is not None:
         loss = loss * weight.to(loss.dtype)
     if reduction == "none":

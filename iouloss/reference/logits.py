@@ -43,7 +43,7 @@ class Logit:
 
 
 def _power(base: Tensor, exponent: Tensor | float) -> Tensor:
-    """base ** exponent, with the base kept off 0, where the derivative of a power below 1 is infinite."""
+    """base ** exponent. A tiny base becomes the least normal number: at 0, powers below 1 have infinite derivatives."""
     tiny = torch.finfo(base.dtype).tiny
     return torch.where(base < tiny, tiny, base) ** open_number(exponent, base)
 

@@ -42,8 +42,8 @@ def log_odds(x: Tensor, chosen: Tensor, own: Tensor) -> tuple[Tensor, Tensor, Te
 def each_log_odds(x: Tensor) -> Tensor:
     """logsumexp(others) - own, for every class of each row.
 
-    For every class but the largest, the others have at least half of the sum. So a class can be subtracted from the
-    sum.
+    For every class but the largest, the others have at least half of the sum. So such a class can be subtracted from
+    the sum without losing precision. The others of the largest class are summed instead.
     """
     place = x.detach().argmax(-1, keepdim=True)
     first = torch.zeros_like(x, dtype=torch.bool).scatter(-1, place, 1)
@@ -139,7 +139,7 @@ def distribution_terms(x: Tensor, place: Tensor) -> Tensor:
     near = (low + (beyond > 0.5)).long()
     far = (low + (beyond <= 0.5)).long().clamp(max=bins - 1)
     share = torch.where(beyond > 0.5, 1 - beyond, beyond)
-    # If the nearer bin has no probability, the farther one takes its place, so that only one logarithm is infinite.
+    # If the nearer bin has no probability, the two bins swap roles, so that only one logarithm is infinite.
     swapped = x.detach().gather(-1, near[..., None]).squeeze(-1) == -math.inf
     near, far, share = (
         torch.where(swapped, far, near),

@@ -30,9 +30,9 @@ class BoxCase:
     options: dict[str, Any] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)  # the options of the operator
     has_constant: bool = False
-    eps: float = 1e-7  # where none is given
+    eps: float = 1e-7  # the default of the loss
     is_symmetric: bool = True
-    least_eps: float = 1e-7  # that is nothing beside boxes in pixels
+    least_eps: float = 1e-7  # too small to matter to boxes in pixels
 
     def __call__(self, pred: Tensor, target: Tensor, weight: Tensor | None = None, **options: Any) -> Tensor:
         return iouloss.box_loss(pred, target, weight, kind=self.kind, **self.options, **options)
@@ -67,7 +67,8 @@ BOX_CASE = {case.formula: case for case in BOX_CASES}
 every_case = pytest.mark.parametrize("case", BOX_CASES, ids=lambda case: case.formula)
 every_format = pytest.mark.parametrize("fmt", FORMATS)
 
-# Prediction and target; GIoU, DIoU and CIoU as torchvision gives them, but where it gives NaN.
+# Of each kink, the prediction and the target. KINK_VALUES are GIoU, DIoU and CIoU, KINK_GRADIENTS are of GIoU and DIoU:
+# those of torchvision, except where it gives NaN.
 TARGET = (10.0, 20.0, 50.0, 80.0)
 KINKS: dict[str, tuple[Sequence[float], Sequence[float]]] = {
     "identical": (TARGET, TARGET),
@@ -264,7 +265,7 @@ def one_hot(classes: Tensor, count: int, dtype: torch.dtype = torch.float64) -> 
 
 
 def evaluate(function: Callable[..., Tensor], *inputs: Tensor, upstream: Tensor | None = None) -> list[Tensor]:
-    """The loss, and the gradient of its sum (or of its product with ``upstream``) by each input, on the CPU."""
+    """The loss, and for each input the gradient of its sum, or of its product with ``upstream``. All on the CPU."""
     leaves = [tensor.detach().requires_grad_() for tensor in inputs]
     loss = function(*leaves)
     gradients = torch.autograd.grad(loss, leaves, torch.ones_like(loss) if upstream is None else upstream)
@@ -277,7 +278,7 @@ def same(got: list[Tensor], want: list[Tensor], rtol: float = 1e-6) -> None:
 
 
 def box_losses(case: BoxCase, *boxes: Tensor, **options) -> list[Tensor]:
-    """The losses, and the gradients of their sum by prediction and target."""
+    """The losses, and the gradients of their sum with respect to prediction and target."""
     return evaluate(lambda *b: case(*b, reduction="none", **options), *boxes)
 
 
@@ -287,7 +288,7 @@ def box_truths(case: BoxCase, *boxes: Tensor, **options) -> list[Tensor]:
 
 
 def misaligned(tensor: Tensor) -> Tensor:
-    """The same values, one element behind an aligned address."""
+    """The same values in memory that begins one element after an aligned address."""
     buffer = tensor.new_empty(tensor.numel() + 1)[1:].view(tensor.shape)
     return buffer.copy_(tensor)
 

@@ -1,4 +1,4 @@
-"""One call of every kernel with all the tensors it takes, each in any layout."""
+"""A call of every kernel with all the tensors that it takes. A test may give each tensor any layout."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ class Call:
     function: Callable[..., Tensor]
     tensors: dict[str, Given]
     options: dict[str, Any] = field(default_factory=dict)
-    by: tuple[str, ...] = ("logits",)  # what it has gradients by
+    by: tuple[str, ...] = ("logits",)  # the tensors that get a gradient
 
     def __call__(self, **tensors: Tensor) -> Tensor:
         return self.function(**tensors, **self.options)

@@ -1,4 +1,4 @@
-"""Every loss, and inputs to take its derivatives by: for what must hold of all of them."""
+"""Every loss, with inputs that it can be differentiated at: for tests of what must hold of all losses."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ import iouloss
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss as a function of the tensors that it has a derivative by; the first is the prediction."""
+    """A loss as a function of the tensors that get a gradient; the first is the prediction."""
 
     id: str
     function: Callable[..., Tensor]
@@ -132,7 +132,7 @@ def _regions() -> Iterator[Loss]:
 BOXES, ELEMENTS, ROWS, REGIONS = (tuple(losses()) for losses in (_boxes, _elements, _rows, _regions))
 LOSSES = (*BOXES, *ELEMENTS, *ROWS, *REGIONS)
 every_loss = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.id)
-# What sees of a call its operator and no more needs one of each: a box loss in one format, and so on.
+# For tests of what depends on the operator alone. A third of the calls is enough: a box loss in one format, and so on.
 CALLED = (*BOXES[::3], *ELEMENTS, *ROWS, *REGIONS[::3])
 
 
@@ -140,7 +140,7 @@ CALLED = (*BOXES[::3], *ELEMENTS, *ROWS, *REGIONS[::3])
 
 
 def _arguments(name: str) -> tuple[Tensor | None, ...]:
-    """What a function is called with, beside its options."""
+    """What a function is called with, besides its options."""
     x, z = 6 * uniform(3, 4) - 3, uniform(3, 4, seed=1)
     rows = {case.formula: case.make_targets(3, classes=4) for case in row_cases.ROW_CASES}
     takes = signature(getattr(iouloss, name)).parameters

@@ -1,4 +1,4 @@
-"""Every module, what it has to be given, and values of its options."""
+"""Every module, the tensors that its ``forward`` requires, and values for its options."""
 
 import inspect
 import typing
@@ -34,7 +34,7 @@ with_tensor_options = pytest.mark.parametrize(
 
 
 def inputs(module: Any, device: str = "cpu") -> dict[str, Tensor]:
-    """What ``forward`` has to be given."""
+    """The tensors that ``forward`` requires."""
     generator = torch.Generator().manual_seed(0)
     pred, target = random_boxes(6, 10.0)
     logits, dense = torch.randn(6, CLASSES, generator=generator), torch.rand(6, CLASSES, generator=generator)
@@ -49,7 +49,7 @@ def inputs(module: Any, device: str = "cpu") -> dict[str, Tensor]:
     return {name: given[name].to(device) for name in required}
 
 
-# Another value of an option than its default, which is right for every loss that has it; or else for one.
+# For each option a value that is not the default, valid for every loss that has it. Exceptions are in OTHER_VALUES_OF.
 OTHER_VALUES: dict[str, Any] = {
     **{"reduction": "sum", "fmt": "cxcywh", "eps": 1e-3, "eps_mode": "torchvision_exact", "kind": "iou"},
     **{"mode": "log", "base": "diou", "activation": "softmax", "per": "batch", "power": 2, "ignore_index": 1},

@@ -66,7 +66,7 @@ class LogitCase:
     name: str
     naive: Naive
     options: dict[str, Any] = field(default_factory=dict)
-    relative: float = 5e-6  # error of float32, of what is not small
+    relative: float = 5e-6  # the error of float32, where the value is not small
     has_constant: bool = False  # a part that the gradient does not see
     is_difference: bool = False
 
@@ -161,7 +161,7 @@ CASES = (
     ),
     LogitCase("focal_l1_loss", lambda x, z: focal_l1(x - z, math.e * 0.8, 0.8), is_difference=True),
 )
-# The focal loss with every exponent, and of each with every kind of alpha: for what is of the formula alone.
+# The focal loss with every exponent; then each exponent with the other kinds of alpha: for tests of the formula alone.
 GAMMA_CASES, ALPHA_CASES = (
     tuple(
         LogitCase(
@@ -188,7 +188,7 @@ of_each_operator = parametrized((FOCAL, L1))
 
 
 def numbers(rows: int, columns: int = 5, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-    """Logits, and targets among which there are 0 and 1."""
+    """Logits, and targets of which some are exactly 0 or 1."""
     targets = random_targets(rows, columns, hard=False)
     targets[::3] = targets[::3].round()
     return random_logits(rows, columns).to(dtype), targets.to(dtype)
@@ -206,7 +206,7 @@ def losses(case: LogitCase, backend: Backend, x: Tensor, z: Tensor, **options: A
 
 
 def by_reference(case: LogitCase, x: Tensor, z: Tensor, **options: Any) -> Tensor:
-    """The losses by the reference: whose gradient by the targets is asked for leaves the kernels out."""
+    """The losses by the reference: it serves calls of losses of logits whose targets require a gradient."""
     return case(x, z.detach().requires_grad_(), **{"reduction": "none"} | options)
 
 

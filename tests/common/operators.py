@@ -1,4 +1,4 @@
-"""The arguments of an operator, made of the named inputs of its loss."""
+"""The arguments of an operator, from the named tuple of the inputs of a loss."""
 
 from typing import Any
 

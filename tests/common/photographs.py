@@ -1,4 +1,4 @@
-"""What the tests of the detector share: small photographs with boxes, small trainings, and what becomes fixtures."""
+"""What the tests of the detector share: small photographs with boxes, small trainings, and bodies of fixtures."""
 
 # ruff: noqa: E402  (the last imports wait until it is known that what they need is there)
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-for package in ("torchvision", "PIL", "matplotlib", "pycocotools", "tqdm"):  # else who imports this is skipped
+for package in ("torchvision", "PIL", "matplotlib", "pycocotools", "tqdm"):  # else what imports this is skipped
     pytest.importorskip(package, reason=f"training a detector needs {package}")
 
 from PIL import Image

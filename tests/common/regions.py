@@ -36,7 +36,7 @@ class Case(NamedTuple):
         ignore_index: int | None = None,
         reduction: str = "mean",
     ) -> dict[str, Any]:
-        """The inputs but for the tensors."""
+        """The inputs of the operator, without the tensors."""
         return {
             "formula": self.formula,
             "activation": activation,
@@ -70,7 +70,7 @@ some_cases = pytest.mark.parametrize(
     ids=lambda case: case.name,
 )
 ACTIVATIONS = ("sigmoid", "softmax", None)
-SHAPE = (2, 3, 2, 3)  # of a few images: two of three classes
+SHAPE = (2, 3, 2, 3)  # two images, three classes, 2 x 3 pixels
 every_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
 every_target = pytest.mark.parametrize("target", ["hard", "soft", "index"])
 PER = ("image_class", "class", "image", "batch")

@@ -34,7 +34,7 @@ class RowCase:
         return self.function.__name__.removesuffix("_loss")
 
     def inputs(self, logits: Tensor, targets: Tensor | None, **others: Any) -> reference.RowInputs:
-        """What the function makes of its arguments."""
+        """The inputs that the function makes of its arguments."""
         options = {"softmax_focal": {"alpha": 0.25, "gamma": 2.0}}.get(self.formula, {}) | self.options
         if options.get("alpha", 1.0) is None:
             options["alpha"] = 1.0
@@ -51,7 +51,7 @@ class RowCase:
     def make_targets(
         self, *rows: int, classes: int, seed: int = 1, dtype: torch.dtype = torch.float64
     ) -> Tensor | None:
-        """Classes with some that are none and some to ignore; places with some beyond the ends; probabilities."""
+        """Class indices, some of no class and some ignored; or places, some beyond the ends; or probabilities."""
         share = uniform(*rows, seed=seed)
         if self.targets == "none":
             return None
@@ -80,7 +80,7 @@ ROW_CASES = (
     RowCase("entropy", iouloss.entropy_loss, "none"),
 )
 every_row_case = pytest.mark.parametrize("case", ROW_CASES, ids=lambda case: case.name)
-# One of each kernel.
+# One case for each kernel.
 ROW_CASE = {case.name: case for case in ROW_CASES}
 KERNEL_CASES = tuple(ROW_CASE[name] for name in ("focal", "smooth", "distribution", "kl", "entropy"))
 every_kernel = pytest.mark.parametrize("case", KERNEL_CASES, ids=lambda case: case.name)

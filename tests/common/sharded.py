@@ -1,4 +1,4 @@
-"""What each of two processes does with losses of sharded tensors: in a module that both find by its name."""
+"""What each of two processes does with losses of sharded tensors. It is a module, so that both can import it."""
 
 from datetime import timedelta
 from typing import Any

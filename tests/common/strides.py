@@ -1,4 +1,4 @@
-"""Tensors of every layout that strides can say, and memory that ends where they do."""
+"""Tensors of every layout that strides can express, and memory that ends where they do."""
 
 import ctypes
 import math
@@ -42,7 +42,7 @@ def layouts(shape: Sequence[int]) -> Any:
 
 
 def laid_out(values: Tensor, layout: Layout, shape: Sequence[int]) -> Tensor:
-    """A tensor of that layout, of the values in their order as far as there are elements, then of the first again."""
+    """A tensor of that layout. Its memory has the values in their order, repeated as often as it takes."""
     strides, offset = layout
     size = offset + 1 + sum((n - 1) * stride for n, stride in zip(shape, strides, strict=True))
     size = max(size, offset) if 0 not in shape else offset
@@ -52,9 +52,9 @@ def laid_out(values: Tensor, layout: Layout, shape: Sequence[int]) -> Tensor:
 
 
 def at_the_end_of_a_page(values: Tensor) -> Tensor:
-    """A copy in memory behind which nothing may be read: what reads on ends the process. On a GPU just the tensor.
+    """A copy whose memory ends at a page that may not be read: a read beyond it ends the process.
 
-    The emulated GPU watches the ends of all its memory by itself.
+    Tensors on a GPU are returned as they are. The emulated GPU watches the ends of all its memory by itself.
     """
     if not values.is_cpu or values.numel() == 0:
         return values

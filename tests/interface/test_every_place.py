@@ -18,7 +18,6 @@ import every_loss
 import pytest
 import row_cases
 import torch
-from every_module import MODULES
 
 import iouloss
 from benchmarks import accuracy
@@ -78,18 +77,10 @@ def drawn() -> list[str]:
     return re.findall(r"iouloss\.(\w+_loss)\b", (ROOT / "docs/plot_losses.py").read_text())
 
 
-def in_the_table() -> set[str]:
-    table = (ROOT / "README.md").read_text().split("| function | module |")[1].split("\n\n")[0]
-    return {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
-
-
-def linked() -> set[str]:
-    index, found = (ROOT / "docs/losses.md").read_text(), set()
-    for page in ROOT.glob("docs/losses/*.md"):
-        for title, name in re.findall(r"^## (.+)\n\n`(\w+)\(", page.read_text(), flags=re.MULTILINE):
-            if f"(losses/{page.name}#{title.lower().replace(' ', '-')})" in index:
-                found.add(name)
-    return found
+def described() -> set[str]:
+    """The losses that have a section on a page; the index of the pages is generated."""
+    pages = "".join(page.read_text() for page in ROOT.glob("docs/losses/*.md"))
+    return set(re.findall(r"^## .+\n\n`(\w+)\(", pages, flags=re.MULTILINE))
 
 
 @dataclass(frozen=True)
@@ -117,9 +108,7 @@ WITHOUT_BUDGET = ("iou_loss", "focal_eiou_loss", "cdiou_loss", "bounded_iou_loss
 INSIDE = ("bounded_iou_swapped",)
 
 PLACES = (
-    Place("iouloss/modules/__init__.py", lambda: {module.function.__name__ for module in MODULES}),
-    Place("README.md", in_the_table),
-    Place("docs/losses.md", linked),
+    Place("docs/losses/*.md", described),
     Place("docs/plot_losses.py", drawn),
     Place("tests/common/*cases.py, regions.py", of_the_cases, [*LOSSES, *FORMULAS], INSIDE),
     Place("tests/common/row_cases.py, KERNEL_CASES", lambda: {c.formula for c in row_cases.KERNEL_CASES}, ROWS),

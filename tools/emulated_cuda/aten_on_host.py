@@ -13,7 +13,7 @@ import torch
 from . import device
 from .executor import READ, WRITE
 
-# Those that make or change storage do what they should as they are.
+# Operators that make or change storage: they already do what they should.
 _AS_IT_IS = {
     "aten::empty.memory_format", "aten::empty_strided", "aten::resize_", "aten::set_", "aten::set_.source_Storage",
     "aten::set_.source_Storage_storage_offset", "aten::set_.source_Tensor", "aten::is_set_to", "aten::record_stream",
@@ -48,7 +48,7 @@ def _leaves(x: Any) -> Iterator[Any]:
 
 
 class _Memory:
-    """What an operator uses of device memory."""
+    """The device memory that an operator reads and writes."""
 
     def __init__(self, read: Iterable[torch.Tensor], written: Iterable[torch.Tensor]):
         self.written = [(t.data_ptr(), _extent(t)) for t in written if _is_cuda(t) and t.numel()]
@@ -87,7 +87,7 @@ class _Call:
         return self.pairs[-1][0]
 
     def run(self, new: TensorMap) -> Any:
-        """Its result: tensors again for stand-ins, and what `new` makes of other tensors."""
+        """The operator's result, in which a tensor replaces its stand-in, and `new` makes a tensor of any other."""
         tensors = {id(stand_in): tensor for stand_in, tensor in self.pairs}
 
         def back(x: Any) -> Any:
@@ -139,7 +139,7 @@ class _Operator:
         return outputs
 
     def _check_devices(self, where: torch.device, stream: int, leaves: list[Any]) -> None:
-        """Raises where a CUDA kernel could not: the CPU kernel would mix the devices' memory."""
+        """Raises where a CUDA kernel could not run: the CPU kernel would mix the memory of two devices, unnoticed."""
         for other in {x.device for x in leaves if isinstance(x, torch.Tensor) and (x.dim() or _is_cuda(x))} - {where}:
             if self.copies and other.type == "cuda":
                 device.join(stream, device.current_stream(other))
@@ -154,7 +154,7 @@ class _Operator:
     def _record(
         self, where: torch.device, stream: int, args: Any, kwargs: dict[str, Any], targets: list[torch.Tensor]
     ) -> Any:
-        """The operator's results as a graph is captured: memory that a replay of the graph will fill."""
+        """The operator's results while a graph is captured: memory that a replay of the graph will fill."""
         made: list[torch.Tensor] = []
 
         def allocated(x: torch.Tensor) -> torch.Tensor:
@@ -204,7 +204,7 @@ def _install() -> torch.library.Library:
     torch.backends.cudnn.enabled = False
     library = torch.library.Library("aten", "IMPL", "CUDA")  # type: ignore[no-untyped-call]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of kernels replaced, on purpose
+        warnings.simplefilter("ignore")  # that kernels are replaced: it is the purpose
         for name in filter(_runs_on_host, torch._C._dispatch_get_all_op_names()):
             short = name.removeprefix("aten::")
             base, _, overload = short.partition(".")

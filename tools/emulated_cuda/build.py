@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 HERE = pathlib.Path(__file__).resolve().parent
 CFLAGS = ["-O2", "-fPIC", "-fvisibility=hidden", "-march=native"]
-# PTX leaves no rounding to the compiler's choice, wraps its integers, and reads registers as it likes.
+# As PTX wants it: no rounding is left to the compiler, integers wrap, and a register may be read as any type.
 CXXFLAGS = [*CFLAGS, "-std=c++20", "-ffp-contract=off", "-fwrapv", "-fno-strict-aliasing"]
 
 

@@ -1,5 +1,5 @@
-"""Attaches this process to the stand-in for CUDA's runtime (runtime/): its launches come here, and stay here as
-statistics; and torch's operators (aten_on_host.py) reach it through here."""
+"""Attaches this process to the stand-in for CUDA's runtime (runtime/). The runtime hands its launches to this module,
+which runs them and records what they did. Torch's operators (aten_on_host.py) reach the runtime through it."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ def allocations() -> list[Allocation]:
     return list(table)
 
 
-# --- What the runtime calls, as runtime.h has it ---
+# --- What the runtime calls, as runtime.h declares it ---
 
 _GEOMETRY = (ctypes.POINTER(ctypes.c_uint), _SIZE, ctypes.POINTER(_P), _INT)  # grid and block, shared, args, device
 
-# What graphs keep: functions of the stream that they are replayed on.
+# The work that graphs hold. Each is a function of the stream that the graph is replayed on.
 _recorded: dict[int, Callable[[int], None]] = {}
 _tokens = itertools.count(1)
 

@@ -1,7 +1,7 @@
 """A kernel and the functions it calls as the one list of instructions that the executor runs (executor/kernel.h).
 
-Registers become numbers, names become addresses, labels become indices. No function calls itself, so each has its
-registers, its local variables and the parameters of its calls in places of their own.
+Registers become numbers, names become addresses, labels become indices. No function calls itself. So each has its own
+registers, and fixed addresses for its local variables and the parameters of its calls.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _INTEGER_LITERAL = re.compile(r"-?(?:0[xX][0-9a-fA-F]+|\d+)U?")
 
 
 class Area:
-    """Places for variables, one after the other."""
+    """The addresses of variables, one after the other."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -198,7 +198,7 @@ class Encoder:
                 if m := _ADDRESS.fullmatch(part):
                     part, offset = m[1], int(m[2] or "0", 0)
                     if f"{scope.name}:{part}" in self.local.offsets:
-                        op = op.replace(".param", ".call")  # not of the kernel
+                        op = op.replace(".param", ".call")  # a parameter of a call, not of the kernel
                 operands.append(_OPERAND.pack(*self._operand(scope, part, instruction)))
         if len(operands) > MAX_OPERANDS:
             raise Fault(f"PTX not implemented: {instruction.text}")
@@ -257,7 +257,7 @@ class Encoder:
         return self.addresses.get(name)
 
 
-_OWN_REGISTERS = {"%return": 4, "%chosen": 1}  # the way back out of a function; a case of a switch
+_OWN_REGISTERS = {"%return": 4, "%chosen": 1}  # where a function returns to; whether a switch takes a case
 
 
 def _parts(arg: str) -> list[str]:

@@ -36,7 +36,7 @@ READ, WRITE = 1, 2
 
 
 class Allocation(ctypes.Structure):
-    """Device memory. `written` has a byte per byte, 0 where nothing wrote yet; without it, all is written."""
+    """Device memory. `written` has a byte for each, 0 where nothing has written; without it, all counts as written."""
 
     _fields_ = [
         ("base", ctypes.c_uint64),

@@ -69,7 +69,7 @@ def _unpacked_ptx(path: str, name: str) -> str:
 
 
 def _ptx_parts(path: str) -> list[str]:
-    """The file's PTX modules. What cuobjdump says is kept on disk."""
+    """The file's PTX modules. What cuobjdump says is stored on disk."""
     content = hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:16]
     kept = build.cache_folder() / f"{content}.ptx"
     if not kept.exists():

@@ -1,4 +1,4 @@
-"""``python -m tools.gpu_day.environment``: the machine, as JSON. In a process of its own, lest the kit hold a GPU."""
+"""``python -m tools.gpu_day.environment``: the machine, as JSON. A process of its own, so that the kit holds no GPU."""
 
 import importlib.util
 import json

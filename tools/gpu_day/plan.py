@@ -74,12 +74,12 @@ def accuracy(folder: Path, emulated: bool) -> Step:
 
 
 def sanitizer(name: str, facts: dict[str, Any]) -> Step:
-    """Every tensor gets an allocation of its own: otherwise an access beyond one lands in the next, unnoticed."""
+    """Every tensor gets an allocation of its own: otherwise an access beyond one would land in the next, unnoticed."""
     skip = None if facts["sanitizer"] else "compute-sanitizer was not found, on the PATH or in CUDA_HOME"
     if facts["emulated"]:
         skip = "the emulated device checks every access itself"
     options = ["--error-exitcode", "1"]
-    # initcheck must see every kernel: it takes values that unseen kernels wrote for uninitialised ones.
+    # initcheck must see every kernel: it believes that values which unseen kernels wrote are uninitialised.
     if name != "initcheck":
         options += ["--kernel-name", "kernel_substring=iouloss"]
     if name == "memcheck":

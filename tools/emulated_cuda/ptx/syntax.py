@@ -45,7 +45,7 @@ class Instruction:
 
 
 def only_statements(text: str) -> str:
-    """Without comments, and without the directives that no semicolon ends."""
+    """The text without comments, and without the directives that no semicolon ends."""
     return _NO_STATEMENT.sub("", text)
 
 

@@ -18,7 +18,7 @@ from . import CANNOT, EMULATED, require_close, require_kernels
 CLASSES = 80
 ROWS = 500 if EMULATED else 2**31 // CLASSES + 1001  # rows of logits: some 80,000 elements beyond 2^31
 BOXES = 5_000 if EMULATED else 2**29 + 1001  # boxes: some 4,000 coordinates beyond 2^31
-PART = 173 if EMULATED else 2**18 + 1  # rows at a time; odd, so that vectors begin at other places than in the whole
+PART = 173 if EMULATED else 2**18 + 1  # rows at a time; odd, so that vectors begin at other rows than in the whole
 BOX_PART = 1_733 if EMULATED else 2**24 + 1
 HALF = torch.float16
 SPARE = 1.5  # GiB for the parts

@@ -1,4 +1,4 @@
-"""The calls of ``kernels`` through public functions: other losses of logits, losses of numbers, rows and regions."""
+"""Calls for ``kernels``, through public functions: other losses of logits, losses of numbers, rows and regions."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
