@@ -91,7 +91,7 @@ test: export OMP_WAIT_POLICY := passive
 test: $(BUILT) $(VENV)/.test
 	$(IN_VENV) -m pytest $(IN_PARALLEL) -m "not reference"
 	IOULOSS_NO_EXT=1 $(IN_VENV) -m pytest -q $(IN_PARALLEL) -m "not extension and not libraries" \
-		$(LOSSES) tests/interface tests/package tests/peers tests/transforms
+		$(LOSSES) tests/package tests/peers
 	$(MAKE) BUILD=$(BUILD) libraries
 ifeq ($(BUILD),emulated)
 	$(MAKE) emulate

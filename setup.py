@@ -128,13 +128,24 @@ def choose_archs(torch) -> tuple[str, str]:
 
 def make_build_command(cpp_extension):
     class BuildExtension(cpp_extension.BuildExtension):
-        """torch's, after the objects of the instruction sets: its flags are the same for every file."""
+        """torch's, beside the objects of the instruction sets: its flags are the same for every file."""
+
+        def finalize_options(self):
+            super().finalize_options()
+            if self.editable_mode:  # so that building anew compiles what has changed
+                self.build_temp = str(ROOT / "build/editable")
 
         def build_extension(self, extension):
-            extension.extra_objects += self.instruction_set_objects()
-            super().build_extension(extension)
+            jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
+            with ThreadPoolExecutor(jobs) as pool:
+                extra = pool.map(self.instruction_set_compiler(), INSTRUCTION_SETS)
+                link = self.compiler.link_shared_object
+                self.compiler.link_shared_object = lambda objects, *rest, **named: link(
+                    [*objects, *extra], *rest, **named
+                )
+                super().build_extension(extension)
 
-        def instruction_set_objects(self) -> list[str]:
+        def instruction_set_compiler(self):
             out = Path(self.build_temp, "cpu").resolve()
             out.mkdir(parents=True, exist_ok=True)
             compiler = shlex.split(os.environ.get("CXX", "c++"))
@@ -151,9 +162,7 @@ def make_build_command(cpp_extension):
                     subprocess.run(command, check=True)
                 return str(target)
 
-            jobs = int(os.environ.get("MAX_JOBS") or os.cpu_count() or 1)
-            with ThreadPoolExecutor(jobs) as pool:
-                return list(pool.map(compiled, INSTRUCTION_SETS))
+            return compiled
 
     return BuildExtension
 

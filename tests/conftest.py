@@ -10,10 +10,11 @@ from iouloss import _backend, _ops
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what tries the reference beside the extension: `make test` tries it where it is alone."""
+    """Mark what tries the reference beside the extension: `make test` tries most of it where it is alone."""
     for item in items:
         backend = getattr(item, "callspec", None) and item.callspec.params.get("backend")
-        if backend == "reference" and _backend.extension is not None:
+        beside = backend == "reference" and _backend.extension is not None
+        if beside and item.path.parent.name not in ("interface", "transforms"):
             item.add_marker("reference")
 
 

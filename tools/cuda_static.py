@@ -199,30 +199,27 @@ def table(kernels: Iterable[Kernel]) -> str:
     archs = sorted({kernel.arch for row in rows.values() for kernel in row.values()}, key=int)
     lines = [f"{'':82}" + "".join(f"{'sm_' + arch:>8}" for arch in archs) + "  shared"]
     for (number, name, formula), row in sorted(rows.items()):
-        cells = [f"{row[arch].registers}{'!' if row[arch].violations() else ' '}" for arch in archs]
+        found = (row.get(arch) for arch in archs)
+        cells = [f"{one.registers}{'!' if one.violations() else ' '}" if one else "" for one in found]
         shared = max(kernel.shared for kernel in row.values())
         lines.append(f"{number:7}{name:15}{formula:60}" + "".join(f"{cell:>8}" for cell in cells) + f"{shared:8}")
     return "\n".join(lines)
 
 
-def main(archs: Sequence[str], built: Path | None = None) -> int:
-    """``built`` is a binary: what it has is not compiled again, since that takes a minute for each architecture."""
-    nvcc = find_nvcc()
-    if nvcc is None:
-        sys.exit("no nvcc was found, in CUDA_HOME or on the PATH")
-    cuobjdump = find_cuobjdump(nvcc)
-    if cuobjdump is None:
-        print("no cuobjdump was found: machine code is not looked at")
-    kernels, missing = [], []
-    for arch in archs or ARCHS:
-        found = built_kernels(cuobjdump, built, arch) if built and cuobjdump else []
-        kernels += found
-        missing += [] if found else [arch]
-    kernels += compile_all(nvcc, missing)
+def report(kernels: Sequence[Kernel]) -> int:
     violations = [violation for kernel in kernels for violation in kernel.violations()]
     print(table(kernels))
     print("\n".join(["", *violations]) if violations else f"\n{len(kernels)} kernels, no violation")
     return 1 if violations else 0
+
+
+def main(archs: Sequence[str]) -> int:
+    nvcc = find_nvcc()
+    if nvcc is None:
+        sys.exit("no nvcc was found, in CUDA_HOME or on the PATH")
+    if find_cuobjdump(nvcc) is None:
+        print("no cuobjdump was found: machine code is not looked at")
+    return report(compile_all(nvcc, archs or ARCHS))
 
 
 if __name__ == "__main__":
