@@ -6,6 +6,7 @@ docs/accuracy.md. ``make accuracy`` runs it with the CUDA kernels, without a GPU
 
 import argparse
 import contextlib
+import inspect
 import itertools
 import json
 import math
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+import iouloss
 from iouloss import _backend, _ops, reference
 from iouloss._tables import BOXES as BOX_FORMULAS
 from iouloss.reference import BoxInputs, LogitInputs
@@ -30,7 +32,13 @@ DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 SCALES = {"pixels": 640.0, "[0, 1]": 1.0}
 GAMMAS = (0.0, 0.25, 0.5, 1.0, 2.0, 5.0)
 BOX_LOSSES = [name for name in BOX_FORMULAS if not name.endswith("_swapped")]  # without those that only serve gradients
-NUMBERS = {"gamma": 0.5, "lambda_": 1.0, "beta": 0.2}  # of the losses that take them
+# The options of the losses, by the defaults of the functions that take them.
+NUMBERS = {
+    name: parameter.default
+    for function in iouloss.functional.boxes.__all__
+    for name, parameter in inspect.signature(getattr(iouloss, function)).parameters.items()
+    if any(name in taken for taken in BOX_FORMULAS.values())
+}
 EPS = {"bounded_iou": 1e-3}  # the other losses have 1e-7
 CUDA = "cuda, emulated" if os.environ.get("EMULATED_CUDA") == "1" else "cuda"
 TABLES = ("boxes", "focal")

@@ -119,6 +119,7 @@ PROBLEMS: dict[str, Problem] = {
     "diou": _boxes(iouloss.diou_loss),
     "ciou": _boxes(iouloss.ciou_loss),
     "eiou": _boxes(iouloss.eiou_loss),
+    "siou": _boxes(iouloss.siou_loss),
     "focal_eiou": _boxes(iouloss.focal_eiou_loss),
     "cdiou": _boxes(iouloss.cdiou_loss),
     "bounded_iou": _boxes(iouloss.bounded_iou_loss),

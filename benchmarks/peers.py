@@ -82,6 +82,17 @@ def _eiou(p: Pair) -> Tensor:
     return _diou(p) + dw**2 / (p.hull[0] ** 2 + EPS) + dh**2 / (p.hull[1] ** 2 + EPS)
 
 
+def _siou(p: Pair) -> Tensor:
+    left, top, right, bottom = p.offsets
+    dx, dy = (left + right) / 2, (top + bottom) / 2
+    gamma = 2 - 2 * (dx * dy).abs() / (dx**2 + dy**2 + EPS)
+    loss = 1 - p.iou
+    for d, hull, side, target in zip((dx, dy), p.hull, p.sides, p.target_sides, strict=True):
+        shape = (side - target).abs() / torch.maximum(side, target)
+        loss = loss + (1 - torch.exp(-gamma * d**2 / (hull**2 + EPS)) + (1 - torch.exp(-shape)) ** 4) / 2
+    return loss
+
+
 def _focal_eiou(p: Pair) -> Tensor:
     return p.iou.detach() ** FOCAL_EIOU_GAMMA * _eiou(p)
 
@@ -109,6 +120,7 @@ BOX_FORMULAS: dict[str, Callable[[Pair], Tensor]] = {
     "diou": _diou,
     "ciou": _ciou,
     "eiou": _eiou,
+    "siou": _siou,
     "focal_eiou": _focal_eiou,
     "cdiou": _cdiou,
     "bounded_iou": _bounded_iou,

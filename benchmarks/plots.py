@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,7 @@ from .report import Row, seconds
 
 ROOT = Path(__file__).parent.parent
 TITLES = {  # of the losses whose names do not say it
-    "iou": "IoU",
-    "giou": "GIoU",
-    "diou": "DIoU",
-    "ciou": "CIoU",
-    "eiou": "EIoU",
     "focal_eiou": "Focal-EIoU",
-    "cdiou": "CDIoU",
-    "bounded_iou": "bounded IoU",
     "focal_dense": "sigmoid focal, dense",
     "focal_index": "sigmoid focal, class index",
     "gaussian_focal": "Gaussian focal",
@@ -60,7 +54,8 @@ STYLE: dict[Any, Any] = {  # Any: matplotlib types the keys as literals
 
 
 def title(loss: str) -> str:
-    return TITLES.get(loss, loss.replace("_", " "))
+    words = re.sub(r"\b(\w*)iou\b", lambda word: f"{word[1].upper()}IoU", loss.replace("_", " "))
+    return TITLES.get(loss, words)
 
 
 def per_item(row: Row) -> dict[str, float]:

@@ -74,6 +74,7 @@ def boxes() -> Figure:
         Line("DIoU", iouloss.diou_loss),
         Line("CIoU", iouloss.ciou_loss),
         Line("EIoU", iouloss.eiou_loss),
+        Line("SIoU", iouloss.siou_loss),
         Line("Focal-EIoU", iouloss.focal_eiou_loss),
         Line("CDIoU", iouloss.cdiou_loss),
     )

@@ -30,6 +30,7 @@ class BoxInputs(NamedTuple):
     gamma: float = 0.0
     lambda_: float = 0.0
     beta: float = 0.0
+    theta: float = 0.0
     eps_mode: str = "torchvision"  # only the reference knows the others
 
 
@@ -117,10 +118,10 @@ class RegionInputs(NamedTuple):
     reduction: str = "mean"
     smooth_numerator: float = 1.0
     smooth_denominator: float = 1.0
-    power: int = 1
     alpha: float = 0.5
     beta: float = 0.5
     gamma: float = 1.0
+    power: int = 1
     pixel_weight: Tensor | None = None  # only the reference takes one
     soft_labels: bool = False  # only the reference knows True
 

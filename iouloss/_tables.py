@@ -11,6 +11,7 @@ BOXES: dict[str, dict[str, str]] = {
     "diou": {},
     "ciou": {},
     "eiou": {},
+    "siou": {"theta": "positive"},
     "focal_eiou": {"gamma": "not_negative"},
     "cdiou_iou": {"lambda_": "finite"},
     "cdiou_log_iou": {"lambda_": "finite"},

@@ -172,6 +172,71 @@ struct CornerDistance {
   }
 };
 
+// (2 - e^(-gamma x) - e^(-gamma y)) / 2 of x = dx^2 / (cw^2 + eps) and y alike, where dx is the distance of the centres
+// and gamma = 2 - sin(2 alpha), with alpha the angle of the line between the centres. It pulls a box to the nearer
+// axis.
+struct AngleDistance {
+  template <class V>
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    const V dx = V(0.5) * (b.a1 + b.a2), dy = V(0.5) * (b.b1 + b.b2), x = absolute(dx), y = absolute(dy);
+    const V per_square =
+        reciprocal_or_zero(mul_add(dx, dx, dy * dy));  // 0 at equal centres, where x and y are 0 as well
+    const V gamma = V(2) - V(2) * (x * per_square) * y;
+    const Axis<V> of_x(dx, b.cw, gamma, p.area_eps), of_y(dy, b.ch, gamma, p.area_eps);
+    const V by_gamma = mul_add(of_x.fading, of_x.ratio, of_y.fading * of_y.ratio);
+    const V turn = V(2) * by_gamma * ((x - y) * ((x + y) * per_square));
+    of_x.add(gamma, toward(dx, turn * (y * per_square)), b.cw, d.a1, d.a2, d.cw);
+    of_y.add(gamma, toward(dy, -turn * (x * per_square)), b.ch, d.b1, d.b2, d.ch);
+    return V(0.5) * ((V(1) - of_x.fading) + (V(1) - of_y.fading));
+  }
+
+ private:
+  // `slope` with the sign of `x`; 0 where x is 0.
+  template <class V>
+  static IOULOSS_INLINE V toward(V x, V slope) {
+    return select(x > V(0), slope, select(x < V(0), -slope, V(0)));
+  }
+
+  template <class V>
+  struct Axis {
+    V by_square, ratio, fading, distance;
+    IOULOSS_INLINE Axis(V distance_, V enclosing, V gamma, V eps) : distance(distance_) {
+      by_square = reciprocal_of_positive(mul_add(enclosing, enclosing, eps));
+      ratio = distance * distance * by_square;
+      fading = exponential(-(gamma * ratio));
+    }
+    // Adds what the distance does to the ratio, and `by_angle`, which it does to gamma: a centre moves half as fast as
+    // an edge, and the term has a factor of one half.
+    IOULOSS_INLINE void add(V gamma, V by_angle, V enclosing, V& by_low, V& by_high, V& by_enclosing) const {
+      const V by_ratio = gamma * fading * by_square;
+      const V by_edge = V(0.25) * mul_add(V(2) * by_ratio, distance, by_angle);
+      by_low = by_low + by_edge;
+      by_high = by_high + by_edge;
+      by_enclosing = by_enclosing - by_ratio * ratio * enclosing;
+    }
+  };
+};
+
+// ((1 - e^-x)^theta + (1 - e^-y)^theta) / 2 of x = |w - W| / max(w, W), and y of the heights
+struct ShapeCost {
+  template <class V>
+  static IOULOSS_INLINE V evaluate(const Pair<V>& b, const Parameters<V>& p, Partials<V>& d) {
+    return evaluate_side(b.w, b.W, p.theta, d.w) + evaluate_side(b.h, b.H, p.theta, d.h);
+  }
+  template <class V>
+  static IOULOSS_INLINE V evaluate_side(V side, V other, V theta, V& by_side) {
+    const V difference = side - other, size = absolute(side), longer = maximum(size, absolute(other));
+    const V reciprocal = reciprocal_or_zero(longer), x = absolute(difference) * reciprocal;
+    const V fading = exponential(-x), cost = V(1) - fading, half = V(0.5) * exponential(theta * logarithm(cost));
+    const V by_x = theta * half * reciprocal_or_zero(cost) * fading;
+    // The longer side divides: where that is `side`, it makes x smaller as it grows.
+    const V shrinking = share_of_maximum(size - absolute(other)) * select(side < V(0), -x, x);
+    const V growing = select(difference > V(0), V(1), select(difference < V(0), V(-1), V(0)));
+    by_side = mul_add(by_x * reciprocal, growing - shrinking, by_side);
+    return half;
+  }
+};
+
 // ---- losses ------------------------------------------------------------------------------------------------------
 
 template <class... Terms>
@@ -186,6 +251,7 @@ using GIoU = Sum<LinearIoU, EnclosingGap>;
 using DIoU = Sum<LinearIoU, CentreDistance>;
 using CIoU = Sum<LinearIoU, CentreDistance, AspectRatio>;
 using EIoU = Sum<LinearIoU, CentreDistance, SideLengths>;
+using SIoU = Sum<LinearIoU, AngleDistance, ShapeCost>;
 template <class Base>
 using CDIoU = Sum<Base, CornerDistance>;
 

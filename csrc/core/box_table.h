@@ -5,7 +5,7 @@
 
 namespace iouloss {
 
-#define IOULOSS_BOX_OPTIONS(X) X(gamma) X(lambda_) X(beta)
+#define IOULOSS_BOX_OPTIONS(X) X(double, gamma) X(double, lambda_) X(double, beta) X(double, theta)
 IOULOSS_OPTIONS(BoxOptions, IOULOSS_BOX_OPTIONS);
 
 // No caller chooses the last one. It gives the gradient with respect to the second box: see swapped().
@@ -17,6 +17,7 @@ IOULOSS_OPTIONS(BoxOptions, IOULOSS_BOX_OPTIONS);
   X(diou, DIoU)                                     \
   X(ciou, CIoU)                                     \
   X(eiou, EIoU)                                     \
+  X(siou, SIoU, POSITIVE(theta))                    \
   X(focal_eiou, FocalEIoU, NOT_NEGATIVE(gamma))     \
   X(cdiou_iou, CDIoU<LinearIoU>, FINITE(lambda_))   \
   X(cdiou_log_iou, CDIoU<LogIoU>, FINITE(lambda_))  \

@@ -6,25 +6,25 @@
 
 namespace iouloss {
 
-// Callers do not give the last two: the host computes them. growth is balanced L1's b, and log_beta is the logarithm of
-// focal L1's beta.
 #define IOULOSS_LOGIT_OPTIONS(X) \
-  X(alpha)                       \
-  X(beta)                        \
-  X(gamma)                       \
-  X(gamma_neg)                   \
-  X(gamma_pos)                   \
-  X(margin)                      \
-  X(label_smoothing)             \
-  X(smooth_all)                  \
-  X(epsilon1)                    \
-  X(epsilon0)                    \
-  X(scale)                       \
-  X(iou_weighted)                \
-  X(factor)                      \
-  X(growth)                      \
-  X(log_beta)
-IOULOSS_OPTIONS(LogitOptions, IOULOSS_LOGIT_OPTIONS);
+  X(double, alpha)               \
+  X(double, beta)                \
+  X(double, gamma)               \
+  X(double, gamma_neg)           \
+  X(double, gamma_pos)           \
+  X(double, margin)              \
+  X(double, label_smoothing)     \
+  X(bool, smooth_all)            \
+  X(double, epsilon1)            \
+  X(double, epsilon0)            \
+  X(double, scale)               \
+  X(bool, iou_weighted)
+#define IOULOSS_REGRESSION_OPTIONS(X) X(double, alpha) X(double, beta) X(double, gamma) X(double, factor)
+
+// Both families have the same kernels, and so one struct. Callers do not give its last two numbers: the host computes
+// growth, balanced L1's b, and log_beta, the logarithm of focal L1's beta.
+#define IOULOSS_ELEMENT_OPTIONS(X) IOULOSS_LOGIT_OPTIONS(X) X(double, factor) X(double, growth) X(double, log_beta)
+IOULOSS_OPTIONS(LogitOptions, IOULOSS_ELEMENT_OPTIONS);
 
 #define IOULOSS_LOGIT_LOSSES(X)                                                                                \
   X(square_focal, SquareFocal)                                                                                 \

@@ -5,11 +5,12 @@
 
 namespace iouloss {
 
-// IOULOSS_OPTIONS(Name, LIST) defines a struct that has one number for each option in LIST. take(in) copies those
-// options that `in`, the inputs of a call, has. The constructor converts the number type.
-#define IOULOSS_OPTION_MEMBER(name) T name = T(0);
-#define IOULOSS_OPTION_CONVERTED(name) name = T(other.name);
-#define IOULOSS_OPTION_TAKEN(name) \
+// LIST is a list of X(type, name), where the type is that of the input of the operator. IOULOSS_OPTIONS(Name, LIST)
+// defines a struct that has one number for each. take(in) copies those options that `in`, the inputs of a call, has.
+// The constructor converts the number type.
+#define IOULOSS_OPTION_MEMBER(type, name) T name = T(0);
+#define IOULOSS_OPTION_CONVERTED(type, name) name = T(other.name);
+#define IOULOSS_OPTION_TAKEN(type, name) \
   if constexpr (requires { in.name; }) name = T(in.name);
 
 #define IOULOSS_OPTIONS(Name, LIST)                          \

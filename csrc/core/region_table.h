@@ -5,7 +5,8 @@
 
 namespace iouloss {
 
-#define IOULOSS_REGION_OPTIONS(X) X(alpha) X(beta) X(gamma) X(smooth_numerator) X(smooth_denominator)
+#define IOULOSS_REGION_OPTIONS(X) \
+  X(double, smooth_numerator) X(double, smooth_denominator) X(double, alpha) X(double, beta) X(double, gamma)
 IOULOSS_OPTIONS(RegionOptions, IOULOSS_REGION_OPTIONS);
 
 #define IOULOSS_REGION_LOSSES(X)                                                                                     \

@@ -5,7 +5,8 @@
 
 namespace iouloss {
 
-#define IOULOSS_ROW_OPTIONS(X) X(alpha) X(gamma) X(label_smoothing) X(poly_epsilon) X(temperature)
+#define IOULOSS_ROW_OPTIONS(X) \
+  X(double, alpha) X(double, gamma) X(double, label_smoothing) X(double, poly_epsilon) X(double, temperature)
 IOULOSS_OPTIONS(RowOptions, IOULOSS_ROW_OPTIONS);
 
 #define IOULOSS_ROW_LOSSES(X)                                                                        \

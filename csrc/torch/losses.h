@@ -2,6 +2,10 @@
 // row of the shape's table names (core/*_table.h). It ignores the options of other losses.
 #pragma once
 
+#include "../core/box_table.h"
+#include "../core/logit_table.h"
+#include "../core/region_table.h"
+#include "../core/row_table.h"
 #include "inputs.h"
 
 namespace iouloss {
@@ -17,9 +21,7 @@ namespace iouloss {
   X(std::string_view, fmt)                                                 \
   X(double, eps)                                                           \
   X(std::string_view, reduction)                                           \
-  X(double, gamma)                                                         \
-  X(double, lambda_)                                                       \
-  X(double, beta)
+  IOULOSS_BOX_OPTIONS(X)
 
 // A loss of logits and their targets.
 #define IOULOSS_LOGIT_LOSS(X)                                                               \
@@ -37,18 +39,7 @@ namespace iouloss {
   X(double, alpha1)                                                                         \
   X(double, alpha0)                                                                         \
   X(bool, complement) /* whether 1 - alpha weighs negatives, if each class has its alpha */ \
-  X(double, alpha)                                                                          \
-  X(double, beta)                                                                           \
-  X(double, gamma)                                                                          \
-  X(double, gamma_neg)                                                                      \
-  X(double, gamma_pos)                                                                      \
-  X(double, margin)                                                                         \
-  X(double, label_smoothing)                                                                \
-  X(bool, smooth_all)                                                                       \
-  X(double, epsilon1)                                                                       \
-  X(double, epsilon0)                                                                       \
-  X(double, scale)                                                                          \
-  X(bool, iou_weighted)
+  IOULOSS_LOGIT_OPTIONS(X)
 
 // A loss of the difference of two tensors.
 #define IOULOSS_REGRESSION_LOSS(X)  \
@@ -59,10 +50,7 @@ namespace iouloss {
   X(std::optional<double>, divisor) \
   X(std::string_view, formula)      \
   X(std::string_view, reduction)    \
-  X(double, alpha)                  \
-  X(double, beta)                   \
-  X(double, gamma)                  \
-  X(double, factor)
+  IOULOSS_REGRESSION_OPTIONS(X)
 
 // `formula` is the loss's name without its "_loss".
 #define IOULOSS_ROW_LOSS(X)               \
@@ -76,11 +64,7 @@ namespace iouloss {
   X(std::string_view, reduction)          \
   X(int64_t, class_dim)                   \
   X(OptionalTensor, class_weight)         \
-  X(double, alpha)                        \
-  X(double, gamma)                        \
-  X(double, label_smoothing)              \
-  X(double, poly_epsilon)                 \
-  X(double, temperature)
+  IOULOSS_ROW_OPTIONS(X)
 
 #define IOULOSS_REGION_LOSS(X)            \
   X(Tensor, logits)                       \
@@ -94,12 +78,8 @@ namespace iouloss {
   X(std::string_view, per)                \
   X(std::optional<int64_t>, ignore_index) \
   X(std::string_view, reduction)          \
-  X(double, smooth_numerator)             \
-  X(double, smooth_denominator)           \
-  X(int64_t, power)                       \
-  X(double, alpha)                        \
-  X(double, beta)                         \
-  X(double, gamma)
+  IOULOSS_REGION_OPTIONS(X)               \
+  X(int64_t, power)
 
 // Computes how much is kept, which a mean is divided by. Unit "row": counts the rows that have a class other than
 // ignore_index, each as much as the weight of its class. Unit "logit": counts the logits that are not ignored.

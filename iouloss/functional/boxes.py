@@ -21,6 +21,7 @@ __all__ = [
     "focal_eiou_loss",
     "giou_loss",
     "iou_loss",
+    "siou_loss",
 ]
 
 _MODES = {"linear": "iou", "log": "log_iou", "square": "square_iou"}
@@ -54,7 +55,7 @@ def box_loss(
         mask: which boxes count, as a bool tensor ``[...]``, or as a list ``[K]`` of int64 indices into the boxes in
             their order (those that are no box count for nothing, those given twice count once). The others have loss
             0 and gradient 0, whatever is in them: no gather, no ``nonzero`` and no synchronisation is needed.
-        kind: ``"iou"``, ``"giou"``, ``"diou"``, ``"ciou"``, ``"eiou"``, ``"focal_eiou"``, ``"cdiou"`` or
+        kind: ``"iou"``, ``"giou"``, ``"diou"``, ``"ciou"``, ``"eiou"``, ``"siou"``, ``"focal_eiou"``, ``"cdiou"`` or
             ``"bounded_iou"``.
         reduction: ``"none"`` gives the losses ``[...]``, ``"sum"`` their sum, ``"mean"`` their sum divided by
             ``avg_factor``, or by the number of boxes that count where there is none (not by the sum of the weights).
@@ -66,8 +67,9 @@ def box_loss(
             area and the squared lengths (so it is an area), and to the denominator of CIoU's alpha. Bounded IoU adds
             it to lengths. None is the loss's own default: 1e-3 for :func:`bounded_iou_loss`, else 1e-7.
         eps_mode: whose placement of ``eps`` it is, for numbers that match a library's (below).
-        **parameters: those of the loss: ``mode`` of :func:`iou_loss`, ``gamma`` of :func:`focal_eiou_loss`, ``base``
-            and ``lambda_`` of :func:`cdiou_loss`, ``beta`` of :func:`bounded_iou_loss`.
+        **parameters: those of the loss: ``mode`` of :func:`iou_loss`, ``theta`` of :func:`siou_loss`, ``gamma`` of
+            :func:`focal_eiou_loss`, ``base`` and ``lambda_`` of :func:`cdiou_loss`, ``beta`` of
+            :func:`bounded_iou_loss`.
 
     Returns:
         The loss, in float64 if ``pred`` or ``target`` is float64, else in float32, in which it is computed.
@@ -259,6 +261,39 @@ def eiou_loss(
     Paper: Zhang et al., *Focal and Efficient IOU Loss*, arXiv:2101.08158.
     """
     inputs = box_inputs(pred, target, weight, mask, avg_factor, "eiou", fmt, eps, reduction, eps_mode=eps_mode)
+    return _ops.box_loss(inputs)
+
+
+def siou_loss(
+    pred: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    theta: float = 4.0,
+    mask: Tensor | None = None,
+    reduction: str = "mean",
+    avg_factor: Tensor | float | None = None,
+    fmt: str = "xyxy",
+    eps: float = 1e-7,
+    eps_mode: str = "torchvision",
+) -> Tensor:
+    """SCYLLA-IoU loss of paired boxes: ``1 - IoU + (D + S) / 2`` with the distance ``D`` and the shape ``S``.
+
+    - ``D = 2 - exp(-g * dx**2 / (cw**2 + eps)) - exp(-g * dy**2 / (ch**2 + eps))`` of the distances ``dx`` and ``dy``
+      of the centres, with ``g = 2 - 2 * |dx * dy| / (dx**2 + dy**2)``, which is 2 on an axis and 1 on a diagonal
+    - ``S = (1 - exp(-|w - W| / max(w, W)))**theta``, and the same of ``h`` and ``H``
+
+    ``cw`` and ``ch`` are the sides of the enclosing box. ``theta`` is a number > 0; the paper has 2 to 6. Range
+    [0, 2.1) for ``theta`` >= 2. At ``dx == 0`` and at ``dy == 0`` the angle has no gradient; at ``w == W`` the shape
+    has none. Of inverted boxes, ``max(w, W)`` is that of the absolute values.
+
+    The common arguments, the errors and the treatment of degenerate boxes are those of :func:`box_loss`.
+
+    Paper: Gevorgyan, *SIoU Loss: More Powerful Learning for Bounding Box Regression*, arXiv:2205.12740.
+    """
+    inputs = box_inputs(
+        pred, target, weight, mask, avg_factor, "siou", fmt, eps, reduction, theta=theta, eps_mode=eps_mode
+    )
     return _ops.box_loss(inputs)
 
 

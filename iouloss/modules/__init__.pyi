@@ -34,6 +34,7 @@ __all__ = [
     "L2Loss",
     "Poly1FocalLoss",
     "QualityFocalLoss",
+    "SIoULoss",
     "SigmoidFocalLoss",
     "SmoothL1Loss",
     "SoftmaxFocalLoss",
@@ -652,6 +653,33 @@ class QualityFocalLoss(Loss):
         weight: Tensor | None = None,
         avg_factor: Tensor | float | None = None,
         scores: Tensor | None = None,
+    ) -> Tensor: ...
+    __call__ = forward
+
+class SIoULoss(Loss):
+    """The module of :func:`iouloss.functional.siou_loss`."""
+
+    theta: float
+    reduction: str
+    fmt: str
+    eps: float
+    eps_mode: str
+    def __init__(
+        self,
+        *,
+        theta: float = 4.0,
+        reduction: str = "mean",
+        fmt: str = "xyxy",
+        eps: float = 1e-07,
+        eps_mode: str = "torchvision",
+    ) -> None: ...
+    def forward(
+        self,
+        pred: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        avg_factor: Tensor | float | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor: ...
     __call__ = forward
 

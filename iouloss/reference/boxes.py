@@ -93,6 +93,25 @@ def sides_term(pair: Pair) -> Tensor:
     return divide(dw**2, pair.cw**2 + pair.area_eps) + divide(dh**2, pair.ch**2 + pair.area_eps)
 
 
+def angle_term(pair: Pair) -> Tensor:
+    """The distances of the centres along both axes, which count for less the more the line between them is slanted."""
+    dx, dy = ((pair.left + pair.right) / 2).abs(), ((pair.top + pair.bottom) / 2).abs()
+    gamma = 2 - divide(2 * dx * dy, dx**2 + dy**2)
+    x, y = (divide(d**2, side**2 + pair.area_eps) for d, side in ((dx, pair.cw), (dy, pair.ch)))
+    return (2 - torch.exp(-gamma * x) - torch.exp(-gamma * y)) / 2
+
+
+def shape_term(pair: Pair, theta: float) -> Tensor:
+    """The differences of the sides over the longer of the two, each bent by 1 - exp(-x) and to the power of theta."""
+    costs = []
+    for side, target in ((pair.w, pair.target_w), (pair.h, pair.target_h)):
+        longer = torch.maximum(side.abs(), target.abs())
+        cost = 1 - torch.exp(-divide((side - target).abs(), longer))
+        equal = cost == 0  # the power of a small theta would have an infinite slope there
+        costs.append(torch.where(equal, 0.0, torch.where(equal, 1.0, cost) ** open_number(theta, side)))
+    return (costs[0] + costs[1]) / 2
+
+
 def corners_term(pair: Pair) -> Tensor:
     """Mean distance of the corners over the diagonal of the enclosing box."""
     distances = (
@@ -146,44 +165,60 @@ def _length(a: Tensor, b: Tensor) -> Tensor:
 
 # ------------------------------------------------------------------------------------------------------- formulas
 
+Formula = Callable[[Pair, BoxInputs], Tensor]
 
-def iou_loss(pair: Pair) -> Tensor:
+
+def iou_loss(pair: Pair, options: BoxInputs) -> Tensor:
     return overlap_term(pair)
 
 
-def log_iou_loss(pair: Pair) -> Tensor:
+def log_iou_loss(pair: Pair, options: BoxInputs) -> Tensor:
     return log_overlap_term(pair)
 
 
-def square_iou_loss(pair: Pair) -> Tensor:
+def square_iou_loss(pair: Pair, options: BoxInputs) -> Tensor:
     return 1 - iou(pair) ** 2
 
 
-def giou_loss(pair: Pair) -> Tensor:
+def giou_loss(pair: Pair, options: BoxInputs) -> Tensor:
     return overlap_term(pair) + enclosing_term(pair)
 
 
-def diou_loss(pair: Pair) -> Tensor:
+def diou_loss(pair: Pair, options: BoxInputs) -> Tensor:
     return overlap_term(pair) + centre_term(pair)
 
 
-def ciou_loss(pair: Pair) -> Tensor:
+def ciou_loss(pair: Pair, options: BoxInputs) -> Tensor:
     return overlap_term(pair) + centre_term(pair) + aspect_term(pair)
 
 
-def eiou_loss(pair: Pair) -> Tensor:
+def eiou_loss(pair: Pair, options: BoxInputs) -> Tensor:
     return overlap_term(pair) + centre_term(pair) + sides_term(pair)
 
 
-def focal_eiou_loss(pair: Pair, gamma: float) -> Tensor:
-    return iou(pair).detach() ** open_number(gamma, pair.w) * eiou_loss(pair)
+def siou_loss(pair: Pair, options: BoxInputs) -> Tensor:
+    return overlap_term(pair) + angle_term(pair) + shape_term(pair, options.theta)
 
 
-def cdiou_loss(pair: Pair, base: Callable[[Pair], Tensor], lambda_: float) -> Tensor:
-    return base(pair) + lambda_ * corners_term(pair)
+def focal_eiou_loss(pair: Pair, options: BoxInputs) -> Tensor:
+    return iou(pair).detach() ** open_number(options.gamma, pair.w) * eiou_loss(pair, options)
 
 
-_PLAIN: dict[str, Callable[[Pair], Tensor]] = {
+def cdiou_loss(base: Formula) -> Formula:
+    return lambda pair, options: base(pair, options) + options.lambda_ * corners_term(pair)
+
+
+def bounded_iou_loss(pair: Pair, options: BoxInputs) -> Tensor:
+    terms = (
+        place_term(pair.left + pair.right, pair.target_w, pair.length_eps),
+        place_term(pair.top + pair.bottom, pair.target_h, pair.length_eps),
+        side_term(pair.w, pair.target_w, pair.length_eps),
+        side_term(pair.h, pair.target_h, pair.length_eps),
+    )
+    return torch.stack([smooth_l1(term, options.beta) for term in terms]).sum(0)
+
+
+FORMULAS: dict[str, Formula] = {
     "iou": iou_loss,
     "log_iou": log_iou_loss,
     "square_iou": square_iou_loss,
@@ -191,32 +226,20 @@ _PLAIN: dict[str, Callable[[Pair], Tensor]] = {
     "diou": diou_loss,
     "ciou": ciou_loss,
     "eiou": eiou_loss,
+    "siou": siou_loss,
+    "focal_eiou": focal_eiou_loss,
+    "cdiou_iou": cdiou_loss(iou_loss),
+    "cdiou_log_iou": cdiou_loss(log_iou_loss),
+    "cdiou_giou": cdiou_loss(giou_loss),
+    "cdiou_diou": cdiou_loss(diou_loss),
+    "cdiou_ciou": cdiou_loss(ciou_loss),
+    "bounded_iou": bounded_iou_loss,
 }
 
 
-def bounded_iou_loss(pair: Pair, beta: float) -> Tensor:
-    terms = (
-        place_term(pair.left + pair.right, pair.target_w, pair.length_eps),
-        place_term(pair.top + pair.bottom, pair.target_h, pair.length_eps),
-        side_term(pair.w, pair.target_w, pair.length_eps),
-        side_term(pair.h, pair.target_h, pair.length_eps),
-    )
-    return torch.stack([smooth_l1(term, beta) for term in terms]).sum(0)
-
-
-def _evaluate(pair: Pair, formula: str, options: BoxInputs) -> Tensor:
-    loss = _formula(pair, formula, options)
+def _evaluate(pair: Pair, inputs: BoxInputs, formula: str) -> Tensor:
+    loss = FORMULAS[formula](pair, inputs)
     return loss.clamp(0.0, 2.0) if pair.eps.bounded else loss
-
-
-def _formula(pair: Pair, formula: str, options: BoxInputs) -> Tensor:
-    if formula == "focal_eiou":
-        return focal_eiou_loss(pair, options.gamma)
-    if formula.startswith("cdiou_"):
-        return cdiou_loss(pair, _PLAIN[formula.removeprefix("cdiou_")], options.lambda_)
-    if formula == "bounded_iou":
-        return bounded_iou_loss(pair, options.beta)
-    return _PLAIN[formula](pair)
 
 
 # ------------------------------------------------------------------------------------------------------- geometry
@@ -302,7 +325,7 @@ def box_loss(inputs: BoxInputs) -> Tensor:
         both = torch.where(mask[..., None], both, 0.0)
         weight = None if weight is None else torch.where(mask, weight, 0.0)
     placement = place(inputs.eps_mode, formula, fmt, eps)
-    loss = finite_losses(lambda boxes: _evaluate(_measure(boxes, fmt, placement), formula, inputs), both)
+    loss = finite_losses(lambda boxes: _evaluate(_measure(boxes, fmt, placement), inputs, formula), both)
     return reduce_loss(loss if mask is None else torch.where(mask, loss, 0.0), weight, avg_factor, reduction)
 
 

@@ -9,15 +9,12 @@ from backends import Backend
 from every_call import CALLS, Call
 
 import iouloss
-from iouloss import _ops
+from iouloss import _ops, _tables
 from iouloss.reference import BoxInputs, RowInputs
 
-KINDS = "'bounded_iou', 'cdiou', 'ciou', 'diou', 'eiou', 'focal_eiou', 'giou', 'iou'"
+KINDS = ", ".join(repr(name.removesuffix("_loss")) for name in iouloss.functional.boxes.__all__ if name != "box_loss")
 BASES = "'iou', 'log_iou', 'giou', 'diou', 'ciou'"
-FORMULAS = (
-    "'iou', 'log_iou', 'square_iou', 'giou', 'diou', 'ciou', 'eiou', 'focal_eiou', 'cdiou_iou', 'cdiou_log_iou', "
-    "'cdiou_giou', 'cdiou_diou', 'cdiou_ciou', 'bounded_iou', 'bounded_iou_swapped'"
-)
+FORMULAS = ", ".join(map(repr, _tables.BOXES))
 FLOATS = "wants float64, float32, float16 or bfloat16"
 NOT_NEGATIVE = "wants a finite number >= 0"
 

@@ -54,6 +54,7 @@ BOX_CASES = (
     BoxCase("diou", "diou"),
     BoxCase("ciou", "ciou", has_constant=True),
     BoxCase("eiou", "eiou"),
+    BoxCase("siou", "siou", numbers={"theta": 4.0}),
     BoxCase("focal_eiou", "focal_eiou", {"gamma": 0.7}, {"gamma": 0.7}, has_constant=True),
     BoxCase("cdiou_iou", "cdiou", {"base": "iou", "lambda_": 0.3}, {"lambda_": 0.3}),
     BoxCase("cdiou_log_iou", "cdiou", {"base": "log_iou"}, {"lambda_": 1.0}),
@@ -199,6 +200,7 @@ def naive_box_loss(
         "diou": diou,
         "ciou": diou + constants["alpha"] * terms["v"],
         "eiou": diou + terms["sides"],
+        "siou": 1 - iou + terms["angle"] + terms["shape"],
         "focal_eiou": constants["iou"] ** case.numbers.get("gamma", 0.0) * (diou + terms["sides"]),
     }
     if case.formula in base:
@@ -226,6 +228,9 @@ def _naive_terms(pred: Sequence[float], target: Sequence[float], eps: float) -> 
     dw, dh = (ax2 - ax1) - (bx2 - bx1), (ay2 - ay1) - (by2 - by1)
     iou = inter / (union + eps)
     v = 4 / math.pi**2 * (math.atan((bx2 - bx1) / (by2 - by1)) - math.atan((ax2 - ax1) / (ay2 - ay1))) ** 2
+    gamma = 2 - 2 * abs(dx * dy) / (dx**2 + dy**2) if dx or dy else 2.0
+    exponents = [gamma * d**2 / (side**2 + eps) for d, side in ((dx, cw), (dy, ch))]
+    shares = [abs(dw) / max(ax2 - ax1, bx2 - bx1), abs(dh) / max(ay2 - ay1, by2 - by1)]
     corners = [(ax1 - bx1, ay1 - by1), (ax2 - bx2, ay1 - by1), (ax2 - bx2, ay2 - by2), (ax1 - bx1, ay2 - by2)]
     return {
         "iou": iou,
@@ -233,6 +238,8 @@ def _naive_terms(pred: Sequence[float], target: Sequence[float], eps: float) -> 
         "centre": (dx**2 + dy**2) / (cw**2 + ch**2 + eps),
         "v": v,
         "alpha": v / (1 - iou + v + eps),
+        "angle": sum(1 - math.exp(-x) for x in exponents) / 2,
+        "shape": sum((1 - math.exp(-x)) ** 4 for x in shares) / 2,
         "sides": dw**2 / (cw**2 + eps) + dh**2 / (ch**2 + eps),
         "corners": sum(math.hypot(*corner) for corner in corners) / (4 * math.hypot(cw, ch)),
     }

@@ -45,10 +45,10 @@ class Case(NamedTuple):
             "reduction": reduction,
             "smooth_numerator": smooth[0],
             "smooth_denominator": smooth[1],
-            "power": self.power,
             "alpha": self.alpha,
             "beta": self.beta,
             "gamma": self.gamma,
+            "power": self.power,
         }
 
 

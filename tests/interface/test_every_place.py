@@ -93,7 +93,7 @@ class Place:
 
 # The kernels of a shape share their layouts, so that some losses of each shape are enough.
 WITHOUT_LAYOUTS = (
-    *("iou_loss", "diou_loss", "focal_eiou_loss", "cdiou_loss"),
+    *("iou_loss", "diou_loss", "siou_loss", "focal_eiou_loss", "cdiou_loss"),
     *("focal_star_loss", "poly1_focal_loss", "gaussian_focal_loss", "focal_tversky_loss"),
     *("l1_loss", "l2_loss", "huber_loss", "balanced_l1_loss", "focal_l1_loss"),
 )
@@ -103,7 +103,7 @@ WITHOUT_PEERS = (
     *("l1_loss", "l2_loss", "huber_loss", "balanced_l1_loss", "focal_l1_loss", "generalized_dice_loss", "tversky_loss"),
 )
 # Huber is smooth L1 times a number. Four other losses hold the kernel of boxes to its budgets.
-WITHOUT_BUDGET = ("iou_loss", "focal_eiou_loss", "cdiou_loss", "bounded_iou_loss", "huber_loss")
+WITHOUT_BUDGET = ("iou_loss", "siou_loss", "focal_eiou_loss", "cdiou_loss", "bounded_iou_loss", "huber_loss")
 # The gradient of bounded IoU by its target: no call asks for it but the operator itself.
 INSIDE = ("bounded_iou_swapped",)
 

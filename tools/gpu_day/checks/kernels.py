@@ -27,7 +27,7 @@ def boxes(n: int = BOXES) -> list[Tensor]:
 
 
 def box_call(name: str, formula: str, reduction: str, tensors: list[Tensor], fmt: str = "xyxy", **layout: Any) -> Call:
-    numbers = {"gamma": 0.5, "lambda_": 0.5, "beta": 0.5}
+    numbers = {option: 0.5 for taken in BOX_FORMULAS.values() for option in taken}
     options = {"formula": formula, "fmt": fmt, "eps": 1e-7, "reduction": reduction, **numbers}
 
     def compiled(pred: Tensor, target: Tensor, weight: Tensor | None = None, by: Tensor | None = None) -> Tensor:
