@@ -74,7 +74,6 @@ def boxes() -> Figure:
         Line("DIoU", iouloss.diou_loss),
         Line("CIoU", iouloss.ciou_loss),
         Line("EIoU", iouloss.eiou_loss),
-        Line("SIoU", iouloss.siou_loss),
         Line("Focal-EIoU", iouloss.focal_eiou_loss),
         Line("CDIoU", iouloss.cdiou_loss),
     )
@@ -87,6 +86,7 @@ def boxes_modes() -> Figure:
         Line("log", partial(iouloss.iou_loss, mode="log")),
         Line("square", partial(iouloss.iou_loss, mode="square")),
         Line("bounded IoU", iouloss.bounded_iou_loss),
+        Line("SIoU", iouloss.siou_loss),
     )
     return draw_boxes(lines, 3, 6)
 
