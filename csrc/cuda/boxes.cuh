@@ -119,9 +119,15 @@ __global__ void __launch_bounds__(threads, resident_blocks<Registers::item, T>)
   if (to.reduced) deliver_sum(sum, to, scale);
 }
 
+// In float64 the four exponentials of SIoU need the registers of several items: with fewer, some would spill.
+template <class Formula>
+inline constexpr Registers registers_of_gradient = Registers::item;
+template <>
+inline constexpr Registers registers_of_gradient<SIoU> = Registers::several;
+
 // Writes the gradient with respect to pred and, if wanted, delivers the sum of the losses.
 template <class Formula, class T>
-__global__ void __launch_bounds__(threads, resident_blocks<Registers::item, T>)
+__global__ void __launch_bounds__(threads, resident_blocks<registers_of_gradient<Formula>, T>)
     box_gradient(const BoxLaunch<T> l, const Delivery to, const Scale<T> scale, const Gradient grad) {
   if (rescale<T>(grad, 4 * l.a.n)) return;
   T sum = 0;
