@@ -12,7 +12,7 @@ import iouloss
 from iouloss import _ops, _tables
 from iouloss.reference import BoxInputs, RowInputs
 
-KINDS = ", ".join(repr(name.removesuffix("_loss")) for name in iouloss.functional.boxes.__all__ if name != "box_loss")
+KINDS = ", ".join(repr(name.removesuffix("_loss")) for name in iouloss.functional.boxes.__all__)
 BASES = "'iou', 'log_iou', 'giou', 'diou', 'ciou'"
 FORMULAS = ", ".join(map(repr, _tables.BOXES))
 FLOATS = "wants float64, float32, float16 or bfloat16"
